@@ -1,0 +1,43 @@
+//! The command line: one file per subcommand.
+
+use clap::{Parser, Subcommand};
+
+/// In-vehicle licence-plate reader whose privacy promises anyone can verify.
+#[derive(Debug, Parser)]
+#[command(name = "outrider", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Log level: error, warn, info, debug or trace, or a tracing filter.
+    #[arg(long, global = true, env = "OUTRIDER_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example: outrider completions bash > /etc/bash_completion.d/outrider")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Completions { shell } => {
+                clap_complete::generate(
+                    shell,
+                    &mut <Self as clap::CommandFactory>::command(),
+                    "outrider",
+                    &mut std::io::stdout(),
+                );
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A whole drive without a car: rendered cameras, simulated GPS, embedded broker.

@@ -1,0 +1,85 @@
+//! One picture from one camera, as the camera delivered it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::FrameTime;
+
+/// A camera's name in configuration, health and hits, such as `front`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CameraId(Arc<str>);
+
+impl CameraId {
+    /// Names a camera.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CameraId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A frame: undecoded pixels with the kernel's own capture time and sequence number.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Which camera.
+    pub camera: CameraId,
+    /// The driver's count of frames, gaps included.
+    pub sequence: u64,
+    /// When the kernel stamped the buffer.
+    pub captured: FrameTime,
+    /// The picture.
+    pub pixels: Pixels,
+}
+
+/// The picture as the camera delivered it. Raw layouts are tightly packed: no row padding.
+#[derive(Clone)]
+pub enum Pixels {
+    /// A JPEG picture, possibly with bytes after its end marker; size is in its header.
+    Mjpeg(Vec<u8>),
+    /// Y0 U Y1 V per two pixels, `width * height * 2` bytes, limited range BT.601.
+    Yuyv(Raw),
+    /// A full plane of Y, then interleaved U V at half width and half height,
+    /// `width * height * 3 / 2` bytes, limited range BT.601.
+    Nv12(Raw),
+    /// One byte of luma per pixel, full range.
+    Grey(Raw),
+    /// R G B per pixel, full range: pictures from files, never a camera.
+    Rgb(Raw),
+}
+
+/// Uncompressed pixels and their size.
+#[derive(Clone)]
+pub struct Raw {
+    /// Pixels per row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// The bytes, in the layout that the [`Pixels`] variant names.
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Pixels {
+    // A frame shows neighbours' plates: nothing of its content belongs in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, raw) = match self {
+            Self::Mjpeg(bytes) => return write!(f, "Mjpeg({} bytes)", bytes.len()),
+            Self::Yuyv(raw) => ("Yuyv", raw),
+            Self::Nv12(raw) => ("Nv12", raw),
+            Self::Grey(raw) => ("Grey", raw),
+            Self::Rgb(raw) => ("Rgb", raw),
+        };
+        write!(f, "{name}({}x{}, {} bytes)", raw.width, raw.height, raw.bytes.len())
+    }
+}

@@ -1,0 +1,1 @@
+//! The encrypted ring of reads that matched nothing.

@@ -1,0 +1,1 @@
+//! Joins the detections of one plate over frames.

@@ -1,0 +1,134 @@
+//! What one look at one frame yields: detections, and a candidate text for each.
+
+use std::fmt;
+
+use crate::clock::FrameTime;
+use crate::geometry::{Quad, Rect};
+use crate::onboard::frame::CameraId;
+use crate::plate::{MAX_PLATE_LEN, SYMBOLS};
+
+/// A probability, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default, serde::Serialize)]
+#[serde(transparent)]
+pub struct Confidence(f32);
+
+impl Confidence {
+    /// Clamps to 0..=1; not-a-number counts as 0.
+    pub fn new(p: f32) -> Self {
+        Self(if p.is_nan() { 0.0 } else { p.clamp(0.0, 1.0) })
+    }
+
+    /// The probability.
+    pub fn get(self) -> f32 {
+        self.0
+    }
+}
+
+/// A plate found in a frame, not yet read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detection {
+    /// Where, in pixels of the full frame.
+    pub bbox: Rect,
+    /// The plate's own corners, if the model gives them.
+    pub corners: Option<Quad>,
+    /// How sure the detector is that this is a plate.
+    pub score: Confidence,
+}
+
+/// Probabilities of one character position.
+///
+/// Over the 36 [`SYMBOLS`], in their order; they add up to at most 1, and what is missing is the
+/// probability that there is no character at this position.
+#[derive(Clone, PartialEq)]
+pub struct Slot(pub [f32; 36]);
+
+impl Slot {
+    /// The likeliest symbol and its probability.
+    pub fn best(&self) -> (u8, Confidence) {
+        let (i, p) = self
+            .0
+            .iter()
+            .enumerate()
+            .max_by(|a, b| a.1.total_cmp(b.1))
+            .expect("a slot has 36 symbols");
+        (SYMBOLS[i], Confidence::new(*p))
+    }
+}
+
+/// The slots of one reading, first character first; never more than a plate is long.
+pub type Slots = arrayvec::ArrayVec<Slot, MAX_PLATE_LEN>;
+
+/// One detection and what the OCR makes of it in this frame alone.
+#[derive(Clone)]
+pub struct Candidate {
+    /// Where it was found.
+    pub detection: Detection,
+    /// One distribution per character; empty when the OCR saw no character.
+    pub slots: Slots,
+    /// The plate's own pixels, for the officer's eye.
+    pub crop: Crop,
+}
+
+impl Candidate {
+    /// The likeliest text. Exposes a plate: for the reading pipeline and the offline tools only.
+    pub fn text(&self) -> arrayvec::ArrayString<MAX_PLATE_LEN> {
+        self.slots
+            .iter()
+            .map(|slot| char::from(slot.best().0))
+            .collect::<String>()
+            .as_str()
+            .try_into()
+            .expect("slots are at most as many as a plate has characters")
+    }
+
+    /// The probability of the least certain character, 0 when there is none. Gates use this, not
+    /// the mean: one doubtful character makes a doubtful plate.
+    pub fn weakest(&self) -> Confidence {
+        self.slots
+            .iter()
+            .map(|slot| slot.best().1)
+            .min_by(|a, b| a.get().total_cmp(&b.get()))
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate")
+            .field("detection", &self.detection)
+            .field("slots", &self.slots.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A small RGB picture of the plate alone: the detection's box and a little margin.
+#[derive(Clone, Default)]
+pub struct Crop {
+    /// Pixels per row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// R G B per pixel.
+    pub rgb: Vec<u8>,
+}
+
+impl fmt::Debug for Crop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Crop({}x{})", self.width, self.height)
+    }
+}
+
+/// Everything seen in one frame.
+#[derive(Debug, Clone)]
+pub struct Sighted {
+    /// Which camera.
+    pub camera: CameraId,
+    /// The driver's frame count.
+    pub sequence: u64,
+    /// When the kernel stamped the frame.
+    pub captured: FrameTime,
+    /// Size of the frame in pixels, width then height.
+    pub size: (u32, u32),
+    /// One per detection, in order of detector score.
+    pub candidates: Vec<Candidate>,
+}

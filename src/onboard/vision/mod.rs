@@ -1,0 +1,3 @@
+//! Finds plates in a frame and reads them: decode, detector, crop, OCR.
+
+pub mod candidate;

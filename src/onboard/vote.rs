@@ -1,0 +1,1 @@
+//! Turns the candidates of one track into one read.

@@ -1,0 +1,236 @@
+//! Plate text, jurisdictions, look-alike characters.
+//!
+//! A plate is another person's whereabouts, so [`Plate`] neither prints nor serialises: its
+//! `Debug` says `Plate(redacted)` and [`Plate::expose`] is the one way to the characters, easy to
+//! find in review.
+
+use std::fmt;
+
+use arrayvec::ArrayString;
+use serde::{Deserialize, Serialize};
+
+/// Longest plate, in characters. Twelve of 37 symbols still pack into 63 bits.
+pub const MAX_PLATE_LEN: usize = 12;
+
+/// The characters a plate is made of, in the order that slot probabilities use.
+pub const SYMBOLS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/// Why a text is not a plate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlateError {
+    /// Nothing left once separators are dropped.
+    #[error("plate is empty")]
+    Empty,
+    /// More characters than any plate has.
+    #[error("plate has {0} characters, the most is {MAX_PLATE_LEN}")]
+    TooLong(usize),
+    /// A character that no plate carries. The text itself is not repeated in the message.
+    #[error("plate has the character {0:?}, which is neither a letter A-Z nor a digit")]
+    Character(char),
+}
+
+/// A normalised plate: 1 to 12 characters of `0-9A-Z`, separators dropped, not folded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Plate(ArrayString<MAX_PLATE_LEN>);
+
+impl Plate {
+    /// Normalises a text as lists and models write it: letters are raised; spaces, dashes, dots
+    /// and middle dots are dropped; umlauts and accents lose their marks.
+    pub fn parse(text: &str) -> Result<Self, PlateError> {
+        let mut out = ArrayString::new();
+        let mut n = 0_usize;
+        for c in text.chars() {
+            let c = match c.to_ascii_uppercase() {
+                ' ' | '-' | '.' | '\u{b7}' | '\u{2022}' | '\u{2013}' | '\t' => continue,
+                'Ä' | 'ä' | 'Á' | 'À' | 'Å' => 'A',
+                'Ö' | 'ö' | 'Ø' | 'Ó' => 'O',
+                'Ü' | 'ü' | 'Ú' => 'U',
+                'É' | 'È' => 'E',
+                'Č' | 'Ć' => 'C',
+                'Š' => 'S',
+                'Ž' => 'Z',
+                'Đ' => 'D',
+                c @ ('0'..='9' | 'A'..='Z') => c,
+                c => return Err(PlateError::Character(c)),
+            };
+            n += 1;
+            // The count goes on past the end, so that the message can say how long it was.
+            let _ = out.try_push(c);
+        }
+        match n {
+            0 => Err(PlateError::Empty),
+            n if n > MAX_PLATE_LEN => Err(PlateError::TooLong(n)),
+            _ => Ok(Self(out)),
+        }
+    }
+
+    /// The characters. Every call is a place where a plate could get out: keep them few.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The key under which lists and reads meet: folded and packed.
+    pub fn key(&self) -> PlateKey {
+        PlateKey(self.0.bytes().fold(0, |key, c| key * 37 + u64::from(symbol_index(fold(c))) + 1))
+    }
+}
+
+impl fmt::Debug for Plate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Plate(redacted)")
+    }
+}
+
+/// A folded plate packed base 37, the first character in the highest place; never zero.
+///
+/// `Debug` is redacted: the packing is no secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PlateKey(u64);
+
+impl PlateKey {
+    /// The packed value.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for PlateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlateKey(redacted)")
+    }
+}
+
+/// Merges the characters that plates and lists cannot keep apart: O and Q with 0, I with 1.
+///
+/// NCIC-derived files write the letter O as zero, so list and read are folded alike and the raw
+/// text is kept beside.
+pub const fn fold(c: u8) -> u8 {
+    match c {
+        b'O' | b'Q' => b'0',
+        b'I' => b'1',
+        c => c,
+    }
+}
+
+/// Place of a character in [`SYMBOLS`].
+///
+/// # Panics
+/// If `c` is not one of `0-9A-Z`.
+pub const fn symbol_index(c: u8) -> u8 {
+    match c {
+        b'0'..=b'9' => c - b'0',
+        b'A'..=b'Z' => c - b'A' + 10,
+        _ => panic!("not a plate symbol"),
+    }
+}
+
+/// Who issued a plate: an ISO 3166 country with an optional subdivision, such as `CA-ON`, `US-NY`
+/// or `DE`; or unknown, which is said and never guessed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Jurisdiction(Option<ArrayString<6>>);
+
+impl Jurisdiction {
+    /// Not read, or not stated by the list.
+    pub const UNKNOWN: Self = Self(None);
+
+    /// Parses `CA-ON`, `ca-on` (as OpenALPR lists write it), `DE`; an empty text or `unknown` is
+    /// [`Jurisdiction::UNKNOWN`].
+    pub fn parse(text: &str) -> Result<Self, JurisdictionError> {
+        let bad = || JurisdictionError(text.chars().take(16).collect());
+        let text_up = text.trim().to_ascii_uppercase();
+        if text_up.is_empty() || text_up == "UNKNOWN" {
+            return Ok(Self::UNKNOWN);
+        }
+        let (country, rest) = text_up.split_once('-').unwrap_or((&text_up, ""));
+        let letters = |s: &str| s.bytes().all(|b| b.is_ascii_alphanumeric());
+        let well_formed = country.len() == 2
+            && country.bytes().all(|b| b.is_ascii_uppercase())
+            && rest.len() <= 3
+            && letters(rest)
+            && (rest.is_empty() == !text_up.contains('-'));
+        if !well_formed {
+            return Err(bad());
+        }
+        Ok(Self(Some(ArrayString::from(&text_up).map_err(|_| bad())?)))
+    }
+
+    /// Whether nothing is known.
+    pub fn is_unknown(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The code, or `unknown`.
+    pub fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("unknown", |s| s.as_str())
+    }
+}
+
+impl fmt::Display for Jurisdiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Jurisdiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Jurisdiction({self})")
+    }
+}
+
+impl Serialize for Jurisdiction {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Jurisdiction {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text that is no ISO 3166 code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("jurisdiction {0:?} is not an ISO 3166 code such as CA-ON, US-NY or DE")]
+pub struct JurisdictionError(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separators_and_case_do_not_matter() {
+        assert_eq!(Plate::parse("cksv-841"), Plate::parse("CKSV 841"));
+        assert_eq!(Plate::parse("wü·ab 12").unwrap().expose(), "WUAB12");
+    }
+
+    #[test]
+    fn texts_that_are_no_plates() {
+        assert_eq!(Plate::parse(" - "), Err(PlateError::Empty));
+        assert_eq!(Plate::parse("ABCDEFGHIJKLM"), Err(PlateError::TooLong(13)));
+        assert_eq!(Plate::parse("AB*1"), Err(PlateError::Character('*')));
+    }
+
+    #[test]
+    fn look_alikes_share_a_key_and_leading_zeros_count() {
+        let key = |s| Plate::parse(s).unwrap().key();
+        assert_eq!(key("O1Q"), key("0I0"));
+        assert_ne!(key("0A"), key("A"));
+        assert_ne!(key("8A"), key("BA"));
+    }
+
+    #[test]
+    fn debug_never_shows_characters() {
+        let plate = Plate::parse("CKSV841").unwrap();
+        assert_eq!(format!("{plate:?} {:?}", plate.key()), "Plate(redacted) PlateKey(redacted)");
+    }
+
+    #[test]
+    fn jurisdiction_codes() {
+        assert_eq!(Jurisdiction::parse("us-mo").unwrap().as_str(), "US-MO");
+        assert_eq!(Jurisdiction::parse("").unwrap(), Jurisdiction::UNKNOWN);
+        assert!(Jurisdiction::parse("Ontario").is_err());
+        assert!(Jurisdiction::parse("CA-").is_err());
+    }
+}

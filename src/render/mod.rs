@@ -1,0 +1,1 @@
+//! Our own renderer: plates in our own typeface, cars, road, day and dusk.

@@ -1,0 +1,1 @@
+//! Talks off the vehicle; knows hits and health, nothing else.
