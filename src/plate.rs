@@ -147,7 +147,7 @@ impl Jurisdiction {
             && country.bytes().all(|b| b.is_ascii_uppercase())
             && rest.len() <= 3
             && letters(rest)
-            && (rest.is_empty() == !text_up.contains('-'));
+            && (rest.is_empty() != text_up.contains('-'));
         if !well_formed {
             return Err(bad());
         }
