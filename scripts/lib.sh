@@ -36,12 +36,13 @@ cargo_serves() {
   [ -n "$have" ] && [ "$(printf '%s\n%s\n' "$(rust_version_needed)" "$have" | sort -V | head -n 1)" = "$(rust_version_needed)" ]
 }
 
-# Makes sure of a Rust toolchain: the one in PATH if it is new enough, else Debian's newest.
-ensure_rust() {
+# Puts a new enough cargo first in PATH: the one that is there, else Debian's newest.
+use_rust() {
   cargo_serves && return
+  [ -x /usr/bin/cargo ] && PATH=/usr/bin:$PATH && cargo_serves && return
   say "no cargo >= $(rust_version_needed) in PATH: taking Debian's rustc-web and cargo-web"
   install_packages <(printf 'cargo-web\nrustc-web\n')
+  PATH=/usr/bin:$PATH
   hash -r
-  cargo_serves || PATH=/usr/bin:$PATH
   cargo_serves || die "cargo $(cargo --version 2>/dev/null | cut -d' ' -f2) is older than $(rust_version_needed): install a newer Rust (rustup) and try again"
 }

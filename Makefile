@@ -1,0 +1,45 @@
+# Every target does all of its own set-up and can be run again at any time.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test build lint bench doc arm64 arm64-test notices clean
+
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: build ## Watch a rendered drive: plates read, one alerted, the hit delivered
+	target/release/outrider demo $(ARGS)
+
+build: ## Release build, beside its ONNX Runtime
+	@scripts/setup.sh build
+	@. scripts/lib.sh; use_rust; cargo build --release --locked
+	@cp -u build/onnxruntime/$$(uname -m)/libonnxruntime.so target/release/
+
+test: ## Run the tests against the real parts
+	@scripts/setup.sh test
+	@. scripts/lib.sh; use_rust; cargo test --locked $(ARGS)
+
+lint: ## Format, clippy and documentation without a warning
+	@scripts/setup.sh build
+	cargo fmt --check
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	scripts/notices.sh --check
+
+bench: ## Criterion benches of every stage and of the whole path
+	@scripts/setup.sh build
+	@. scripts/lib.sh; use_rust; cargo bench --locked --features testing $(ARGS)
+
+arm64: ## Cross-build the daemon for the car's computer into build/arm64/
+	@scripts/arm64.sh build
+
+arm64-test: ## Unit tests and one read under emulation, equal to this machine's
+	@scripts/arm64.sh test
+
+notices: ## Write THIRD-PARTY.md from the locked dependencies
+	@scripts/notices.sh
+
+doc: ## Build the API documentation
+	cargo doc --no-deps --document-private-items
+
+clean: ## Remove everything that was built or fetched
+	rm -rf target build

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Cross-builds for the car's computer (aarch64 Linux) with Debian's own toolchain.
+# Usage: scripts/arm64.sh build   release daemon into build/arm64/, beside its ONNX Runtime
+#        scripts/arm64.sh test    unit tests under qemu-user, then one read that must equal x86-64's
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+target=aarch64-unknown-linux-gnu
+if ! dpkg --print-foreign-architectures | grep -qx arm64 && [ "$(dpkg --print-architecture)" != arm64 ]; then
+  as_root dpkg --add-architecture arm64
+fi
+install_packages scripts/packages-build.txt
+install_packages scripts/packages-arm64.txt
+scripts/onnxruntime.sh aarch64
+
+# Debian ships the aarch64 standard library for its own rustc only, so that one builds here; its
+# folder is kept apart because its version differs from the host's. ALSA's pkg-config file is found in
+# the foreign architecture's folder.
+export CARGO_TARGET_DIR=${ARM64_TARGET_DIR:-target/arm64}
+export PKG_CONFIG_ALLOW_CROSS=1 PKG_CONFIG_PATH=/usr/lib/aarch64-linux-gnu/pkgconfig
+# An absolute path beats .cargo/config.toml, which names the host's library.
+export ORT_DYLIB_PATH=$PWD/build/onnxruntime/aarch64/libonnxruntime.so
+cross() { PATH=/usr/bin:/bin:$PATH CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP_TOOLCHAIN='' /usr/bin/cargo "$@" --target "$target"; }
+
+case ${1:-} in
+  build)
+    cross build --release --locked
+    mkdir -p build/arm64
+    cp "$CARGO_TARGET_DIR/$target/release/outrider" build/onnxruntime/aarch64/libonnxruntime.so build/arm64/
+    say "built build/arm64/outrider ($(file -b build/arm64/outrider 2>/dev/null | cut -d, -f1-2))"
+    ;;
+  test) cross test --locked --lib ;;
+  *) die "usage: scripts/arm64.sh build|test" ;;
+esac

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Installs what building (and, with "test", testing) needs: Debian packages, Rust, ONNX Runtime.
+# Does nothing where all of it is there. Usage: scripts/setup.sh build|test
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+case ${1:-} in build | test) ;; *) die "usage: scripts/setup.sh build|test" ;; esac
+install_packages scripts/packages-build.txt
+[ "$1" = build ] || install_packages scripts/packages-test.txt
+use_rust
+scripts/onnxruntime.sh
