@@ -1,12 +1,21 @@
-//! The settings: one TOML file, as types. Unknown keys are refused, and every error names the
-//! key, the value and the range.
+//! The settings: one TOML file, as types. Unknown keys are refused, and every error is one line
+//! that names the file, the line, the key, the value and what is allowed.
 //!
 //! Each section is a struct in its own file, with its defaults, a doc line with unit and range per
 //! field, and a `validate` for what a type cannot say.
 
+mod alert;
+mod console;
+mod locate;
+mod units;
+
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+pub use alert::AlertConfig;
+pub use console::ConsoleConfig;
+pub use units::{HumanBytes, HumanDuration, NotADuration, NotASize};
 
 /// Why a configuration is refused. Each message is one line that names what to change.
 #[derive(Debug, thiserror::Error)]
@@ -20,11 +29,11 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// Not TOML, an unknown key, or a value of the wrong type.
-    #[error("{path}: {message}")]
+    #[error("{place}: {message}")]
     Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What the parser says, with line and key.
+        /// The file and, where known, the line: `outrider.toml:12`.
+        place: String,
+        /// Key, value and what is allowed.
         message: String,
     },
     /// A value outside its range, or two that do not go together.
@@ -37,14 +46,28 @@ pub enum ConfigError {
         /// What is allowed, in words.
         range: String,
     },
+    /// A value outside its range, and where it stands.
+    #[error("{place}: {problem}")]
+    InFile {
+        /// The file and, where known, the line.
+        place: String,
+        /// What is wrong there.
+        problem: Box<ConfigError>,
+    },
 }
 
-/// The whole file.
+/// The whole file. Every section but `[vehicle]` has defaults.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Who this car is.
     pub vehicle: Vehicle,
+    /// The officer's page.
+    #[serde(default)]
+    pub console: ConsoleConfig,
+    /// The tones.
+    #[serde(default)]
+    pub alert: AlertConfig,
 }
 
 /// Who this car is, in topics and hits.
@@ -62,11 +85,26 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        let config: Self = toml::from_str(&text).map_err(|e| ConfigError::Malformed {
-            path: path.to_owned(),
-            message: e.to_string(),
+        Self::parse(&text, path)
+    }
+
+    /// Checks a text; `path` is what messages call it.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let place = |line: Option<usize>| match line {
+            Some(line) => format!("{}:{line}", path.display()),
+            None => path.display().to_string(),
+        };
+        let config: Self = toml::from_str(text).map_err(|e| {
+            let (line, message) = locate::Document::new(text).explain(&e);
+            ConfigError::Malformed { place: place(line), message }
         })?;
-        config.validate()?;
+        config.validate().map_err(|problem| {
+            let line = match &problem {
+                ConfigError::Range { key, .. } => locate::Document::new(text).line_of(key),
+                _ => None,
+            };
+            ConfigError::InFile { place: place(line), problem: Box::new(problem) }
+        })?;
         Ok(config)
     }
 
@@ -86,6 +124,7 @@ impl Config {
                 });
             }
         }
-        Ok(())
+        self.console.validate()?;
+        self.alert.validate()
     }
 }
