@@ -6,7 +6,10 @@
 
 mod alert;
 mod console;
+mod gps;
+mod hotlist;
 mod locate;
+mod reading;
 mod units;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +18,9 @@ use serde::Deserialize;
 
 pub use alert::AlertConfig;
 pub use console::ConsoleConfig;
+pub use gps::{GpsConfig, GpsSource};
+pub use hotlist::HotlistConfig;
+pub use reading::ReadingConfig;
 pub use units::{HumanBytes, HumanDuration, NotADuration, NotASize};
 
 /// Why a configuration is refused. Each message is one line that names what to change.
@@ -68,6 +74,15 @@ pub struct Config {
     /// The tones.
     #[serde(default)]
     pub alert: AlertConfig,
+    /// When a vote is sure, how long a track lives, how often one plate may alarm.
+    #[serde(default)]
+    pub reading: ReadingConfig,
+    /// Where fixes come from.
+    #[serde(default)]
+    pub gps: GpsConfig,
+    /// The lists, one `[[hotlist]]` each.
+    #[serde(default)]
+    pub hotlist: Vec<HotlistConfig>,
 }
 
 /// Who this car is, in topics and hits.
@@ -125,6 +140,9 @@ impl Config {
             }
         }
         self.console.validate()?;
-        self.alert.validate()
+        self.alert.validate()?;
+        self.reading.validate()?;
+        self.gps.validate()?;
+        HotlistConfig::validate_all(&self.hotlist)
     }
 }

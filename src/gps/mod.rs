@@ -1,10 +1,17 @@
 //! Where the car is. In: gpsd's reports. Out: a [`Position`] for any recent instant of the boot
 //! clock, with its age and accuracy. No fix is said, never invented.
+//!
+//! One thread reads the source and pushes into [`Fixes`]; asking [`Fixes::at`] costs a short lock
+//! and a look at a few dozen fixes, never a wait for the receiver.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+mod fixes;
+
+pub use fixes::Fixes;
 
 /// The receiver's word on where the car was at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -41,4 +48,58 @@ pub enum Position {
     },
     /// No fix near that instant.
     NoFix,
+}
+
+/// What a receiver says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Report {
+    /// Here.
+    Fix(Fix),
+    /// It works and knows of no position.
+    NoFix,
+    /// Nothing within the time asked for.
+    Quiet,
+    /// There will be no more: the end of a file.
+    End,
+}
+
+/// Why there are no fixes.
+#[derive(Debug, thiserror::Error)]
+pub enum GpsError {
+    /// Nobody answers.
+    #[error("cannot reach gpsd at {address}: {source}")]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It answered and left.
+    #[error("gpsd at {address} closed the connection")]
+    Closed {
+        /// Host and port.
+        address: String,
+    },
+    /// Something answers that is not gpsd.
+    #[error("{address} does not speak gpsd's protocol: {lines} lines in a row were not its JSON")]
+    Garbage {
+        /// Host and port.
+        address: String,
+        /// Lines without a single report.
+        lines: u32,
+    },
+    /// A file of NMEA sentences cannot be read.
+    #[error("cannot read NMEA file {path}: {source}")]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A receiver, or something that stands in for one.
+pub trait FixSource: Send {
+    /// Waits for the next report, `timeout` at most. An error ends the source: open it anew.
+    fn next_report(&mut self, timeout: Duration) -> Result<Report, GpsError>;
 }

@@ -1,10 +1,24 @@
 //! The lists that turn a read into a hit: entries, the index, files on disk.
+//!
+//! In: files (plain lists, CSV). Out: [`Hotlists`], several lists in service at once, replaced while
+//! running without making a look-up wait. An exact look-up is one probe; entries are unpacked on a
+//! hit only. What a match means is left to the matcher.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::plate::{Jurisdiction, Plate};
+use crate::plate::{Jurisdiction, JurisdictionError, Plate, PlateError};
+
+mod file;
+mod index;
+mod list;
+mod service;
+
+pub use list::{Builder, Duplicate, Freshness, Hotlist};
+pub use service::{Hotlists, Lookups};
 
 /// How urgent an alert is; it chooses tone and colour.
 #[derive(
@@ -51,4 +65,132 @@ pub struct Entry {
     pub case: String,
     /// Make, model, colour, year as the list writes them, if stated.
     pub vehicle: String,
+    /// From when on it holds, if stated.
+    pub effective: Option<Timestamp>,
+    /// From when on it holds no more, if stated.
+    pub expires: Option<Timestamp>,
+}
+
+impl Entry {
+    /// A bare entry: what a plain list states.
+    pub fn plain(plate: Plate, category: &str, priority: Priority) -> Self {
+        Self {
+            plate,
+            jurisdiction: Jurisdiction::UNKNOWN,
+            category: category.into(),
+            priority,
+            reason: String::new(),
+            source: String::new(),
+            case: String::new(),
+            vehicle: String::new(),
+            effective: None,
+            expires: None,
+        }
+    }
+
+    /// Whether the entry is in force.
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        self.effective.is_none_or(|from| from <= now) && self.expires.is_none_or(|end| now < end)
+    }
+}
+
+/// Which list an entry came from, and how old its source is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListStamp {
+    /// Name of the list.
+    pub name: Arc<str>,
+    /// Version; a file's list has the file's SHA-256 here, hex.
+    pub version: Arc<str>,
+    /// When the source last said so; the file's own date for lists read from a file.
+    pub source_time: Timestamp,
+}
+
+/// Why a list is not in service.
+#[derive(Debug, thiserror::Error)]
+pub enum HotlistError {
+    /// The file cannot be read.
+    #[error("cannot read hotlist {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A header, and none of its columns is the plate.
+    #[error("hotlist {path}: no plate column among its columns ({columns})")]
+    NoPlateColumn {
+        /// The file.
+        path: PathBuf,
+        /// The header's columns.
+        columns: String,
+    },
+    /// Every row is bad: this is some other file.
+    #[error("hotlist {path}: none of its {rows} rows is usable; the first, line {line}: {why}")]
+    NothingUsable {
+        /// The file.
+        path: PathBuf,
+        /// Rows in the file.
+        rows: usize,
+        /// Line of the first bad row.
+        line: u64,
+        /// What is wrong with it.
+        why: RowError,
+    },
+    /// More text than offsets of 32 bits reach.
+    #[error("hotlist is larger than 4 GiB")]
+    TooLarge,
+}
+
+/// A row that does not serve. The rest of the list does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedRow {
+    /// Line in the file, from 1.
+    pub line: u64,
+    /// What is wrong. Never repeats the plate.
+    pub why: RowError,
+}
+
+/// What is wrong with a row.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// No plate, or none that can be.
+    #[error(transparent)]
+    Plate(#[from] PlateError),
+    /// A jurisdiction that is no code.
+    #[error(transparent)]
+    Jurisdiction(#[from] JurisdictionError),
+    /// A bare code in a column of states and provinces that is neither.
+    #[error("{column} {value:?} is no US state or Canadian province; write it as US-NY or CA-ON")]
+    State {
+        /// The column's name.
+        column: String,
+        /// At most 16 characters of what it says.
+        value: String,
+    },
+    /// A date that is none.
+    #[error("{column} {value:?} is no date such as 2026-11-23 or 2026-11-23T07:00:00Z")]
+    Date {
+        /// The column's name.
+        column: String,
+        /// At most 16 characters of what it says.
+        value: String,
+    },
+    /// A priority that is none.
+    #[error("{column} {value:?} is none of low, medium, high")]
+    Priority {
+        /// The column's name.
+        column: String,
+        /// At most 16 characters of what it says.
+        value: String,
+    },
+    /// The same plate of the same jurisdiction is listed on another line, with at least this
+    /// priority.
+    #[error("repeats line {of}: same plate, same jurisdiction")]
+    Repeats {
+        /// The line that serves.
+        of: u64,
+    },
+    /// The row breaks the CSV.
+    #[error("malformed CSV: {0}")]
+    Csv(String),
 }

@@ -9,13 +9,62 @@
 //! A read that matched nothing has no way out: [`read`] is private, [`Hit`] has private fields and
 //! is built in `matcher.rs` alone.
 
+use std::sync::Arc;
+
+use self::capture::{CaptureError, FrameSource};
+use self::frame::CameraId;
+use crate::clock::Clock;
+use crate::config::ReadingConfig;
+use crate::gps::Fixes;
+use crate::health::Health;
+use crate::hotlist::Hotlists;
+
 pub mod capture;
 pub mod frame;
+#[allow(dead_code, reason = "the stages that use it land next")]
 mod matcher;
+#[allow(dead_code, reason = "the stages that use it land next")]
 mod read;
+mod reading;
+#[allow(dead_code, reason = "the stages that use it land next")]
+pub mod score;
 pub mod store;
 mod track;
 pub mod vision;
 mod vote;
 
-pub use matcher::{Hit, MatchKind};
+#[cfg(any(test, feature = "testing"))]
+pub use matcher::hit_for_tests;
+pub use matcher::{Hit, Match, MatchKind, ModelStamp};
+pub use reading::Look;
+
+/// Opens a camera, again and again: at the start and after every interruption.
+pub type Opener = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, CaptureError> + Send>;
+
+/// One camera and the models that look at its frames.
+pub struct CameraParts {
+    /// Its name.
+    pub id: CameraId,
+    /// How to open it.
+    pub open: Opener,
+    /// What looks at its frames: `vision::Reader`, or a script in tests.
+    pub reader: Box<dyn Look>,
+}
+
+/// What the pipeline is made of.
+pub struct Parts {
+    /// The cameras; each gets two threads of its own.
+    pub cameras: Vec<CameraParts>,
+    /// The lists in service.
+    pub hotlists: Arc<Hotlists>,
+    /// Where the car is.
+    pub fixes: Fixes,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where everything is counted.
+    pub health: Arc<Health>,
+    /// The settings.
+    pub reading: ReadingConfig,
+    /// What a drive really showed, where that is known: scored, never told.
+    pub truth: Option<score::Truth>,
+}

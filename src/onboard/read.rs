@@ -1,9 +1,12 @@
 //! One vehicle pass after voting. Private to `onboard`: nobody outside can write the word
 //! `PlateRead`, so nobody outside can keep, print or send one.
 
+use std::sync::Arc;
+
 use ulid::Ulid;
 
 use super::frame::CameraId;
+use super::matcher::ModelStamp;
 use super::vision::candidate::{Confidence, Crop, Slots};
 use crate::clock::FrameTime;
 use crate::gps::Position;
@@ -30,4 +33,6 @@ pub(crate) struct PlateRead {
     pub(crate) position: Position,
     /// The plate's pixels in the best frame.
     pub(crate) crop: Crop,
+    /// The models that made it.
+    pub(crate) models: Arc<ModelStamp>,
 }

@@ -1,0 +1,250 @@
+//! One list in memory: an index of packed plates over rows that are unpacked on a hit only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::index::Index;
+use super::{Entry, HotlistError, ListStamp, Matching, Priority};
+use crate::plate::{Jurisdiction, Plate, PlateKey};
+
+/// Between the fields of a packed row; it is dropped from texts.
+const FIELD_END: char = '\u{1f}';
+
+/// A list, indexed. Built aside, then put in service by [`super::Hotlists`].
+pub struct Hotlist {
+    stamp: ListStamp,
+    matching: Matching,
+    amber_after: Duration,
+    red_after: Duration,
+    index: Index,
+    /// Where each row starts in `packed`, by (plate key, jurisdiction); then the end of the last.
+    starts: Box<[u32]>,
+    packed: Box<str>,
+}
+
+/// How old a list's source is, against what its settings allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// Recent enough.
+    Fresh,
+    /// Older than `amber_after`.
+    Amber,
+    /// Older than `red_after`.
+    Red,
+}
+
+impl Hotlist {
+    /// How its entries may be matched.
+    pub fn matching(&self) -> Matching {
+        self.matching
+    }
+
+    /// Name, version, age of the source.
+    pub fn stamp(&self) -> &ListStamp {
+        &self.stamp
+    }
+
+    /// Entries, expired ones included.
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Whether there is nothing to match.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of the index and of the rows.
+    pub fn bytes(&self) -> (usize, usize) {
+        (self.index.bytes(), self.packed.len() + self.starts.len() * 4)
+    }
+
+    /// How old the source is.
+    pub fn freshness(&self, now: Timestamp) -> Freshness {
+        let age =
+            Duration::try_from(now.duration_since(self.stamp.source_time)).unwrap_or_default();
+        if age >= self.red_after {
+            Freshness::Red
+        } else if age >= self.amber_after {
+            Freshness::Amber
+        } else {
+            Freshness::Fresh
+        }
+    }
+
+    /// The entries under a key that hold at `now`, one per jurisdiction that lists it. Usually
+    /// none, and then it costs one probe.
+    pub fn look_up(&self, key: PlateKey, now: Timestamp) -> impl Iterator<Item = Entry> {
+        let first = self.index.find(key.get());
+        first
+            .into_iter()
+            .flat_map(|first| first..self.len())
+            .map(|row| self.entry(row))
+            .take_while(move |entry| entry.plate.key() == key)
+            .filter(move |entry| entry.holds_at(now))
+    }
+
+    fn entry(&self, row: usize) -> Entry {
+        let text = &self.packed[self.starts[row] as usize..self.starts[row + 1] as usize];
+        unpack(text).expect("rows are packed by this file alone")
+    }
+}
+
+impl std::fmt::Debug for Hotlist {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hotlist")
+            .field("stamp", &self.stamp)
+            .field("entries", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Gathers rows and sorts out duplicates.
+///
+/// A row repeats another when plate *and* jurisdiction are the same; of such rows the one with the
+/// highest priority stays, the first among equals.
+#[derive(Default)]
+pub struct Builder {
+    rows: Vec<Row>,
+    packed: String,
+}
+
+struct Row {
+    key: u64,
+    jurisdiction: Jurisdiction,
+    plate: Plate,
+    priority: Priority,
+    line: u64,
+    start: u32,
+    end: u32,
+}
+
+/// A row that another one made superfluous.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duplicate {
+    /// The line left out.
+    pub line: u64,
+    /// The line that serves instead.
+    pub of: u64,
+}
+
+impl Builder {
+    /// Takes a row; `line` is for messages.
+    pub fn push(&mut self, line: u64, entry: &Entry) -> Result<(), HotlistError> {
+        let place = |n: usize| u32::try_from(n).map_err(|_| HotlistError::TooLarge);
+        let start = place(self.packed.len())?;
+        pack(entry, &mut self.packed);
+        self.rows.push(Row {
+            key: entry.plate.key().get(),
+            jurisdiction: entry.jurisdiction,
+            plate: entry.plate,
+            priority: entry.priority,
+            line,
+            start,
+            end: place(self.packed.len())?,
+        });
+        Ok(())
+    }
+
+    /// Sorts, drops duplicates, builds the index.
+    pub fn finish(
+        mut self,
+        stamp: ListStamp,
+        matching: Matching,
+        (amber_after, red_after): (Duration, Duration),
+    ) -> (Hotlist, Vec<Duplicate>) {
+        self.rows.sort_by(|a, b| {
+            let place = |r: &Row| (r.key, r.jurisdiction, r.plate);
+            place(a).cmp(&place(b)).then(b.priority.cmp(&a.priority)).then(a.line.cmp(&b.line))
+        });
+        let mut duplicates = Vec::new();
+        self.rows.dedup_by(|later, kept| {
+            let same = later.plate == kept.plate && later.jurisdiction == kept.jurisdiction;
+            if same {
+                duplicates.push(Duplicate { line: later.line, of: kept.line });
+            }
+            same
+        });
+        let mut packed = String::with_capacity(self.packed.len());
+        let mut starts = Vec::with_capacity(self.rows.len() + 1);
+        starts.push(0);
+        for row in &self.rows {
+            packed.push_str(&self.packed[row.start as usize..row.end as usize]);
+            starts.push(u32::try_from(packed.len()).expect("no longer than what push measured"));
+        }
+        let list = Hotlist {
+            stamp,
+            matching,
+            amber_after,
+            red_after,
+            index: Index::of_sorted(self.rows.iter().map(|row| row.key)),
+            starts: starts.into_boxed_slice(),
+            packed: packed.into_boxed_str(),
+        };
+        (list, duplicates)
+    }
+}
+
+fn pack(entry: &Entry, out: &mut String) {
+    let seconds = |t: Option<Timestamp>| t.map_or(String::new(), |t| t.as_second().to_string());
+    let priority = match entry.priority {
+        Priority::Low => "l",
+        Priority::Medium => "m",
+        Priority::High => "h",
+    };
+    let jurisdiction =
+        if entry.jurisdiction.is_unknown() { "" } else { entry.jurisdiction.as_str() };
+    for field in [
+        entry.plate.expose(),
+        jurisdiction,
+        priority,
+        &entry.category,
+        &entry.reason,
+        &entry.source,
+        &entry.case,
+        &entry.vehicle,
+        &seconds(entry.effective),
+        &seconds(entry.expires),
+    ] {
+        out.extend(field.chars().filter(|c| *c != FIELD_END));
+        out.push(FIELD_END);
+    }
+}
+
+fn unpack(row: &str) -> Option<Entry> {
+    let mut fields = row.split_terminator(FIELD_END);
+    let mut next = || fields.next();
+    let plate = Plate::parse(next()?).ok()?;
+    let jurisdiction = Jurisdiction::parse(next()?).ok()?;
+    let priority = match next()? {
+        "l" => Priority::Low,
+        "m" => Priority::Medium,
+        _ => Priority::High,
+    };
+    let category = Arc::from(next()?);
+    let mut text = || next().map(str::to_owned);
+    let (reason, source, case, vehicle) = (text()?, text()?, text()?, text()?);
+    let mut time = || {
+        let text = next()?;
+        Some(if text.is_empty() {
+            None
+        } else {
+            Some(Timestamp::from_second(text.parse().ok()?).ok()?)
+        })
+    };
+    let (effective, expires) = (time()?, time()?);
+    Some(Entry {
+        plate,
+        jurisdiction,
+        category,
+        priority,
+        reason,
+        source,
+        case,
+        vehicle,
+        effective,
+        expires,
+    })
+}

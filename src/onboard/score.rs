@@ -1,0 +1,119 @@
+//! How well a drive was read, where the truth is known: a rendered drive, a test. The truth goes
+//! in; only counters come out, so that scoring opens no door in the fence.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::CameraId;
+use super::read::PlateRead;
+use crate::plate::{Plate, PlateKey};
+
+/// How far outside a pass's visible time its read may be stamped. Renderers and cameras round to
+/// a frame; 15 frames a second are the slowest that is worth driving with.
+const SLACK: Duration = Duration::from_millis(70);
+
+/// One vehicle going by in front of one camera.
+#[derive(Debug, Clone)]
+pub struct TruePass {
+    /// What its plate says.
+    pub plate: Plate,
+    /// Who could see it.
+    pub camera: CameraId,
+    /// Boot-clock time from which on the plate is in the picture.
+    pub first: Duration,
+    /// Boot-clock time at which it was last in the picture.
+    pub last: Duration,
+}
+
+/// A drive's ground truth. A cheap handle: clones share it.
+#[derive(Clone, Default)]
+pub struct Truth(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    passes: Vec<Pass>,
+    score: Score,
+}
+
+struct Pass {
+    key: PlateKey,
+    camera: CameraId,
+    first: Duration,
+    last: Duration,
+    read: bool,
+}
+
+/// Counters of a drive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Score {
+    /// Passes that were announced.
+    pub passes: u64,
+    /// Reads made.
+    pub reads: u64,
+    /// Passes that were read rightly, letters that lists cannot keep apart counting as one.
+    pub correct: u64,
+    /// Reads of a text that no visible plate carried.
+    pub misread: u64,
+    /// Right reads of a pass that had been read rightly before.
+    pub repeated: u64,
+}
+
+impl Truth {
+    /// Announces a pass, before its first frame is looked at.
+    pub fn expect(&self, pass: &TruePass) {
+        let mut state = self.0.lock().expect("no holder panics");
+        state.score.passes += 1;
+        state.passes.push(Pass {
+            key: pass.plate.key(),
+            camera: pass.camera.clone(),
+            first: pass.first,
+            last: pass.last,
+            read: false,
+        });
+    }
+
+    /// The counters so far.
+    pub fn score(&self) -> Score {
+        self.0.lock().expect("no holder panics").score
+    }
+
+    /// Scores a read.
+    pub(in crate::onboard) fn judge(&self, read: &PlateRead) {
+        let seen = read.seen.monotonic;
+        let key = read.plate.key();
+        let mut state = self.0.lock().expect("no holder panics");
+        let State { passes, score } = &mut *state;
+        score.reads += 1;
+        let mut visible = passes.iter_mut().filter(|pass| {
+            pass.camera == read.camera
+                && pass.key == key
+                && pass.first <= seen + SLACK
+                && seen <= pass.last + SLACK
+        });
+        // Of two passes of one plate at a time, the one not read yet.
+        let mut found = None;
+        for pass in visible.by_ref() {
+            let unread = !pass.read;
+            found = Some(pass);
+            if unread {
+                break;
+            }
+        }
+        match found {
+            Some(pass) if pass.read => score.repeated += 1,
+            Some(pass) => {
+                pass.read = true;
+                score.correct += 1;
+            }
+            None => score.misread += 1,
+        }
+    }
+}
+
+impl std::fmt::Debug for Truth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Truth({:?})", self.score())
+    }
+}
