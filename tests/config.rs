@@ -1,6 +1,8 @@
 //! Configuration files as an installer writes them: what the good ones mean, and what the bad ones
 //! are told. Each file of `tests/config/bad` is one mistake.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

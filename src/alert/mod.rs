@@ -1,8 +1,16 @@
 //! How a hit reaches the officer: a tone through ALSA and a page on a local console.
+//!
+//! In: each [`Hit`](crate::onboard::Hit), before anything is written to disk. Out: sound within
+//! milliseconds, and a card on every open page. Neither can hold up reading: the tone has its own
+//! thread and a short queue, pages have a stream that is cut when they fall behind.
 
+pub mod card;
+pub mod console;
+mod desk;
 mod sound;
 mod speaker;
 pub mod tone;
 
+pub use desk::Desk;
 pub use sound::{Annunciator, Recorder, Sounder, Sounding};
 pub use speaker::{SoundError, Speaker};

@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand.
 
+pub mod run;
+
 use clap::{Parser, Subcommand};
 
 /// In-vehicle licence-plate reader whose privacy promises anyone can verify.

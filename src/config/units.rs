@@ -45,7 +45,7 @@ impl HumanDuration {
 impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        match TIME_UNITS.iter().find(|(_, unit)| ms != 0 && ms % unit == 0) {
+        match TIME_UNITS.iter().find(|(_, unit)| ms != 0 && ms.is_multiple_of(*unit)) {
             Some((name, unit)) => write!(f, "{}{name}", ms / unit),
             None => f.write_str("0s"),
         }
@@ -108,7 +108,7 @@ impl HumanBytes {
 
 impl fmt::Display for HumanBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match SIZE_UNITS.iter().find(|(_, unit)| self.0 != 0 && self.0 % unit == 0) {
+        match SIZE_UNITS.iter().find(|(_, unit)| self.0 != 0 && self.0.is_multiple_of(*unit)) {
             Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),
             None => f.write_str("0B"),
         }

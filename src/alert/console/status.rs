@@ -1,0 +1,277 @@
+//! The status row: what works and what does not, as the page shows it.
+//!
+//! In: the health snapshot, four times a second. Out: a [`Status`]. A camera counts as reading
+//! while frames are *looked at*, so a dead cable, a hung driver and a hung reading thread all show
+//! as NOT READING within two seconds, whatever they say of themselves.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::gps::Position;
+use crate::health::{PartState, Snapshot};
+use crate::onboard::frame::CameraId;
+
+/// Time without a frame looked at after which a camera is not reading.
+///
+/// The officer must know within 2 s: this, one tick of 250 ms and the way to the page fit. Twice
+/// the longest pause of a working pipeline, a camera at 1 frame a second and 0.2 s of reading.
+const QUIET: Duration = Duration::from_millis(1500);
+
+/// Time a camera may take from start to its first frame before that is called not reading.
+const STARTING: Duration = Duration::from_secs(8);
+
+/// Span over which rates are taken.
+const RATE_OVER: Duration = Duration::from_secs(3);
+
+/// Everything in the status row, at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    /// The vehicle's wall clock, by which the page tells ages.
+    pub now: Timestamp,
+    /// One per configured camera.
+    pub cameras: Vec<CameraStatus>,
+    /// Hotlists in use.
+    pub lists: Vec<ListStatus>,
+    /// Where the car is.
+    pub position: Position,
+    /// Hits that the broker has not acknowledged yet.
+    pub waiting: u64,
+    /// What becomes of reads that match nothing, in words.
+    pub kept: String,
+    /// Every other part by name: `gps`, `broker`, `ring`, `sound`, ...
+    pub parts: BTreeMap<String, PartState>,
+    /// Vehicle passes read since the start.
+    pub reads: u64,
+    /// Hits since the start.
+    pub hits: u64,
+}
+
+/// One camera.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CameraStatus {
+    /// Its name.
+    pub id: CameraId,
+    /// Whether it reads.
+    pub state: CameraState,
+    /// Why not, or what is missing; empty when all is well.
+    pub detail: String,
+    /// Frames looked at a second.
+    pub fps: f32,
+    /// Frames skipped a second because reading was behind.
+    pub skipped: f32,
+    /// Vehicle passes read since the start.
+    pub reads: u64,
+}
+
+/// Whether a camera reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraState {
+    /// Frames are looked at.
+    Reading,
+    /// No frame yet, and not too long for that.
+    Starting,
+    /// No frame is looked at.
+    NotReading,
+}
+
+/// One hotlist.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ListStatus {
+    /// Its name.
+    pub name: String,
+    /// Entries that serve.
+    pub entries: u64,
+    /// When its source last said so.
+    pub source_time: Timestamp,
+    /// Whether it is older than it may be.
+    pub stale: bool,
+}
+
+/// What health does not know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Beside {
+    /// Hotlists in use.
+    pub lists: Vec<ListStatus>,
+    /// Where the car is.
+    pub position: Position,
+    /// Hits not acknowledged yet.
+    pub waiting: u64,
+    /// What becomes of non-hits.
+    pub kept: String,
+}
+
+/// Makes a status of each snapshot.
+#[derive(Debug)]
+pub struct Watch {
+    cameras: BTreeMap<CameraId, Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    first: Option<Duration>,
+    moved: Option<Duration>,
+    /// Time, frames looked at, frames skipped; the oldest is about `RATE_OVER` ago.
+    past: VecDeque<(Duration, u64, u64)>,
+}
+
+impl Watch {
+    /// Watches these cameras, whether or not they ever report.
+    pub fn new(cameras: impl IntoIterator<Item = CameraId>) -> Self {
+        Self { cameras: cameras.into_iter().map(|id| (id, Seen::default())).collect() }
+    }
+
+    /// Judges a snapshot taken at `monotonic` on the boot clock and `now` on the wall clock.
+    pub fn step(
+        &mut self,
+        monotonic: Duration,
+        now: Timestamp,
+        snapshot: &Snapshot,
+        beside: Beside,
+    ) -> Status {
+        for id in snapshot.cameras.keys() {
+            self.cameras.entry(id.clone()).or_default();
+        }
+        let cameras = self
+            .cameras
+            .iter_mut()
+            .map(|(id, seen)| {
+                let counts = snapshot.cameras.get(id);
+                let (looked, skipped) = counts.map_or((0, 0), |c| (c.looked, c.frames_skipped));
+                let part = snapshot.parts.get(&format!("camera/{id}"));
+                let (state, detail) = seen.judge(monotonic, looked, skipped, part);
+                let (fps, skipped) = seen.rates(monotonic);
+                let reads = counts.map_or(0, |c| c.reads);
+                CameraStatus { id: id.clone(), state, detail, fps, skipped, reads }
+            })
+            .collect();
+        let parts = snapshot.parts.iter().filter(|(name, _)| !name.starts_with("camera/"));
+        Status {
+            now,
+            cameras,
+            lists: beside.lists,
+            position: beside.position,
+            waiting: beside.waiting,
+            kept: beside.kept,
+            parts: parts.map(|(name, state)| (name.clone(), state.clone())).collect(),
+            reads: snapshot.cameras.values().map(|c| c.reads).sum(),
+            hits: snapshot.hits,
+        }
+    }
+}
+
+impl Seen {
+    fn judge(
+        &mut self,
+        now: Duration,
+        looked: u64,
+        skipped: u64,
+        part: Option<&PartState>,
+    ) -> (CameraState, String) {
+        let first = *self.first.get_or_insert(now);
+        let before = self.past.back().map_or(0, |p| p.1);
+        if looked > before {
+            self.moved = Some(now);
+        }
+        self.past.push_back((now, looked, skipped));
+        while self.past.get(1).is_some_and(|p| now.saturating_sub(p.0) >= RATE_OVER) {
+            self.past.pop_front();
+        }
+        match (part, self.moved) {
+            (Some(PartState::Down(why)), _) => (CameraState::NotReading, why.clone()),
+            (Some(PartState::Off), _) => (CameraState::NotReading, "switched off".into()),
+            (part, Some(moved)) if now.saturating_sub(moved) < QUIET => {
+                let detail = match part {
+                    Some(PartState::Impaired(why)) => why.clone(),
+                    _ => String::new(),
+                };
+                (CameraState::Reading, detail)
+            }
+            (_, Some(moved)) => {
+                let quiet = now.saturating_sub(moved).as_secs();
+                (CameraState::NotReading, format!("no frame for {quiet} s"))
+            }
+            (_, None) if now.saturating_sub(first) < STARTING => {
+                (CameraState::Starting, String::new())
+            }
+            (_, None) => (CameraState::NotReading, "no frame since the start".into()),
+        }
+    }
+
+    /// Frames looked at and skipped a second.
+    fn rates(&self, now: Duration) -> (f32, f32) {
+        let (Some(old), Some(new)) = (self.past.front(), self.past.back()) else {
+            return (0.0, 0.0);
+        };
+        let span = now.saturating_sub(old.0).as_secs_f32();
+        if span <= 0.0 {
+            return (0.0, 0.0);
+        }
+        ((new.1 - old.1) as f32 / span, new.2.saturating_sub(old.2) as f32 / span)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::Health;
+
+    const TICK: Duration = Duration::from_millis(250);
+
+    fn beside() -> Beside {
+        Beside { lists: vec![], position: Position::NoFix, waiting: 0, kept: "not kept".into() }
+    }
+
+    /// Runs ticks; `frames(tick)` are looked at before each.
+    fn drive(ticks: u32, health: &Health, frames: impl Fn(u32) -> u64) -> Vec<CameraStatus> {
+        let id = CameraId::new("front");
+        let mut watch = Watch::new([id.clone()]);
+        let wall = "2026-11-23T03:00:00Z".parse().unwrap();
+        (0..ticks)
+            .map(|tick| {
+                health.camera(&id).looked.many(frames(tick));
+                let status = watch.step(TICK * tick, wall, &health.snapshot(), beside());
+                status.cameras[0].clone()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn camera_that_stops_is_not_reading_within_two_seconds() {
+        let health = Health::default();
+        // Eight frames a tick until 5 s, then none, and nobody says why.
+        let seen = drive(32, &health, |tick| if tick < 20 { 8 } else { 0 });
+        assert_eq!(seen[19].state, CameraState::Reading);
+        assert!((seen[19].fps - 32.0).abs() < 0.5, "{}", seen[19].fps);
+        let noticed = seen.iter().rposition(|s| s.state == CameraState::Reading).unwrap() + 1;
+        let after = TICK * (noticed as u32 - 19);
+        assert!(after <= Duration::from_millis(1750), "{after:?}");
+        assert_eq!(seen[noticed].detail, "no frame for 1 s");
+    }
+
+    #[test]
+    fn camera_that_says_it_is_unplugged_is_believed_at_once() {
+        let health = Health::default();
+        health.set("camera/front", PartState::Down("camera /dev/video0 stopped".into()));
+        let seen = drive(2, &health, |_| 8);
+        assert_eq!(seen[1].state, CameraState::NotReading);
+        assert_eq!(seen[1].detail, "camera /dev/video0 stopped");
+    }
+
+    #[test]
+    fn one_frame_a_second_is_still_reading() {
+        let seen = drive(40, &Health::default(), |tick| u64::from(tick % 4 == 0));
+        assert!(seen.iter().all(|s| s.state == CameraState::Reading));
+    }
+
+    #[test]
+    fn camera_that_never_starts_is_not_starting_for_ever() {
+        let seen = drive(40, &Health::default(), |_| 0);
+        assert_eq!(seen[0].state, CameraState::Starting);
+        assert_eq!(seen[39].state, CameraState::NotReading);
+        assert_eq!(seen[39].detail, "no frame since the start");
+    }
+}

@@ -1,0 +1,5 @@
+//! `outrider run`: the daemon.
+
+mod daemon;
+
+pub use daemon::{Daemon, SeamCamera, Seams};
