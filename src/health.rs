@@ -53,9 +53,11 @@ pub enum PartState {
 pub struct CameraHealth {
     /// Frames the camera delivered.
     pub frames: Counter,
+    /// Frames that the driver lost: gaps in its own count.
+    pub frames_lost: Counter,
     /// Frames replaced by a newer one before anyone looked.
     pub frames_skipped: Counter,
-    /// Frames that could not be decoded.
+    /// Frames that were empty, cut short or could not be decoded.
     pub frames_bad: Counter,
     /// Times the camera stalled or was unplugged.
     pub interruptions: Counter,
@@ -162,6 +164,7 @@ pub struct Snapshot {
 #[expect(missing_docs, reason = "the fields are those of CameraHealth")]
 pub struct CameraSnapshot {
     pub frames: u64,
+    pub frames_lost: u64,
     pub frames_skipped: u64,
     pub frames_bad: u64,
     pub interruptions: u64,
@@ -178,6 +181,7 @@ impl CameraSnapshot {
     fn of(c: &CameraHealth) -> Self {
         Self {
             frames: c.frames.get(),
+            frames_lost: c.frames_lost.get(),
             frames_skipped: c.frames_skipped.get(),
             frames_bad: c.frames_bad.get(),
             interruptions: c.interruptions.get(),

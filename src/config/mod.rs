@@ -5,6 +5,7 @@
 //! field, and a `validate` for what a type cannot say.
 
 mod alert;
+mod camera;
 mod console;
 mod gps;
 mod hotlist;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use alert::AlertConfig;
+pub use camera::{CameraConfig, Level, PixelFormat};
 pub use console::ConsoleConfig;
 pub use gps::{GpsConfig, GpsSource};
 pub use hotlist::HotlistConfig;
@@ -68,6 +70,9 @@ pub enum ConfigError {
 pub struct Config {
     /// Who this car is.
     pub vehicle: Vehicle,
+    /// The cameras, one `[[camera]]` each.
+    #[serde(default)]
+    pub camera: Vec<CameraConfig>,
     /// The officer's page.
     #[serde(default)]
     pub console: ConsoleConfig,
@@ -93,6 +98,16 @@ pub struct Vehicle {
     pub id: String,
     /// Agency, such as `peel`; a topic level too.
     pub agency: String,
+}
+
+/// What [`is_topic_level`] accepts, in words.
+const TOPIC_LEVEL: &str = "1 to 32 letters, digits, - or _";
+
+/// Whether a name can stand in a topic, a file name and a dotted key as it is.
+fn is_topic_level(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 32
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 impl Config {
@@ -128,17 +143,15 @@ impl Config {
         for (key, value) in
             [("vehicle.id", &self.vehicle.id), ("vehicle.agency", &self.vehicle.agency)]
         {
-            let fits = !value.is_empty()
-                && value.len() <= 32
-                && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-            if !fits {
+            if !is_topic_level(value) {
                 return Err(ConfigError::Range {
                     key: key.into(),
                     value: format!("{value:?}"),
-                    range: "1 to 32 letters, digits, - or _".into(),
+                    range: TOPIC_LEVEL.into(),
                 });
             }
         }
+        camera::validate(&self.camera)?;
         self.console.validate()?;
         self.alert.validate()?;
         self.reading.validate()?;

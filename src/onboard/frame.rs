@@ -35,7 +35,8 @@ impl fmt::Display for CameraId {
 pub struct Frame {
     /// Which camera.
     pub camera: CameraId,
-    /// The driver's count of frames, gaps included.
+    /// The driver's count of frames, gaps included. Goes up for as long as the process lives, also
+    /// when the camera was unplugged in between.
     pub sequence: u64,
     /// When the kernel stamped the buffer.
     pub captured: FrameTime,
@@ -68,6 +69,28 @@ pub struct Raw {
     pub height: u32,
     /// The bytes, in the layout that the [`Pixels`] variant names.
     pub bytes: Vec<u8>,
+}
+
+impl Pixels {
+    /// The bytes, whatever they mean.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mjpeg(bytes) => bytes,
+            Self::Yuyv(raw) | Self::Nv12(raw) | Self::Grey(raw) | Self::Rgb(raw) => &raw.bytes,
+        }
+    }
+
+    /// How many bytes the size asks for; `None` for JPEG, which says so itself.
+    pub fn bytes_expected(&self) -> Option<u64> {
+        let (raw, twice) = match self {
+            Self::Mjpeg(_) => return None,
+            Self::Yuyv(raw) => (raw, 4),
+            Self::Nv12(raw) => (raw, 3),
+            Self::Grey(raw) => (raw, 2),
+            Self::Rgb(raw) => (raw, 6),
+        };
+        Some(u64::from(raw.width) * u64::from(raw.height) * twice / 2)
+    }
 }
 
 impl fmt::Debug for Pixels {

@@ -1,4 +1,14 @@
 //! Where frames come from: V4L2 cameras, and sources for work without one.
+//!
+//! In: a camera's settings, or the path of a recording. Out: [`Frame`]s with the kernel's own
+//! stamp, through a [`newest::Slot`] in which a newer frame replaces one that nobody has taken.
+//! Costs one copy of each frame out of the driver's buffer (0.2 MB as JPEG, 4 MB as 1080p YUYV).
+//! Decoding is left to `vision`; nothing here looks into a picture.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`watch`] | the loop of one camera: notices stalls, opens again, counts |
+//! | [`newest`] | the one place between a camera and its reader |
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +16,12 @@ use std::time::Duration;
 
 use super::frame::Frame;
 
-/// Why a source gives no frame.
+pub mod newest;
+pub mod watch;
+
+pub use watch::{Capture, Opener, Patience};
+
+/// Why a source gives no frame. Each message is one line that names what to look at.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// No frame within the time asked for; the source may be read again.
@@ -17,18 +32,130 @@ pub enum CaptureError {
         /// How long the caller waited.
         waited: Duration,
     },
+    /// One frame is unusable; the next may be fine and the source may be read again.
+    #[error("camera {camera} sent a broken frame: {why}")]
+    BadFrame {
+        /// Device path or name of the source.
+        camera: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Unplugged or closed: the source must be opened anew.
-    #[error("camera {path} stopped")]
+    #[error("camera {path} stopped: {}", unplugged(source))]
     Gone {
         /// Device path.
         path: PathBuf,
         /// What the kernel said.
         source: io::Error,
     },
+    /// No camera answers to the configured name.
+    #[error("camera.{camera}.device = {wanted:?}: no such camera (present: {present})")]
+    NotFound {
+        /// The camera's name in configuration.
+        camera: String,
+        /// The configured device.
+        wanted: String,
+        /// What is there instead.
+        present: String,
+    },
+    /// More than one camera answers to the configured name.
+    #[error(
+        "camera.{camera}.device = {wanted:?}: more than one camera answers to that; take one of \
+         {matches}"
+    )]
+    Ambiguous {
+        /// The camera's name in configuration.
+        camera: String,
+        /// The configured device.
+        wanted: String,
+        /// Stable names that would be clear.
+        matches: String,
+    },
+    /// The device cannot be opened.
+    #[error("camera {path} cannot be opened: {}", reason(source))]
+    Open {
+        /// Device path.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The node is something else: metadata, a codec, a multi-planar device.
+    #[error("camera {path} is no camera that can be used: {why}")]
+    NotACamera {
+        /// Device path.
+        path: PathBuf,
+        /// What it is instead.
+        why: String,
+    },
+    /// None of the formats that we can read, or not the configured one.
+    #[error("camera {path} offers no usable pixel format (wanted {wanted}; offered: {offered})")]
+    NoFormat {
+        /// Device path.
+        path: PathBuf,
+        /// What was looked for.
+        wanted: String,
+        /// Four-letter codes of what the camera offers.
+        offered: String,
+    },
+    /// A setting that the driver does not take.
+    #[error("{key} = {value}: must be {range}, says {card}")]
+    Setting {
+        /// Dotted key, such as `camera.front.exposure`.
+        key: String,
+        /// The value as written.
+        value: String,
+        /// What the driver allows, in words.
+        range: String,
+        /// The camera's own name.
+        card: String,
+    },
+    /// The driver refused a step of setting up.
+    #[error("camera {path}: {step} failed: {source}")]
+    Driver {
+        /// Device path.
+        path: PathBuf,
+        /// Which step, such as `starting the stream`.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A recording that cannot be read.
+    #[error("recording {path}: {why}")]
+    Recording {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and what to do about it.
+        why: String,
+    },
+}
+
+fn unplugged(source: &io::Error) -> String {
+    if source.raw_os_error() == Some(libc::ENODEV) {
+        "unplugged".to_owned()
+    } else {
+        source.to_string()
+    }
+}
+
+fn reason(source: &io::Error) -> String {
+    match source.raw_os_error() {
+        Some(libc::EACCES | libc::EPERM) => {
+            "permission denied; the user that runs outrider must be in the group `video`".to_owned()
+        }
+        Some(libc::EBUSY) => "in use by another program".to_owned(),
+        _ => source.to_string(),
+    }
 }
 
 /// A camera, or something that stands in for one.
 pub trait FrameSource: Send {
     /// Waits for the next frame, `timeout` at most. `Ok(None)`: the source is at its end.
     fn next_frame(&mut self, timeout: Duration) -> Result<Option<Frame>, CaptureError>;
+
+    /// Whether frames come whether or not anyone looks. A live source's frames may be replaced by
+    /// newer ones; those of a recording that runs as fast as it is read wait to be taken, so that
+    /// every one is looked at.
+    fn live(&self) -> bool {
+        true
+    }
 }
