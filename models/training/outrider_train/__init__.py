@@ -1,0 +1,1 @@
+"""Renders plates, trains the detector and the reader, measures them and writes the model packages."""

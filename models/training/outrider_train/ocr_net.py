@@ -1,0 +1,84 @@
+"""The reader: a grey crop of one plate in, CTC logits out.
+
+x [n, 1, 64, 160] in [0, 1]  ->  y [n, 40, 37]; class 0 is blank, class i is ALPHABET[i - 1].
+
+Convolutions take the height to 1 and the width to 40 slots of 4 px; transformer layers with a depthwise
+convolution let the slots talk. 1.6 M parameters, 0.25 GMAC.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .labels import CLASSES
+
+HEIGHT, WIDTH, SLOTS = 64, 160, 40
+
+
+def conv(cin: int, cout: int, stride=1, size=3) -> nn.Sequential:
+    """Convolution, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(cin, cout, size, stride, size // 2, bias=False), nn.BatchNorm2d(cout), nn.ReLU(inplace=True)
+    )
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around a shortcut. `grown` starts as the identity (see warm.py)."""
+
+    def __init__(self, channels: int, grown: bool = False):
+        super().__init__()
+        self.a = conv(channels, channels)
+        self.b = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+        self.grown = grown
+        if grown:
+            nn.init.zeros_(self.b[1].weight)
+
+    def forward(self, x):
+        """[n, c, h, w] -> the same."""
+        return F.relu(x + self.b(self.a(x)))
+
+
+class Layer(nn.Module):
+    """Pre-norm attention, depthwise convolution over the slots, feed forward."""
+
+    def __init__(self, d: int, heads: int = 4, grown: bool = False):
+        super().__init__()
+        self.heads, self.grown = heads, grown
+        self.norm1, self.norm2 = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.depthwise = nn.Conv1d(d, d, 5, 1, 2, groups=d)
+        self.up, self.down = nn.Linear(d, 2 * d), nn.Linear(2 * d, d)
+        if grown:
+            for module in (self.out, self.depthwise, self.down):
+                nn.init.zeros_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x):
+        """[n, slots, d] -> the same."""
+        n, slots, d = x.shape
+        qkv = self.qkv(self.norm1(x)).reshape(n, slots, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)
+        attention = (q @ k.transpose(-1, -2) * (d // self.heads) ** -0.5).softmax(-1) @ v
+        x = x + self.out(attention.transpose(1, 2).reshape(n, slots, d))
+        x = x + self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+class Reader(nn.Module):
+    """`grown=False` is the prototype's shape; True adds two residual blocks and a third layer."""
+
+    def __init__(self, d: int = 160, grown: bool = True):
+        super().__init__()
+        stages = [conv(1, 24, 2), conv(24, 48, 2), Residual(48), conv(48, 80, (2, 1)), Residual(80)]
+        stages += [Residual(80, True)] * grown + [conv(80, 112, (2, 1)), Residual(112)] + [Residual(112, True)] * grown
+        self.stages = nn.Sequential(*stages)
+        self.squeeze = nn.Sequential(nn.Conv2d(112, d, (4, 1), bias=False), nn.BatchNorm2d(d), nn.ReLU(inplace=True))
+        self.position = nn.Parameter(torch.randn(1, SLOTS, d) * 0.02)
+        self.layers = nn.Sequential(Layer(d), Layer(d), *[Layer(d, grown=True)] * grown)
+        self.norm = nn.LayerNorm(d)
+        self.head = nn.Linear(d, CLASSES)
+
+    def forward(self, x):
+        """Crops [n, 1, 64, 160] in [0, 1] -> logits [n, 40, 37]."""
+        x = self.squeeze(self.stages((x - 0.5) * 4)).squeeze(2).transpose(1, 2) + self.position
+        return self.head(self.norm(self.layers(x)))

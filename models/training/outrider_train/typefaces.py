@@ -1,0 +1,148 @@
+"""Glyph masks for plates: open fonts fetched by `make fonts`, and a stroke face of our own.
+
+A glyph is uint8 [96, w], 255 inside. Fonts are looked for under FONTS/deb (fonts-roadgeek, fonts-opendin) and
+FONTS/npm (the @fontsource packages of fonts/package.json); without any, the stroke face does everything.
+"""
+
+import functools
+import os
+import pathlib
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .strokes import MAIN, OTHER
+
+TALL = 96
+_folder = pathlib.Path(os.environ.get("OUTRIDER_FONTS", "work/fonts"))
+
+
+@functools.cache
+def fonts() -> list[str]:
+    """Font files in a fixed order; plate-like ones first."""
+    road = sorted(_folder.glob("deb/usr/share/fonts/truetype/*/*.ttf"))
+    web = sorted(_folder.glob("npm/node_modules/@fontsource/*/files/*-latin-[4567]00-normal.woff"))
+    return [str(f) for f in [*road, *web]]
+
+
+@functools.cache
+def road_fonts() -> int:
+    """How many at the start of fonts() are road and plate faces."""
+    return sum("fontsource" not in f for f in fonts())
+
+
+def trim(mask: np.ndarray) -> np.ndarray:
+    """Cut a mask to what is inked."""
+    ys, xs = np.where(mask > 40)
+    return mask[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+
+
+@functools.lru_cache(20_000)
+def font_glyph(font: int, character: str) -> np.ndarray:
+    """A character of fonts()[font], scaled to the full height."""
+    face = ImageFont.truetype(fonts()[font], 120)
+    x0, y0, x1, y1 = face.getbbox(character)
+    image = Image.new("L", (int(x1 - x0) + 8, int(y1 - y0) + 8))
+    ImageDraw.Draw(image).text((4 - x0, 4 - y0), character, font=face, fill=255)
+    mask = trim(np.array(image))
+    return cv2.resize(mask, (max(4, int(mask.shape[1] * TALL / mask.shape[0])), TALL), interpolation=cv2.INTER_AREA)
+
+
+def _polylines(drawing: str) -> list[np.ndarray]:
+    return [np.array([p.split(":") for p in line.split(",")], np.float32) for line in drawing.split(" ")]
+
+
+def _round_corners(line: np.ndarray, times: int) -> np.ndarray:
+    """Chaikin's corner cutting; closed lines stay closed, open ones keep their ends."""
+    for _ in range(times):
+        closed = np.allclose(line[0], line[-1])
+        cut = np.stack([line[:-1] * 0.75 + line[1:] * 0.25, line[:-1] * 0.25 + line[1:] * 0.75], 1).reshape(-1, 2)
+        line = np.vstack([cut, cut[:1]]) if closed else np.vstack([line[:1], cut[1:-1], line[-1:]])
+    return line
+
+
+@functools.lru_cache(30_000)
+def stroke_glyph(character: str, other: int, rounding: int, thick: int, aspect: float) -> np.ndarray:
+    """A character of the stroke face: drawing `other` (-1 = the main one), stroke width, width by height."""
+    drawing = OTHER[character][other] if other >= 0 else MAIN[character]
+    width = max(thick + 4, int(TALL * aspect))
+    width = int(width * {"M": 1.15, "W": 1.15}.get(character, 0.6 if character in "I1" and aspect < 0.62 else 1))
+    mask = np.zeros((TALL + 4, width + 4), np.uint8)
+    for line in _polylines(drawing):
+        points = _round_corners(line, rounding) * [(width - thick) / 4, (TALL - thick) / 6] + [thick / 2 + 2] * 2
+        cv2.polylines(mask, [np.round(points * 16).astype(np.int32)], False, 255, thick, cv2.LINE_AA, 4)
+    return trim(mask)
+
+
+class Typeface:
+    """One way of writing all 36 characters, drawn at random.
+
+    The stroke face chooses between drawings per character. Zero and O differ where the dies differ (narrow zero,
+    slashed zero), and are alike where they are alike on real plates. I comes with and without serifs.
+    """
+
+    def __init__(self, rng: np.random.Generator, strokes: float = 0.5, road: float = 0.2):
+        self.stroke = not fonts() or rng.random() < strokes
+        self.other = {c: int(rng.integers(-1, len(v))) for c, v in OTHER.items()}
+        if rng.random() < 0.85:
+            self.other["0"] = -1
+        for character, usual in (("7", -1), ("Z", -1), ("Y", -1), ("Q", -1)):
+            if rng.random() < 0.8:
+                self.other[character] = usual
+        if self.other["1"] == 0 and self.other["I"] < 0:  # a bare bar for both would be two names for one picture
+            self.other["I"] = 0
+        self.shape = (int(rng.integers(0, 3)), int(rng.integers(8, 20)), float(rng.choice([0.38, 0.42, 0.46, 0.5, 0.54, 0.58, 0.62, 0.68])))
+        self.wide_o = rng.random() < 0.3
+        if not self.stroke:
+            first = int(rng.integers(road_fonts())) if rng.random() < road and road_fonts() else int(rng.integers(len(fonts())))
+            self.font = first
+        self.serif_i = not self.stroke and rng.random() < 0.35
+        self.serif_one = not self.stroke and rng.random() < 0.15
+        self.stretch = float(rng.uniform(0.8, 1.12))
+        self.weight = int(rng.integers(-1, 3)) if not self.stroke and rng.random() < 0.5 else 0
+
+    def glyph(self, character: str) -> np.ndarray:
+        """Mask of a character, full height."""
+        if not self.stroke and not (character == "I" and self.serif_i) and not (character == "1" and self.serif_one):
+            return font_glyph(self.font, character)
+        rounding, thick, aspect = self.shape
+        if not self.stroke:
+            return stroke_glyph(character, 1 if character == "I" else 2, min(rounding, 1), min(thick, 15), 0.5)
+        if character == "O" and self.wide_o:
+            aspect *= 1.15
+        return stroke_glyph(character, self.other.get(character, -1), rounding, thick, round(aspect, 3))
+
+    def ink(self, character: str, height: int, width: int | None = None) -> np.ndarray:
+        """The glyph at a size in pixels, thickened or thinned as this face is."""
+        mask = self.glyph(character)
+        if width is None:
+            width = max(3, round(mask.shape[1] * height / mask.shape[0] * self.stretch))
+        mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA if mask.shape[0] > height else cv2.INTER_LINEAR)
+        if self.weight > 0:
+            mask = cv2.dilate(mask, np.ones((self.weight + 1,) * 2, np.uint8))
+        elif self.weight < 0:
+            mask = cv2.erode(mask, np.ones((2, 2), np.uint8))
+        return mask
+
+
+@functools.lru_cache(4_000)
+def _line(text: str, font: int) -> np.ndarray:
+    if not fonts():
+        (w, h), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, 1, 2)
+        mask = np.zeros((h + base + 4, w + 4), np.uint8)
+        cv2.putText(mask, text, (2, h + 2), cv2.FONT_HERSHEY_DUPLEX, 1, 255, 2, cv2.LINE_AA)
+        return mask
+    face = ImageFont.truetype(fonts()[font], 36)
+    x0, y0, x1, y1 = face.getbbox(text)
+    image = Image.new("L", (int(x1 - x0) + 4, int(y1 - y0) + 4))
+    ImageDraw.Draw(image).text((2 - x0, 2 - y0), text, font=face, fill=255)
+    return np.array(image)
+
+
+def line(text: str, rng: np.random.Generator, height: float, most: float) -> np.ndarray:
+    """A line of small print as a mask `height` tall, at most `most` wide, in one of a few fonts."""
+    font = int(rng.integers(12)) * 7 % len(fonts()) if fonts() else 0
+    mask = _line(text, font)
+    width = min(most, max(3, mask.shape[1] * height / mask.shape[0] * rng.uniform(0.8, 1.3)))
+    return cv2.resize(mask, (max(2, int(width)), max(3, int(height))), interpolation=cv2.INTER_AREA)
