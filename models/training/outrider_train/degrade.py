@@ -6,6 +6,9 @@ Every function takes and gives float32 BGR [h, w, 3] in 0-255 at the resolution 
 import cv2
 import numpy as np
 
+FAINTEST = 4.0
+"""Grey levels of spread that are left at least: below, nothing is legible and the label would teach guessing."""
+
 
 def motion_kernel(length: int, angle: float) -> np.ndarray:
     """Blur along a straight path of `length` pixels."""
@@ -42,7 +45,9 @@ def light(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         image = rng.uniform(110, 200) + (np.clip(image, 0, 255) - 128) * rng.uniform(0.08, 0.3)
     if rng.random() < 0.08:
         image = np.repeat(image.mean(2, keepdims=True), 3, 2)
-    return image
+    image = np.clip(image, -20, 275)
+    middle, spread = float(image.mean()), float(image.std())
+    return middle + (image - middle) * (FAINTEST / max(spread, 0.1)) if spread < FAINTEST else image
 
 
 def sensor(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,83 @@
+"""Renders what training draws from: reader crops (npz), plates and distractors for the detector (pickle), and sheets to look at."""
+
+import argparse
+import os
+import pathlib
+import pickle
+
+import cv2
+import numpy as np
+
+from . import distractors
+from .ocr_net import HEIGHT, WIDTH
+from .photograph import Surroundings, picture_of, reader_sample
+from .plates import render
+
+
+def pool(folder: pathlib.Path, around: Surroundings, seed: int, files: int, each: int) -> None:
+    """`files` npz files of `each` reader crops; file i depends on (seed, i) alone, and is skipped when it exists."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(files):
+        path = folder / f"reader-{seed}-{i:03}.npz"
+        if path.exists():
+            continue
+        rng = np.random.default_rng([seed, i])
+        x, texts, places = np.zeros((each, HEIGHT, WIDTH), np.uint8), [], []
+        for k in range(each):
+            x[k], text, place = reader_sample(rng, around)
+            texts.append(text)
+            places.append(place)
+        part = path.with_suffix(".part.npz")
+        np.savez(part, x=x, y=np.array(texts), place=np.array(places))
+        os.replace(part, path)
+
+
+def detector_pool(folder: pathlib.Path, seed: int, plates: int, panels: int) -> None:
+    """plates.pkl: flat plates; panels.pkl: distractors with whether only their ink is to be seen."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([seed, 1])
+    with (folder / "plates.pkl").open("wb") as f:
+        pickle.dump([render(rng).image.astype(np.uint8) for _ in range(plates)], f)
+    rng = np.random.default_rng([seed, 2])
+    drawn = [distractors.panel(rng) for _ in range(panels)]
+    with (folder / "panels.pkl").open("wb") as f:
+        pickle.dump([(np.clip(p, 0, 255).astype(np.uint8), ink) for p, ink in drawn], f)
+
+
+def sheet(path: pathlib.Path, around: Surroundings, seed: int, columns: int = 8, rows: int = 12) -> None:
+    """A contact sheet of rendered crops with their texts."""
+    rng = np.random.default_rng(seed)
+    tiles = []
+    for _ in range(columns * rows):
+        plate = render(rng)
+        crop, _, _ = picture_of(plate, rng, around)
+        tile = cv2.copyMakeBorder(cv2.resize(crop, (190, 80)), 0, 16, 1, 1, cv2.BORDER_CONSTANT)
+        cv2.putText(tile, f"{plate.text} {plate.place}", (3, 92), 0, 0.38, (255, 255, 255), 1, cv2.LINE_AA)
+        tiles.append(tile)
+    cv2.imwrite(str(path), np.vstack([np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]))
+
+
+def main() -> None:
+    """The command line."""
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("what", choices=["pool", "detector", "sheet"])
+    p.add_argument("--data", type=pathlib.Path, default=pathlib.Path("../../../shared/data"))
+    p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("work/pool"))
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--files", type=int, default=60)
+    p.add_argument("--each", type=int, default=4000)
+    p.add_argument("--plates", type=int, default=3000)
+    args = p.parse_args()
+    cv2.setNumThreads(1)
+    if args.what == "detector":
+        detector_pool(args.out, args.seed, args.plates, args.plates)
+        return
+    around = Surroundings(args.data / "pack/train")
+    if args.what == "pool":
+        pool(args.out, around, args.seed, args.files, args.each)
+    else:
+        sheet(args.out, around, args.seed)
+
+
+if __name__ == "__main__":
+    main()
