@@ -78,7 +78,13 @@ def main() -> None:
             continue
         build(soname, versions, folder)
         print(f"stand-in {soname}: {sum(map(len, versions.values()))} symbols")
-    print(run(sys.executable, "-c", "import torch; x = torch.rand(8, 8); print('torch', torch.__version__, 'sum', float((x @ x).sum()) > 0)"))
+    print(
+        run(
+            sys.executable,
+            "-c",
+            "import torch; x = torch.rand(8, 8); print('torch', torch.__version__, 'sum', float((x @ x).sum()) > 0)",
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -81,9 +81,7 @@ def loss_of(logits: torch.Tensor, texts: list[str], flat: float) -> torch.Tensor
     codes = torch.tensor([c for t in texts for c in labels.encode(t)])
     lengths = torch.tensor([len(t) for t in texts])
     logits = logits.float()
-    ctc = F.ctc_loss(
-        logits.log_softmax(-1).transpose(0, 1), codes, torch.full((n,), SLOTS), lengths, zero_infinity=True
-    )
+    ctc = F.ctc_loss(logits.log_softmax(-1).transpose(0, 1), codes, torch.full((n,), SLOTS), lengths, zero_infinity=True)
     if flat <= 0:
         return ctc
     targets = torch.from_numpy(labels.flat_targets(texts, SLOTS)).reshape(-1)
@@ -153,7 +151,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--lr", type=float, default=1.2e-3)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--every", type=float, default=300, help="seconds between measurements")
+    p.add_argument("--every", type=float, default=600, help="seconds between measurements")
     return p.parse_args()
 
 

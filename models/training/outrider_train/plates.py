@@ -147,8 +147,6 @@ def north_america(rng) -> Plate:
     return Plate(image, labels.normalise(text), place.code if known else "US", np.array(boxes))
 
 
-
-
 def _words(image, place, known, ink, rng) -> None:
     """The jurisdiction's name above, its slogan below."""
     width = image.shape[1]

@@ -1,6 +1,6 @@
 """Glyph masks for plates: open fonts fetched by `make fonts`, and a stroke face of our own.
 
-A glyph is uint8 [96, w], 255 inside. Fonts are looked for under FONTS/deb (fonts-roadgeek, fonts-opendin) and
+A glyph is uint8 [about 96, w], 255 inside. Fonts are looked for under FONTS/deb (fonts-roadgeek, fonts-opendin) and
 FONTS/npm (the @fontsource packages of fonts/package.json); without any, the stroke face does everything.
 """
 
@@ -92,7 +92,11 @@ class Typeface:
                 self.other[character] = usual
         if self.other["1"] == 0 and self.other["I"] < 0:  # a bare bar for both would be two names for one picture
             self.other["I"] = 0
-        self.shape = (int(rng.integers(0, 3)), int(rng.integers(8, 20)), float(rng.choice([0.38, 0.42, 0.46, 0.5, 0.54, 0.58, 0.62, 0.68])))
+        self.shape = (
+            int(rng.integers(0, 3)),
+            int(rng.integers(8, 20)),
+            float(rng.choice([0.38, 0.42, 0.46, 0.5, 0.54, 0.58, 0.62, 0.68])),
+        )
         self.wide_o = rng.random() < 0.3
         if not self.stroke:
             first = int(rng.integers(road_fonts())) if rng.random() < road and road_fonts() else int(rng.integers(len(fonts())))

@@ -18,9 +18,15 @@ def stored_layers(path: str) -> tuple[list[list[np.ndarray]], np.ndarray | None]
     """Weights (and bias) of every layer of an ONNX file in graph order, and the position table if there is one."""
     graph = onnx.load(path).graph
     value = {i.name: numpy_helper.to_array(i).astype(np.float32) for i in graph.initializer}
-    for node in graph.node:  # weights kept as fp16 pass through a Cast
-        if node.op_type == "Cast" and node.input[0] in value:
+    for node in graph.node:  # weights kept as fp16 or int8, and equal ones kept once
+        if node.op_type in ("Cast", "Identity") and node.input[0] in value:
             value[node.output[0]] = value[node.input[0]]
+        elif node.op_type == "DequantizeLinear" and node.input[0] in value:
+            stored, scale = value[node.input[0]], value[node.input[1]]
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+            if scale.ndim and scale.size > 1:
+                scale = scale.reshape([-1 if i == axis % stored.ndim else 1 for i in range(stored.ndim)])
+            value[node.output[0]] = stored * scale  # weights are symmetric: zero point 0
     layers, position = [], None
     for node in graph.node:
         known = [value[i] for i in node.input if i in value]

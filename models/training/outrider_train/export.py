@@ -1,0 +1,116 @@
+"""Checkpoint -> ONNX files: float32, float32 stored as float16, and int8 (QDQ, u8 activations, s8 weights).
+
+s8 activations are slower than float32 on x86, so activations are u8. Opset 17 runs in every ONNX Runtime since 1.13;
+the batch axis is dynamic, and so are the detector's height and width.
+"""
+
+import pathlib
+import tempfile
+import warnings
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quant_pre_process,
+    quantize_static,
+)
+
+from . import checkpoint
+from .detector_net import Detector
+from .ocr_net import HEIGHT, WIDTH, Reader
+
+OPSET = 17
+
+
+def network(kind: str, work: pathlib.Path) -> torch.nn.Module:
+    """The averaged network of a checkpoint, on evaluation."""
+    state = checkpoint.load(work / ("detector.pt" if kind == "detector" else "ocr.pt"))
+    if state is None:
+        raise FileNotFoundError(f"no checkpoint of the {kind} in {work}")
+    model = Detector() if kind == "detector" else Reader()
+    model.load_state_dict(state["average"])
+    return model.eval()
+
+
+def to_onnx(model: torch.nn.Module, kind: str, path: pathlib.Path) -> None:
+    """Float32 ONNX file with inputs `x` and outputs `y`."""
+    example = torch.rand(1, 3, 384, 640) if kind == "detector" else torch.rand(1, 1, HEIGHT, WIDTH)
+    free = {"x": {0: "n"}, "y": {0: "n"}}
+    if kind == "detector":
+        free = {"x": {0: "n", 2: "h", 3: "w"}, "y": {0: "n", 2: "h8", 3: "w8"}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model,
+            (example,),
+            str(path),
+            input_names=["x"],
+            output_names=["y"],
+            dynamic_axes=free,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    onnx.checker.check_model(onnx.load(str(path)))
+
+
+def store_half(source: pathlib.Path, path: pathlib.Path, smallest: int = 256) -> None:
+    """Keep the weights as float16 and cast them back when the session is made: half the file, the same speed."""
+    model = onnx.load(str(source))
+    casts = []
+    for tensor in list(model.graph.initializer):
+        value = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or value.size < smallest:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(value.astype(np.float16), name + "_half"))
+        casts.append(helper.make_node("Cast", [name + "_half"], [name], to=TensorProto.FLOAT))
+    for node in reversed(casts):
+        model.graph.node.insert(0, node)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+class _Examples(CalibrationDataReader):
+    """Feeds the calibration with typical inputs, one at a time."""
+
+    def __init__(self, inputs: np.ndarray):
+        self.left = iter(inputs)
+
+    def get_next(self):
+        """The next input, or None."""
+        value = next(self.left, None)
+        return None if value is None else {"x": value[None]}
+
+
+def to_int8(
+    source: pathlib.Path, path: pathlib.Path, examples: np.ndarray, operators: list[str], keep: tuple[str, ...] = ()
+) -> None:
+    """Quantise `operators` with ranges seen on `examples` (inputs, float32); nodes whose name contains one of `keep` stay."""
+    with tempfile.TemporaryDirectory() as tmp:
+        clean = pathlib.Path(tmp, "clean.onnx")
+        quant_pre_process(str(source), str(clean), skip_symbolic_shape=True)
+        weights = {i.name for i in onnx.load(str(clean)).graph.initializer}
+        nodes = onnx.load(str(clean)).graph.node
+        chosen = [
+            n.name
+            for n in nodes
+            if n.op_type in operators and any(i in weights for i in n.input) and not any(k in n.name for k in keep)
+        ]
+        quantize_static(
+            str(clean),
+            str(path),
+            _Examples(examples),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=operators,
+            nodes_to_quantize=chosen,
+            calibrate_method=CalibrationMethod.MinMax,
+        )

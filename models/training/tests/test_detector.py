@@ -1,0 +1,41 @@
+import numpy as np
+
+from outrider_train.detector_loss import targets
+from outrider_train.detector_net import STRIDE, decode, iou, letterbox
+
+
+def maps_from(t):
+    """What a perfect detector would answer."""
+    maps = np.zeros((13, *t["heat"].shape), np.float32)
+    maps[0] = np.where(t["heat"] == 1, 6, -6)
+    maps[1:5] = np.log(np.maximum(t["sides"], 0.5) / STRIDE)
+    maps[5:13] = t["corners"]
+    return maps
+
+
+def test_what_targets_say_decode_reads():
+    corners = np.array([[60, 52], [140, 48], [141, 90], [59, 94]], float)
+    plate = {"box": [59.0, 48.0, 141.0, 94.0], "corners": corners, "ignore": False}
+    found = decode(maps_from(targets([plate], 320, 256)), 0.5)
+    assert len(found) == 1
+    assert iou(found[0], plate["box"]) > 0.97
+    assert np.abs(found[0][5] - corners).max() < 0.5
+
+
+def test_cut_plates_are_neither_right_nor_wrong():
+    t = targets([{"box": [-30.0, 10.0, 20.0, 30.0], "corners": None, "ignore": True}], 320, 256)
+    assert t["heat"].max() == 0
+    assert t["keep"].min() == 0
+
+
+def test_a_plate_beyond_the_crop_keeps_its_true_sides():
+    t = targets([{"box": [-40.0, 20.0, 360.0, 230.0], "corners": None, "ignore": False}], 320, 256)
+    y, x = np.argwhere(t["heat"] == 1)[0]
+    assert t["sides"][0, y, x] > (x + 0.5) * STRIDE
+    assert abs(t["sides"][:, y, x][[0, 2]].sum() - 400) < 1
+
+
+def test_letterbox_pads_right_and_bottom():
+    picture, k = letterbox(np.zeros((720, 1280, 3), np.uint8))
+    assert picture.shape == (384, 640, 3) and k == 0.5
+    assert (picture[360:] == 114).all() and (picture[:360] == 0).all()
