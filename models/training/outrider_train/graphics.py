@@ -6,56 +6,12 @@ import numpy as np
 
 from . import paint, typefaces
 
-DEALERS = [
-    "TOYOTA",
-    "HONDA of town",
-    "AUTO GROUP",
-    "MOTORS",
-    "CHEVROLET",
-    "www.dealer.com",
-    "FORD CENTRE",
-    "VOLKSWAGEN",
-    "Autohaus",
-    "Garage",
-    "SUBARU",
-    "NISSAN",
-    "Go Dawgs",
-    "ALUMNI",
-    "UNIVERSITY",
-    "Mazda",
-    "Lexus of Las Vegas",
-]
-SMALL = [
-    "US",
-    "DP",
-    "HC",
-    "TRK",
-    "VET",
-    "FD",
-    "PD",
-    "NG",
-    "DV",
-    "TK",
-    "TR",
-    "RV",
-    "MC",
-    "PR",
-    "SP",
-    "BA",
-    "EX",
-    "AG",
-    "CO",
-    "ST",
-    "HAM",
-    "USN",
-    "COM",
-    "APP",
-    "FAM",
-    "LIV",
-    "DLR",
-    "MUN",
-]
-STICKERS = ["MAY", "DEC", "JAN", "19", "24", "2019", "2026", "12", "08", "NOV", "07", "11", "25"]
+DEALERS = (
+    "TOYOTA|HONDA of town|AUTO GROUP|MOTORS|CHEVROLET|www.dealer.com|FORD CENTRE|VOLKSWAGEN|Autohaus|Garage|SUBARU|NISSAN|"
+    "Go Dawgs|ALUMNI|UNIVERSITY|Mazda|Lexus of Las Vegas"
+).split("|")
+SMALL = "US DP HC TRK VET FD PD NG DV TK TR RV MC PR SP BA EX AG CO ST HAM USN COM APP FAM LIV DLR MUN".split()
+STICKERS = "MAY DEC JAN 19 24 2019 2026 12 08 NOV 07 11 25".split()
 
 
 def any_colour(rng) -> np.ndarray:
@@ -119,11 +75,9 @@ def pictogram(image, cx, cy, size, rng, ink) -> None:
 
 def stacked(image, face, left, right, cy, height, rng, ink) -> tuple[float, float]:
     """Small letters above one another at one end of the text; the room that is left, (left, right)."""
-    letters = (
-        str(rng.choice(SMALL))
-        if rng.random() < 0.6
-        else "".join(rng.choice(list("ABCDEFGHJKLMNPRSTUVWXYZ"), int(rng.integers(2, 5))))
-    )
+    letters = str(rng.choice(SMALL))
+    if rng.random() < 0.4:
+        letters = "".join(rng.choice(list("ABCDEFGHJKLMNPRSTUVWXYZ"), int(rng.integers(2, 5))))
     if rng.random() < 0.12:
         letters = str(rng.integers(10, 99))
     step = height * rng.uniform(0.85, 1.1) / len(letters)

@@ -1,4 +1,4 @@
-"""Checkpoints -> model packages: export, check against torch, fit the temperature, measure, choose a variant, write model.toml."""
+"""Checkpoints -> model packages: export, check against torch, fit the temperature, measure, choose, write model.toml."""
 
 import argparse
 import hashlib
@@ -94,7 +94,8 @@ def detector_line(s: dict, threshold: float) -> str:
     """Scores in one line for model.toml."""
     parts = [f"{n} {s[n]['found']['percent']} % (n={s[n]['found']['n']})" for n in ("e2e_us", "e2e_eu", "e2e_br")]
     pooled = s["pooled"]["any"]
-    return f"recall at score {threshold}, IoU 0.5: {', '.join(parts)}; frame to text folded, pooled {pooled['percent']} % (n={pooled['n']})"
+    text = f"frame to text folded, pooled {pooled['percent']} % (n={pooled['n']})"
+    return f"recall at score {threshold}, IoU 0.5: {', '.join(parts)}; {text}"
 
 
 def variants(kind: str, args) -> dict[str, pathlib.Path]:

@@ -1,4 +1,4 @@
-"""Puts a rendered plate into a picture: perspective, curvature, rolling shutter, surroundings; crops it as the detector would."""
+"""Puts a rendered plate into a picture: perspective, curvature, rolling shutter, surroundings, a detector's crop."""
 
 import pathlib
 

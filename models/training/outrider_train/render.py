@@ -1,4 +1,4 @@
-"""Renders what training draws from: reader crops (npz), plates and distractors for the detector (pickle), and sheets to look at."""
+"""Renders what training draws from: reader crops (npz), the detector's plates and distractors (pickle), sheets."""
 
 import argparse
 import os
