@@ -21,11 +21,15 @@ pub mod gps;
 pub mod health;
 /// The lists that turn a read into a hit.
 pub mod hotlist;
+/// Secrets: the device key and what derives from it.
+pub mod keys;
 /// Everything that sees plates that are nobody's business.
 pub mod onboard;
 /// Plate text, jurisdictions, look-alike characters.
 pub mod plate;
 /// Our own renderer: plates, cars, road, day and dusk.
 pub mod render;
+/// Opens the encrypted databases.
+pub mod sqlcipher;
 /// How a hit leaves the vehicle, and the only way anything does.
 pub mod uplink;

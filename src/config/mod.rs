@@ -9,9 +9,11 @@ mod camera;
 mod console;
 mod gps;
 mod hotlist;
+pub mod keeping;
 mod locate;
 mod reading;
 mod units;
+mod uplink;
 
 use std::path::{Path, PathBuf};
 
@@ -22,8 +24,10 @@ pub use camera::{CameraConfig, Level, PixelFormat};
 pub use console::ConsoleConfig;
 pub use gps::{GpsConfig, GpsSource};
 pub use hotlist::HotlistConfig;
+pub use keeping::{KeepingConfig, Retention};
 pub use reading::ReadingConfig;
 pub use units::{HumanBytes, HumanDuration, NotADuration, NotASize};
+pub use uplink::{BrokerAddress, UplinkConfig};
 
 /// Why a configuration is refused. Each message is one line that names what to change.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +89,12 @@ pub struct Config {
     /// Where fixes come from.
     #[serde(default)]
     pub gps: GpsConfig,
+    /// What stays in the car, and for how long.
+    #[serde(default)]
+    pub keeping: KeepingConfig,
+    /// The broker that hits go to.
+    #[serde(default)]
+    pub uplink: UplinkConfig,
     /// The lists, one `[[hotlist]]` each.
     #[serde(default)]
     pub hotlist: Vec<HotlistConfig>,
@@ -156,6 +166,8 @@ impl Config {
         self.alert.validate()?;
         self.reading.validate()?;
         self.gps.validate()?;
+        self.keeping.validate()?;
+        self.uplink.validate()?;
         HotlistConfig::validate_all(&self.hotlist)
     }
 }

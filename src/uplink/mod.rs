@@ -1,1 +1,586 @@
 //! Talks off the vehicle; knows hits and health, nothing else.
+//!
+//! In: the [`Outbox`], counters. Out: messages to one MQTT broker. Costs: one thread that mostly
+//! waits. Leaves to others: alerting (it has happened before), what is kept (`outbox.rs`).
+//!
+//! The outbox is the truth: a message is delivered when its PUBACK was seen, and is sent again in
+//! every other case. Each connection starts from nothing, so no state of the MQTT library and no
+//! session of the broker has to survive anything.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+mod link;
+pub mod memory;
+mod mqtt;
+mod outbox;
+pub mod wire;
+
+pub use link::LinkState;
+use link::{Happened, Link};
+pub use mqtt::Mqtt;
+pub use outbox::{Delivery, Detail, KeptHit, Outbox, OutboxError, Recorded};
+use outbox::{News, TOO_LARGE};
+use wire::{HealthReport, Message, Names, Outbound, Promise, StatusReport};
+
+use crate::clock::Clock;
+use crate::config::Retention;
+use crate::config::{ConfigError, UplinkConfig, Vehicle};
+use crate::health::{Health, PartState};
+
+/// The part's name in health.
+const PART: &str = "broker";
+
+/// A message that is not acknowledged for this long although the broker answers pings will not be:
+/// connect anew. (Seen with a broker killed and replaced by one without a memory.)
+const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+
+/// Connections lost in a row with nothing acknowledged, before messages are sent one at a time to
+/// find the one that the broker cannot bear; and losses with that one alone under way, before it
+/// is set aside.
+const LOSSES_BEFORE_CARE: u32 = 3;
+
+/// A message that the broker refused is tried again after this long, doubling to an hour.
+const REFUSED_FIRST: Duration = Duration::from_secs(30);
+const REFUSED_MOST: Duration = Duration::from_secs(3_600);
+
+/// Housekeeping: delivered hits past their retention, messages set aside.
+const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
+
+/// Why there is no connection. Each message names the broker and says what to do where a person
+/// can do something.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BrokerError {
+    /// A certificate or password file cannot be used.
+    #[error("{0}")]
+    Credentials(String),
+    /// Nobody answers there, or the certificates do not go together, or the broker refused us.
+    #[error("broker {at}: {why}")]
+    Refused {
+        /// The broker's address.
+        at: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The connection broke.
+    #[error("broker {at}: connection lost: {why}")]
+    Lost {
+        /// The broker's address.
+        at: String,
+        /// How.
+        why: String,
+        /// Whether the broker hung up, rather than the line going quiet.
+        by_broker: bool,
+    },
+}
+
+/// Names a message between `publish` and its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// What the broker says of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It has it.
+    Acknowledged(Ticket),
+    /// It will not have it, and why.
+    Refused(Ticket, String),
+}
+
+/// The last will: what the broker says of us when we are gone without a word.
+#[derive(Debug, Clone)]
+pub struct Hello {
+    /// To be published by the broker when the connection breaks.
+    pub will: Message,
+}
+
+/// A broker, or something that stands in for one.
+pub trait Broker: Send + 'static {
+    /// One connection.
+    type Session: Session;
+    /// Connects once; the pause between attempts is the caller's business.
+    fn connect(
+        &mut self,
+        hello: Hello,
+    ) -> impl Future<Output = Result<Self::Session, BrokerError>> + Send;
+}
+
+/// One connection to a broker.
+pub trait Session: Send {
+    /// The largest message that the broker takes, in bytes on the wire.
+    fn largest(&self) -> usize;
+    /// Hands a message over; the answer comes from [`Session::next`]. Never waits.
+    fn publish(&mut self, ticket: Ticket, message: &Message) -> Result<(), BrokerError>;
+    /// Waits for the next answer. May be dropped and called again without losing one.
+    fn next(&mut self) -> impl Future<Output = Result<Answer, BrokerError>> + Send;
+    /// Waits until everything is sent, says goodbye, so that the last will is not published.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// What the uplink is made of.
+pub struct Parts {
+    /// Hits, in the car.
+    pub outbox: Outbox,
+    /// Who this car is.
+    pub vehicle: Vehicle,
+    /// How long reads that matched nothing are kept: the car's status says so.
+    pub non_hit: Retention,
+    /// Names that health messages may use, from the configuration.
+    pub names: Names,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where everything is counted.
+    pub health: Arc<Health>,
+}
+
+/// The running uplink.
+pub struct Uplink {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts the uplink on a thread of its own. Without a broker in the configuration, nothing is
+/// started: hits stay in the car.
+pub fn spawn(config: &UplinkConfig, parts: Parts) -> Result<Uplink, ConfigError> {
+    match Mqtt::new(config, &parts.vehicle)? {
+        Some(broker) => Ok(spawn_with(broker, config, parts)),
+        None => {
+            parts.health.set(PART, PartState::Off);
+            Ok(Uplink { stop: None, thread: None })
+        }
+    }
+}
+
+/// Starts the uplink with any broker.
+pub fn spawn_with<B: Broker>(broker: B, config: &UplinkConfig, parts: Parts) -> Uplink {
+    let (stop, stopped) = oneshot::channel();
+    parts.health.set(PART, PartState::Starting);
+    let loop_ = Loop::new(config, parts);
+    let thread = std::thread::Builder::new()
+        .name("uplink".into())
+        .spawn(move || {
+            // Its own runtime: the outbox blocks on the disk, which the console must not notice.
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime needs only file descriptors")
+                .block_on(loop_.run(broker, stopped));
+        })
+        .expect("the process may start threads");
+    Uplink { stop: Some(stop), thread: Some(thread) }
+}
+
+impl Uplink {
+    /// Says goodbye to the broker and ends. What is not acknowledged stays in the outbox. Gives
+    /// up waiting after `deadline`; returns whether the thread ended.
+    pub fn stop(mut self, deadline: Duration) -> bool {
+        self.stop.take();
+        let Some(thread) = self.thread.take() else { return true };
+        let until = std::time::Instant::now() + deadline;
+        while !thread.is_finished() {
+            if std::time::Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        thread.join().is_ok()
+    }
+}
+
+/// A message that the broker has not answered yet.
+struct Flight {
+    /// Its place in the outbox; health and status have none.
+    seq: Option<i64>,
+    since: Instant,
+}
+
+/// A message that the broker refused.
+#[derive(Clone, Copy)]
+struct Patience {
+    until: Instant,
+    pause: Duration,
+}
+
+/// How a connection ended.
+enum Ending {
+    Stopped,
+    Lost(BrokerError),
+}
+
+struct Loop {
+    parts: Parts,
+    link: Link,
+    health_every: Duration,
+    started: Duration,
+    next_ticket: u64,
+    refused: HashMap<i64, Patience>,
+    /// Connections in a row that the broker broke with nothing acknowledged.
+    fruitless: u32,
+    /// Losses of the connection with this message alone under way.
+    suspects: HashMap<i64, u32>,
+    health_skipped: u32,
+    next_health: Instant,
+    next_housekeeping: Instant,
+}
+
+impl Loop {
+    fn new(config: &UplinkConfig, parts: Parts) -> Self {
+        let now = parts.clock.now();
+        let mut seed = [0; 8];
+        // Without random bytes the cars are spread by their start time.
+        if getrandom::fill(&mut seed).is_err() {
+            seed = now.wall.as_millisecond().to_le_bytes();
+        }
+        Self {
+            link: Link::new(config.retry_most.get(), u64::from_le_bytes(seed)),
+            health_every: config.health_every.get(),
+            started: now.monotonic,
+            next_ticket: 0,
+            refused: HashMap::new(),
+            fruitless: 0,
+            suspects: HashMap::new(),
+            health_skipped: 0,
+            next_health: Instant::now(),
+            next_housekeeping: Instant::now() + HOUSEKEEPING,
+            parts,
+        }
+    }
+
+    async fn run<B: Broker>(mut self, mut broker: B, mut stop: oneshot::Receiver<()>) {
+        loop {
+            let pause = self.link.retry_in(self.parts.clock.now().monotonic);
+            if self.pause(pause, &mut stop).await {
+                return;
+            }
+            let since = self.parts.clock.now().wall;
+            let will = self.status(false, since);
+            let session = tokio::select! {
+                session = broker.connect(Hello { will }) => session,
+                _ = &mut stop => return,
+            };
+            let ending = match session {
+                Ok(session) => self.serve(session, since, &mut stop).await,
+                Err(e) => Ending::Lost(e),
+            };
+            match ending {
+                Ending::Stopped => return,
+                Ending::Lost(e) => self.lost(&e),
+            }
+        }
+    }
+
+    /// Waits, looking after the disk meanwhile. Returns whether to stop.
+    async fn pause(&mut self, pause: Duration, stop: &mut oneshot::Receiver<()>) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            self.housekeeping();
+            let step = until.min(Instant::now() + Duration::from_secs(1));
+            tokio::select! {
+                () = tokio::time::sleep_until(step) => {}
+                _ = &mut *stop => return true,
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+        }
+    }
+
+    fn lost(&mut self, why: &BrokerError) {
+        let now = self.parts.clock.now().monotonic;
+        self.link.step(now, Happened::Lost);
+        let retry = self.link.retry_in(now);
+        tracing::warn!(error = %why, retry_ms = retry.as_millis() as u64, "broker not connected");
+        let waiting = match self.parts.outbox.queue() {
+            Ok(queue) if queue.hits + queue.not_on_disk > 0 => {
+                format!("; hits waiting in the car: {}", queue.hits + queue.not_on_disk)
+            }
+            _ => String::new(),
+        };
+        self.parts.health.set(PART, PartState::Down(format!("{why}{waiting}")));
+    }
+
+    async fn serve<S: Session>(
+        &mut self,
+        mut session: S,
+        since: jiff::Timestamp,
+        stop: &mut oneshot::Receiver<()>,
+    ) -> Ending {
+        let mut flights: HashMap<Ticket, Flight> = HashMap::new();
+        let mut acknowledged = false;
+        self.link.step(self.parts.clock.now().monotonic, Happened::Connected);
+        self.say_link(None);
+        self.next_health = Instant::now();
+        if let Err(e) = self.parts.outbox.start_over(session.largest()) {
+            self.say_disk(&e);
+        }
+        let online = self.status(true, since);
+        let mut lost = self.hand_over(&mut session, &mut flights, None, &online).err();
+        while lost.is_none() {
+            let mut news = Vec::new();
+            if let Err(e) = self.fill(&mut session, &mut flights, &mut news) {
+                lost = Some(e);
+            }
+            if let Err(e) = self.parts.outbox.progress(&news) {
+                self.say_disk(&e);
+            }
+            if lost.is_some() {
+                break;
+            }
+            let tick = Duration::from_secs(1);
+            let mut answers = Vec::new();
+            tokio::select! {
+                answer = session.next() => answers.push(answer),
+                () = self.parts.outbox.changed() => {}
+                () = tokio::time::sleep(tick) => {}
+                _ = &mut *stop => {
+                    let offline = self.status(false, since);
+                    let _ = self.hand_over(&mut session, &mut flights, None, &offline);
+                    session.close().await;
+                    return Ending::Stopped;
+                }
+            }
+            // One commit for all answers that are there.
+            while answers.last().is_some_and(Result::is_ok)
+                && let Ok(answer) = tokio::time::timeout(Duration::ZERO, session.next()).await
+            {
+                answers.push(answer);
+            }
+            let mut news = Vec::new();
+            for answer in answers {
+                match answer {
+                    Ok(answer) => acknowledged |= self.answered(&mut flights, answer, &mut news),
+                    Err(e) => lost = Some(e),
+                }
+            }
+            if let Err(e) = self.parts.outbox.progress(&news) {
+                self.say_disk(&e);
+            }
+            if acknowledged {
+                self.fruitless = 0;
+            }
+            let oldest = flights.values().map(|f| f.since.elapsed()).max().unwrap_or_default();
+            self.watch(oldest);
+            if oldest > GIVE_UP_AFTER && lost.is_none() {
+                lost = Some(BrokerError::Lost {
+                    at: String::from("connected"),
+                    why: format!("a message was not acknowledged for {} s", oldest.as_secs()),
+                    by_broker: false,
+                });
+            }
+            if lost.is_none() && Instant::now() >= self.next_health {
+                lost = self.send_health(&mut session, &mut flights).err();
+            }
+            self.housekeeping();
+        }
+        let lost = lost.expect("the loop ends with a loss only");
+        self.blame(&flights, &lost, acknowledged);
+        Ending::Lost(lost)
+    }
+
+    /// Hands over what is due, as far as the line's state allows.
+    fn fill<S: Session>(
+        &mut self,
+        session: &mut S,
+        flights: &mut HashMap<Ticket, Flight>,
+        news: &mut Vec<(i64, News)>,
+    ) -> Result<(), BrokerError> {
+        let plan = self.link.plan();
+        // A broker that keeps hanging up: one at a time, to find out over which.
+        let window = if self.fruitless >= LOSSES_BEFORE_CARE { 1 } else { plan.window };
+        let under_way = flights.values().filter(|f| f.seq.is_some()).count();
+        if under_way >= window {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let passed_over = |seq: i64| self.refused.get(&seq).is_some_and(|p| p.until > now);
+        let due = match self.parts.outbox.due(window - under_way, plan.texts_first, &passed_over) {
+            Ok(due) => due,
+            Err(e) => {
+                self.say_disk(&e);
+                return Ok(());
+            }
+        };
+        for item in due {
+            let message = Message::new(&self.parts.vehicle, item.what);
+            if message.size() > session.largest() {
+                let why = format!(
+                    "{TOO_LARGE}: {} bytes, its limit is {}; sent when a broker takes it",
+                    message.size(),
+                    session.largest()
+                );
+                tracing::warn!(topic = message.topic(), why, "message set aside");
+                news.push((item.seq, News::SetAside(why)));
+                continue;
+            }
+            self.hand_over(session, flights, Some(item.seq), &message)?;
+            tracing::debug!(
+                topic = message.topic(),
+                text = item.is_text,
+                attempts = item.attempts + 1,
+                "message sent"
+            );
+            news.push((item.seq, News::Sent));
+        }
+        Ok(())
+    }
+
+    fn hand_over<S: Session>(
+        &mut self,
+        session: &mut S,
+        flights: &mut HashMap<Ticket, Flight>,
+        seq: Option<i64>,
+        message: &Message,
+    ) -> Result<(), BrokerError> {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        session.publish(ticket, message)?;
+        flights.insert(ticket, Flight { seq, since: Instant::now() });
+        Ok(())
+    }
+
+    /// Takes in one answer. Returns whether a hit's message was acknowledged.
+    fn answered(
+        &mut self,
+        flights: &mut HashMap<Ticket, Flight>,
+        answer: Answer,
+        news: &mut Vec<(i64, News)>,
+    ) -> bool {
+        match answer {
+            Answer::Acknowledged(ticket) => {
+                let Some(Flight { seq: Some(seq), .. }) = flights.remove(&ticket) else {
+                    return false;
+                };
+                self.suspects.remove(&seq);
+                if self.refused.remove(&seq).is_some() && self.refused.is_empty() {
+                    self.say_link(None);
+                }
+                news.push((seq, News::Acknowledged));
+                true
+            }
+            Answer::Refused(ticket, why) => {
+                let Some(flight) = flights.remove(&ticket) else { return false };
+                self.say_link(Some(&why));
+                let Some(seq) = flight.seq else { return false };
+                let pause = self
+                    .refused
+                    .get(&seq)
+                    .map_or(REFUSED_FIRST, |p| (p.pause * 2).min(REFUSED_MOST));
+                self.refused.insert(seq, Patience { until: Instant::now() + pause, pause });
+                news.push((seq, News::Waiting));
+                false
+            }
+        }
+    }
+
+    /// After a loss: is there a message that the broker cannot bear?
+    fn blame(&mut self, flights: &HashMap<Ticket, Flight>, why: &BrokerError, fruitful: bool) {
+        let hung_up = matches!(why, BrokerError::Lost { by_broker: true, .. });
+        let mut under_way = flights.values().filter_map(|f| f.seq);
+        let (Some(first), second) = (under_way.next(), under_way.next()) else { return };
+        if !hung_up || fruitful {
+            return;
+        }
+        self.fruitless += 1;
+        if self.fruitless <= LOSSES_BEFORE_CARE || second.is_some() {
+            return;
+        }
+        let losses = self.suspects.entry(first).or_default();
+        *losses += 1;
+        if *losses >= LOSSES_BEFORE_CARE {
+            let note = format!(
+                "the broker hung up {losses} times over this message alone; sent again within \
+                 the hour"
+            );
+            tracing::error!(seq = first, "broker hangs up over one message, set aside");
+            self.suspects.remove(&first);
+            if let Err(e) = self.parts.outbox.progress(&[(first, News::SetAside(note))]) {
+                self.say_disk(&e);
+            }
+        }
+    }
+
+    fn send_health<S: Session>(
+        &mut self,
+        session: &mut S,
+        flights: &mut HashMap<Ticket, Flight>,
+    ) -> Result<(), BrokerError> {
+        self.next_health = Instant::now() + self.health_every;
+        self.health_skipped += 1;
+        if self.health_skipped < self.link.plan().health_divisor {
+            return Ok(());
+        }
+        self.health_skipped = 0;
+        let now = self.parts.clock.now();
+        let report = HealthReport::of(
+            &self.parts.health.snapshot(),
+            &self.parts.names,
+            now.wall,
+            now.monotonic.saturating_sub(self.started).as_secs(),
+            self.link.state(),
+            self.parts.outbox.queue().unwrap_or_default(),
+        );
+        let message = Message::new(&self.parts.vehicle, Outbound::Health(Box::new(report)));
+        self.hand_over(session, flights, None, &message)
+    }
+
+    /// Looks at the line, and says when its state changed.
+    fn watch(&mut self, oldest: Duration) {
+        let now = self.parts.clock.now().monotonic;
+        let before = self.link.state();
+        self.link.step(now, Happened::Unanswered(oldest));
+        if let Ok(queue) = self.parts.outbox.queue() {
+            self.link.step(now, Happened::Waiting((queue.hits + queue.images) as usize));
+        }
+        if self.link.state() != before {
+            tracing::info!(from = ?before, to = ?self.link.state(), "line changed");
+            self.say_link(None);
+        }
+    }
+
+    fn say_link(&self, refused: Option<&str>) {
+        let state = match (refused, self.link.state()) {
+            (Some(why), _) => PartState::Impaired(why.to_owned()),
+            (None, LinkState::Live) => PartState::Working,
+            (None, LinkState::Slow) => {
+                PartState::Impaired("slow line: hits go first, pictures follow".into())
+            }
+            (None, LinkState::Backlog) => PartState::Impaired("catching up with old hits".into()),
+            (None, LinkState::Offline) => PartState::Down("not connected".into()),
+        };
+        self.parts.health.set(PART, state);
+    }
+
+    fn say_disk(&self, e: &OutboxError) {
+        tracing::error!(error = %e, "outbox failed");
+        self.parts.health.set("hits", PartState::Down(e.to_string()));
+    }
+
+    fn status(&self, online: bool, since: jiff::Timestamp) -> Message {
+        let promise =
+            Promise { non_hit: self.parts.non_hit, protection: self.parts.outbox.protection() };
+        let report = StatusReport::new(online, since, &promise);
+        Message::new(&self.parts.vehicle, Outbound::Status(report))
+    }
+
+    fn housekeeping(&mut self) {
+        self.parts.outbox.write_refused();
+        let now = Instant::now();
+        if now < self.next_housekeeping {
+            return;
+        }
+        self.next_housekeeping = now + HOUSEKEEPING;
+        let done = self.parts.outbox.forget_old().map(|_| ());
+        if let Err(e) = done.and_then(|()| self.parts.outbox.retry_set_aside()) {
+            self.say_disk(&e);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

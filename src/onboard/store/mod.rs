@@ -1,1 +1,3 @@
 //! The encrypted ring of reads that matched nothing.
+
+pub(crate) mod thumbnail;

@@ -1,0 +1,340 @@
+//! Secrets: the device key, the keys derived from it, and the memory they live in.
+//!
+//! In: a systemd credential or a key file. Out: a [`DeviceKey`], from which each store derives its
+//! own 32-byte key. Costs: microseconds, and one locked page of memory per key. Leaves to others:
+//! which file a key opens (`sqlcipher.rs`), and the ring's random bucket keys (`onboard/store`).
+//!
+//! What the copies inside SQLCipher and `ring` do after use is theirs: SQLCipher is told to wipe
+//! what it frees (`cipher_memory_security`), `ring` does not promise to.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize as _, Zeroizing};
+
+/// Name of the systemd credential: `LoadCredentialEncrypted=outrider-device-key:...`.
+pub const CREDENTIAL: &str = "outrider-device-key";
+
+/// Name of the key file inside the state folder, where there is no credential.
+pub const KEY_FILE: &str = "device.key";
+
+/// Why there is no device key. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The key can be read by others.
+    #[error(
+        "device key {path} can be read by others (mode {mode:04o}): if nobody can have copied it, \
+         run chmod 600 {path}; else delete the state folder and start afresh"
+    )]
+    Lax {
+        /// The key file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The key file belongs to another user.
+    #[error(
+        "device key {path} belongs to user {owner}, but this runs as user {us}: run chown {us} {path}"
+    )]
+    Owner {
+        /// The key file.
+        path: PathBuf,
+        /// Who owns it.
+        owner: u32,
+        /// Who we are.
+        us: u32,
+    },
+    /// Not a key.
+    #[error("device key {path} has {len} bytes, must be 32 (or 64 hexadecimal digits)")]
+    Size {
+        /// The key file.
+        path: PathBuf,
+        /// What it holds.
+        len: usize,
+    },
+    /// The key file cannot be read or made.
+    #[error("device key {path}: {source}")]
+    Io {
+        /// The key file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The kernel gave no random bytes.
+    #[error("no random bytes from the kernel: {0}")]
+    Random(String),
+}
+
+/// A page of its own, so that locking and unlocking never touches a neighbour.
+#[repr(C, align(4096))]
+struct Page([u8; 4096]);
+
+/// 32 secret bytes on a page of their own: locked against swapping and left out of core dumps
+/// where the kernel allows it, wiped when dropped. Neither prints nor clones.
+pub struct SecretKey(Box<Page>);
+
+impl SecretKey {
+    /// A key that nobody has seen.
+    pub fn random() -> Result<Self, KeyError> {
+        let mut key = Self::empty();
+        getrandom::fill(&mut key.0.0[..32]).map_err(|e| KeyError::Random(e.to_string()))?;
+        Ok(key)
+    }
+
+    /// A key from bytes that the caller wipes.
+    pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let mut key = Self::empty();
+        key.0.0[..32].copy_from_slice(bytes);
+        key
+    }
+
+    /// The bytes. Every call is a place where a key could get out: keep them few.
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        self.0.0[..32].try_into().expect("the page is longer than a key")
+    }
+
+    fn empty() -> Self {
+        let mut page = Box::new(Page([0; 4096]));
+        lock(&mut page);
+        Self(page)
+    }
+}
+
+impl Drop for SecretKey {
+    fn drop(&mut self) {
+        self.0.0[..32].zeroize();
+        unlock(&mut self.0);
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey(redacted)")
+    }
+}
+
+/// Keeps a page out of swap and core dumps. Both may be refused (RLIMIT_MEMLOCK): the key then
+/// still works, so the refusal is not an error; `outrider.service` sets the limit.
+#[expect(unsafe_code, reason = "mlock and madvise take a raw address")]
+fn lock(page: &mut Page) {
+    let at = std::ptr::from_mut(page).cast();
+    // SAFETY: `at` is the start of a live, page-aligned 4096-byte allocation that we own; neither
+    // call changes its content.
+    unsafe {
+        let _ = rustix::mm::mlock(at, size_of::<Page>());
+        let _ = rustix::mm::madvise(at, size_of::<Page>(), rustix::mm::Advice::LinuxDontDump);
+    }
+}
+
+#[expect(unsafe_code, reason = "munlock and madvise take a raw address")]
+fn unlock(page: &mut Page) {
+    let at = std::ptr::from_mut(page).cast();
+    // SAFETY: as in `lock`; the page holds nothing but this key, so no neighbour is unlocked.
+    unsafe {
+        let _ = rustix::mm::munlock(at, size_of::<Page>());
+        let _ = rustix::mm::madvise(at, size_of::<Page>(), rustix::mm::Advice::LinuxDoDump);
+    }
+}
+
+/// Where the device key comes from: said openly, in `check`, health and hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protection {
+    /// A systemd credential, which may be sealed to the TPM: a stolen disk alone does not open it.
+    SystemdCredential,
+    /// A file on the same disk: whoever takes the disk takes the key.
+    KeyFile,
+}
+
+/// What a key is derived for. One secret per purpose: opening one store says nothing of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// `hits.db`.
+    Hits,
+    /// Sealing the ring's bucket keys.
+    RingSeal,
+}
+
+impl Purpose {
+    /// Part of the derivation: changing one makes its store unreadable.
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Hits => b"outrider/v1/hits.db",
+            Self::RingSeal => b"outrider/v1/ring-seal",
+        }
+    }
+}
+
+/// The secret from which every persistent key of this car derives.
+#[derive(Debug)]
+pub struct DeviceKey {
+    secret: SecretKey,
+    protection: Protection,
+}
+
+impl DeviceKey {
+    /// The systemd credential if the service manager passed one, else the key file in the state
+    /// folder, made at first start.
+    pub fn load(state: &Path) -> Result<Self, KeyError> {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Self::load_from(credentials.as_deref(), &state.join(KEY_FILE))
+    }
+
+    fn load_from(credentials: Option<&Path>, file: &Path) -> Result<Self, KeyError> {
+        if let Some(path) = credentials.map(|dir| dir.join(CREDENTIAL)).filter(|p| p.exists()) {
+            // Permissions of credentials are systemd's business: it alone writes that folder.
+            let secret = read_key(&path)?;
+            return Ok(Self { secret, protection: Protection::SystemdCredential });
+        }
+        if !file.exists() {
+            make_key_file(file)?;
+        }
+        let io = |source| KeyError::Io { path: file.to_owned(), source };
+        let meta = fs::metadata(file).map_err(io)?;
+        let mode = meta.mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(KeyError::Lax { path: file.to_owned(), mode });
+        }
+        let us = rustix::process::geteuid().as_raw();
+        if meta.uid() != us {
+            return Err(KeyError::Owner { path: file.to_owned(), owner: meta.uid(), us });
+        }
+        Ok(Self { secret: read_key(file)?, protection: Protection::KeyFile })
+    }
+
+    /// Where the key came from.
+    pub fn protection(&self) -> Protection {
+        self.protection
+    }
+
+    /// The key for one purpose (HKDF-SHA256).
+    pub fn derive(&self, purpose: Purpose) -> SecretKey {
+        use ring::hkdf::{HKDF_SHA256, Salt};
+        let info = [purpose.label()];
+        let mut out = Zeroizing::new([0_u8; 32]);
+        Salt::new(HKDF_SHA256, b"outrider device key")
+            .extract(self.secret.expose())
+            .expand(&info, HKDF_SHA256)
+            .and_then(|okm| okm.fill(&mut *out))
+            .expect("32 bytes are one block of HKDF-SHA256");
+        SecretKey::from_bytes(&out)
+    }
+}
+
+fn read_key(path: &Path) -> Result<SecretKey, KeyError> {
+    let io = |source| KeyError::Io { path: path.to_owned(), source };
+    // 64 digits and a line end at most; more is read only to tell that it is more.
+    let mut text = Zeroizing::new([0_u8; 128]);
+    let mut file = File::open(path).map_err(io)?;
+    let mut len = 0;
+    while len < text.len() {
+        match file.read(&mut text[len..]).map_err(io)? {
+            0 => break,
+            n => len += n,
+        }
+    }
+    if let Ok(raw) = <&[u8; 32]>::try_from(&text[..len]) {
+        return Ok(SecretKey::from_bytes(raw));
+    }
+    let size = || KeyError::Size { path: path.to_owned(), len };
+    let digits = text[..len].trim_ascii();
+    if digits.len() != 64 {
+        return Err(size());
+    }
+    let mut raw = Zeroizing::new([0_u8; 32]);
+    data_encoding::HEXLOWER_PERMISSIVE.decode_mut(digits, &mut *raw).map_err(|_| size())?;
+    Ok(SecretKey::from_bytes(&raw))
+}
+
+/// Writes the whole key aside and links it into place: a power cut leaves a key or none, and of
+/// two processes that start together, one wins.
+fn make_key_file(path: &Path) -> Result<(), KeyError> {
+    let io = |source| KeyError::Io { path: path.to_owned(), source };
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    private_folder(folder).map_err(io)?;
+    let aside = folder.join(format!("{KEY_FILE}.{}", std::process::id()));
+    let _ = fs::remove_file(&aside);
+    let key = SecretKey::random()?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(io)?;
+    file.write_all(key.expose()).and_then(|()| file.sync_all()).map_err(io)?;
+    match fs::hard_link(&aside, path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(io(e)),
+        _ => fs::remove_file(&aside).map_err(io)?,
+    }
+    File::open(folder).and_then(|dir| dir.sync_all()).map_err(io)
+}
+
+/// Makes a folder that only we may enter, if it is not there.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn first_start_makes_a_key_that_later_starts_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let first = DeviceKey::load_from(None, &state.join(KEY_FILE)).unwrap();
+        let again = DeviceKey::load_from(None, &state.join(KEY_FILE)).unwrap();
+        assert_eq!(first.secret.expose(), again.secret.expose());
+        assert_eq!(first.protection(), Protection::KeyFile);
+        let mode = |p: &Path| fs::metadata(p).unwrap().mode() & 0o7777;
+        assert_eq!((mode(&state), mode(&state.join(KEY_FILE))), (0o700, 0o600));
+        assert_eq!(fs::read_dir(&state).unwrap().count(), 1, "nothing is left aside");
+    }
+
+    #[test]
+    fn credential_goes_before_the_file_and_may_be_hexadecimal() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(CREDENTIAL), format!("{}\n", "0f".repeat(32))).unwrap();
+        let file = dir.path().join("state").join(KEY_FILE);
+        let key = DeviceKey::load_from(Some(dir.path()), &file).unwrap();
+        assert_eq!(key.secret.expose(), &[0x0f; 32]);
+        assert_eq!(key.protection(), Protection::SystemdCredential);
+        assert!(!file.exists(), "no file is made beside a credential");
+    }
+
+    #[test]
+    fn key_that_others_can_read_is_refused_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(KEY_FILE);
+        fs::write(&file, [7; 32]).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        let message = DeviceKey::load_from(None, &file).unwrap_err().to_string();
+        let path = file.display();
+        assert!(message.contains("can be read by others (mode 0640)"), "{message}");
+        assert!(message.contains(&format!("chmod 600 {path}")), "{message}");
+    }
+
+    #[test]
+    fn truncated_key_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(KEY_FILE);
+        fs::write(&file, [7; 31]).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let message = DeviceKey::load_from(None, &file).unwrap_err().to_string();
+        assert!(message.ends_with("has 31 bytes, must be 32 (or 64 hexadecimal digits)"));
+    }
+
+    #[test]
+    fn purposes_have_different_keys_and_debug_shows_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = DeviceKey::load_from(None, &dir.path().join(KEY_FILE)).unwrap();
+        let (hits, seal) = (key.derive(Purpose::Hits), key.derive(Purpose::RingSeal));
+        assert_ne!(hits.expose(), seal.expose());
+        assert_ne!(hits.expose(), key.secret.expose());
+        assert_eq!(hits.expose(), key.derive(Purpose::Hits).expose());
+        assert_eq!(format!("{hits:?}"), "SecretKey(redacted)");
+    }
+}

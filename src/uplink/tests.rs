@@ -1,0 +1,470 @@
+//! The uplink as a whole: outbox, loop and wire, against the broker in memory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant as StdInstant;
+
+use jiff::Timestamp;
+use ulid::Ulid;
+
+use super::memory::MemoryBroker;
+use super::wire::{HealthReport, HitReport, QueueReport, StateWord};
+use super::*;
+use crate::clock::{FrameTime, SimulatedClock, SystemClock};
+use crate::config::KeepingConfig;
+use crate::gps::{Fix, Position};
+use crate::health::Snapshot;
+use crate::hotlist::{Entry, ListStamp, Priority};
+use crate::keys::Protection;
+use crate::onboard::frame::CameraId;
+use crate::onboard::vision::candidate::Crop;
+use crate::onboard::{Hit, MatchKind, hit_for_tests};
+use crate::plate::{Jurisdiction, Plate};
+
+pub(crate) fn vehicle() -> Vehicle {
+    Vehicle { id: "4127".into(), agency: "peel".into() }
+}
+
+/// A hit with a number: its ULID, its plate and its picture follow from it.
+pub(crate) fn hit(n: u32) -> Hit {
+    let wall: Timestamp = "2026-11-23T07:00:00Z".parse().unwrap();
+    let plate = Plate::parse(&format!("HIT{n:04}")).unwrap();
+    let entry = Entry {
+        jurisdiction: Jurisdiction::parse("CA-ON").unwrap(),
+        reason: "armed and dangerous".into(),
+        source: "Peel Regional Police".into(),
+        case: "26-00417".into(),
+        vehicle: "silver Honda Civic 2019".into(),
+        ..Entry::plain(plate, "stolen_vehicle", Priority::High)
+    };
+    hit_for_tests(
+        Ulid::from_parts(wall.as_millisecond() as u64 + u64::from(n), u128::from(n)),
+        plate,
+        entry,
+        ListStamp { name: "cpic".into(), version: "7f".repeat(32).into(), source_time: wall },
+        MatchKind::Exact,
+        CameraId::new("front"),
+        FrameTime { monotonic: Duration::from_secs(u64::from(n)), wall },
+        Position::Fixed {
+            fix: Fix {
+                latitude: 43.717_899,
+                longitude: -79.658_213,
+                accuracy_m: Some(4.5),
+                speed_mps: Some(13.9),
+                heading_deg: Some(271.0),
+                time: Some(wall),
+                three_d: true,
+            },
+            age: Duration::from_millis(180),
+            interpolated: true,
+        },
+        Crop { width: 64, height: 32, rgb: (0..64 * 32 * 3).map(|i| (i + n) as u8).collect() },
+    )
+}
+
+fn keeping(dir: &Path) -> KeepingConfig {
+    KeepingConfig { directory: dir.join("state"), ..KeepingConfig::default() }
+}
+
+fn outbox(dir: &Path, health: &Arc<Health>) -> Outbox {
+    Outbox::open(&keeping(dir), &vehicle(), Arc::new(SystemClock), health.clone()).unwrap()
+}
+
+fn parts(outbox: &Outbox, health: &Arc<Health>) -> Parts {
+    Parts {
+        outbox: outbox.clone(),
+        vehicle: vehicle(),
+        non_hit: Retention::Nothing,
+        names: Names { cameras: vec![CameraId::new("front")] },
+        clock: Arc::new(SystemClock),
+        health: health.clone(),
+    }
+}
+
+#[track_caller]
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = StdInstant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Topics of what the broker accepted about hits, without their common beginning.
+fn hit_topics(broker: &MemoryBroker) -> Vec<String> {
+    let messages = broker.received();
+    let topics = messages.iter().map(|m| m.topic().to_owned());
+    topics.filter_map(|t| t.split_once("/hit/").map(|(_, rest)| rest.to_owned())).collect()
+}
+
+#[test]
+fn every_field_of_a_hit_that_leaves() {
+    let report = HitReport::of(&hit(1), &vehicle(), Protection::KeyFile, b"jpeg bytes");
+    let message = Message::new(&vehicle(), Outbound::Hit(wire::HitText::of(&report)));
+    assert_eq!(message.topic(), format!("alpr/v1/peel/vehicle/4127/hit/{}", hit(1).id()));
+    assert!(!message.retained());
+    let json: serde_json::Value = serde_json::from_slice(message.payload()).unwrap();
+    insta::assert_snapshot!("hit", serde_json::to_string_pretty(&json).unwrap());
+    let text = String::from_utf8(message.payload().to_vec()).unwrap();
+    for stays in ["armed and dangerous", "silver Honda", "13.9"] {
+        assert!(!text.contains(stays), "{stays} stays in the car");
+    }
+}
+
+#[test]
+fn no_fix_is_said() {
+    let report = HitReport::of(&hit(1), &vehicle(), Protection::KeyFile, b"");
+    let json = serde_json::to_value(HitReport { position: wire::PositionReport::None, ..report });
+    let json = json.unwrap();
+    assert_eq!(json["position"], serde_json::json!({"fix": "none"}));
+    assert_eq!(json["images"], serde_json::json!([]));
+}
+
+#[test]
+fn every_field_of_the_status_and_the_last_will() {
+    let promise = Promise { non_hit: Retention::Session, protection: Protection::KeyFile };
+    let since = "2026-11-23T07:00:00Z".parse().unwrap();
+    let report = StatusReport { software: "1.2.3", ..StatusReport::new(true, since, &promise) };
+    let message = Message::new(&vehicle(), Outbound::Status(report));
+    assert_eq!(message.topic(), "alpr/v1/peel/vehicle/4127/status");
+    assert!(message.retained());
+    let json: serde_json::Value = serde_json::from_slice(message.payload()).unwrap();
+    insta::assert_snapshot!("status", serde_json::to_string_pretty(&json).unwrap());
+}
+
+fn health_report(health: &Snapshot) -> HealthReport {
+    let names = Names { cameras: vec![CameraId::new("front"), CameraId::new("rear")] };
+    let queue = QueueReport { hits: 3, images: 4, set_aside: 1, not_on_disk: 2 };
+    let at = "2026-11-23T07:00:00Z".parse().unwrap();
+    HealthReport::of(health, &names, at, 3_600, LinkState::Live, queue)
+}
+
+#[test]
+fn every_field_of_health() {
+    let health = Health::default();
+    health.set("gps", PartState::Working);
+    health.set("ring", PartState::Impaired("disk nearly full".into()));
+    health.set("camera/front", PartState::Down("unplugged".into()));
+    health.camera(&CameraId::new("front")).frames.many(9_000);
+    health.hits.one();
+    let report = health_report(&health.snapshot());
+    let message = Message::new(&vehicle(), Outbound::Health(Box::new(report)));
+    assert_eq!(message.topic(), "alpr/v1/peel/vehicle/4127/health");
+    let json: serde_json::Value = serde_json::from_slice(message.payload()).unwrap();
+    insta::assert_snapshot!("health", serde_json::to_string_pretty(&json).unwrap());
+}
+
+/// The types a field of health may have: none of them can hold text that a camera has seen.
+/// A new field that does not fit breaks the compilation of this test.
+#[test]
+fn health_has_no_place_for_a_plate() {
+    fn number<T: Copy + Into<u64>>(_: T) {}
+    fn word(_: StateWord) {}
+    let HealthReport {
+        v,
+        at,
+        uptime_s,
+        link,
+        queue: QueueReport { hits: queued, images, set_aside, not_on_disk },
+        parts,
+        other_parts_down,
+        cameras,
+        hits,
+        non_hits,
+        ring_written,
+        ring_dropped,
+        ring_purged,
+        alerted,
+        recorded,
+        delivered,
+    } = health_report(&Health::default().snapshot());
+    let _: (u8, Timestamp, LinkState, usize) = (v, at, link, other_parts_down);
+    for n in [uptime_s, hits, non_hits, ring_written, ring_dropped, ring_purged] {
+        number(n);
+    }
+    for n in [alerted, recorded, delivered] {
+        number(n);
+    }
+    for n in [queued, images, set_aside, not_on_disk] {
+        number(n);
+    }
+    for wire::PartReport { part, state } in parts {
+        let _: &'static str = part;
+        word(state);
+    }
+    // A camera's name is the configuration's: the next test tries another.
+    for camera in cameras {
+        word(camera.state);
+    }
+}
+
+#[test]
+fn plates_smuggled_into_health_stay_behind() {
+    let health = Health::default();
+    for part in ["gps", "ring", "XPLATE1", "camera/XPLATE1", "camera/front"] {
+        health.set(part, PartState::Impaired("saw XPLATE1".into()));
+    }
+    health.camera(&CameraId::new("XPLATE1")).frames.one();
+    health.camera(&CameraId::new("front")).frames.one();
+    let report = health_report(&health.snapshot());
+    assert_eq!(report.other_parts_down, 2);
+    let message = Message::new(&vehicle(), Outbound::Health(Box::new(report)));
+    let text = String::from_utf8(message.payload().to_vec()).unwrap();
+    assert!(text.contains("front") && !text.contains("XPLATE1"), "{text}");
+}
+
+#[test]
+fn debug_of_what_leaves_shows_no_plate() {
+    let report = HitReport::of(&hit(1), &vehicle(), Protection::KeyFile, b"");
+    let text = wire::HitText::of(&report);
+    let out = Outbound::Hit(text.clone());
+    let message = Message::new(&vehicle(), out.clone());
+    let shown = format!("{report:?} {text:?} {out:?} {message:?}");
+    assert!(!shown.contains("HIT0001"), "{shown}");
+}
+
+#[test]
+fn hit_recorded_twice_is_recorded_once_and_survives() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let first = outbox(dir.path(), &health);
+    let recorded = first.record(&hit(1)).unwrap();
+    first.record(&hit(2)).unwrap();
+    assert_eq!(first.record(&hit(1)).unwrap(), recorded);
+    drop(first);
+
+    let again = outbox(dir.path(), &health);
+    let recent = again.recent(10).unwrap();
+    let plates: Vec<_> = recent.iter().map(|h| h.report.read.plate.as_str()).collect();
+    assert_eq!(plates, ["HIT0002", "HIT0001"]);
+    assert_eq!(recent[0].detail.reason, "armed and dangerous");
+    assert_eq!(recent[0].delivery, Delivery::Waiting);
+    assert_eq!(health.recorded.get(), 2);
+    let jpeg = again.plate_jpeg(hit(1).id()).unwrap().unwrap();
+    assert_eq!(jpeg.len(), recent[1].report.images[0].bytes);
+    assert_eq!(again.plate_jpeg(hit(9).id()).unwrap(), None);
+}
+
+#[test]
+fn hits_are_delivered_with_their_pictures_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let outbox = outbox(dir.path(), &health);
+    let broker = MemoryBroker::default();
+    let uplink = spawn_with(broker.clone(), &UplinkConfig::default(), parts(&outbox, &health));
+    for n in 0..5 {
+        outbox.record(&hit(n)).unwrap();
+    }
+    until("all acknowledged", || outbox.queue().unwrap() == QueueReport::default());
+    let sent = hit_topics(&broker);
+    for n in 0..5 {
+        let id = hit(n).id().to_string();
+        let at = |topic: String| sent.iter().position(|t| *t == topic).expect("delivered");
+        assert!(at(id.clone()) < at(format!("{id}/plate.jpg")), "text before picture");
+    }
+    let texts: Vec<_> = sent.iter().filter(|t| !t.contains('/')).cloned().collect();
+    assert_eq!(texts, (0..5).map(|n| hit(n).id().to_string()).collect::<Vec<_>>());
+    assert_eq!(health.delivered.get(), 5);
+    assert_eq!(health.state("broker"), Some(PartState::Working));
+    assert_eq!(outbox.recent(1).unwrap()[0].delivery, Delivery::Acknowledged);
+    // What arrived is what was recorded, and the picture is the one whose digest the hit names.
+    let received = broker.received();
+    let payload = |end: String| {
+        received.iter().find(|m| m.topic().ends_with(&end)).unwrap().payload().to_vec()
+    };
+    let report = HitReport::parse(&payload(format!("/hit/{}", hit(3).id()))).unwrap();
+    let jpeg = payload(format!("{}/plate.jpg", hit(3).id()));
+    let digest: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(
+        <sha2::Sha256 as sha2::Digest>::new(),
+        &jpeg,
+    ))
+    .into();
+    assert_eq!(report.images[0].sha256, data_encoding::HEXLOWER.encode(&digest));
+    assert!(uplink.stop(Duration::from_secs(5)));
+    let last = broker.received().pop().unwrap();
+    assert!(last.topic().ends_with("/status"));
+    assert!(String::from_utf8(last.payload().to_vec()).unwrap().contains("\"online\":false"));
+}
+
+#[test]
+fn days_offline_then_everything_arrives_in_order_and_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let outbox = outbox(dir.path(), &health);
+    let broker = MemoryBroker::default();
+    broker.behave(|b| b.reachable = false);
+    let uplink = spawn_with(broker.clone(), &UplinkConfig::default(), parts(&outbox, &health));
+    for n in 0..300 {
+        outbox.record(&hit(n)).unwrap();
+    }
+    until(
+        "the loss is said",
+        || matches!(health.state("broker"), Some(PartState::Down(why)) if why.contains("unreachable")),
+    );
+    assert_eq!(outbox.queue().unwrap().hits, 300);
+    assert_eq!(health.delivered.get(), 0);
+    broker.behave(|b| b.reachable = true);
+    until("all acknowledged", || outbox.queue().unwrap() == QueueReport::default());
+    let sent = hit_topics(&broker);
+    let texts: Vec<_> = sent.iter().filter(|t| !t.contains('/')).cloned().collect();
+    assert_eq!(texts, (0..300).map(|n| hit(n).id().to_string()).collect::<Vec<_>>());
+    assert_eq!(sent.len(), 600);
+    assert!(uplink.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn unacknowledged_messages_are_sent_again_after_a_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let outbox = outbox(dir.path(), &health);
+    let broker = MemoryBroker::default();
+    broker.behave(|b| b.acknowledges = false);
+    let uplink = spawn_with(broker.clone(), &UplinkConfig::default(), parts(&outbox, &health));
+    outbox.record(&hit(1)).unwrap();
+    until("sent", || hit_topics(&broker).len() == 2);
+    assert_eq!(outbox.recent(1).unwrap()[0].delivery, Delivery::Sent);
+    broker.behave(|b| b.reachable = false);
+    broker.behave(|b| b.acknowledges = true);
+    until("the loss is noticed", || matches!(health.state("broker"), Some(PartState::Down(_))));
+    broker.behave(|b| b.reachable = true);
+    until("acknowledged", || outbox.queue().unwrap() == QueueReport::default());
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    for topic in hit_topics(&broker) {
+        *times.entry(topic).or_default() += 1;
+    }
+    assert_eq!(times.into_values().collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(health.delivered.get(), 1, "delivered once, however often sent");
+    assert!(uplink.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn picture_too_large_for_the_broker_is_set_aside_until_one_takes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let outbox = outbox(dir.path(), &health);
+    let broker = MemoryBroker::default();
+    let report = HitReport::of(&hit(1), &vehicle(), Protection::KeyFile, &[0; 2_000]);
+    let text = Message::new(&vehicle(), Outbound::Hit(wire::HitText::of(&report))).size();
+    broker.behave(|b| b.largest = text + 100);
+    let uplink = spawn_with(broker.clone(), &UplinkConfig::default(), parts(&outbox, &health));
+    outbox.record(&hit(1)).unwrap();
+    outbox.record(&hit(2)).unwrap();
+    until("both texts, no picture", || {
+        let queue = outbox.queue().unwrap();
+        (queue.hits, queue.images, queue.set_aside) == (0, 0, 2)
+    });
+    assert_eq!(broker.connections(), 1, "no poison pill");
+    broker.behave(|b| b.reachable = false);
+    until("the loss is noticed", || matches!(health.state("broker"), Some(PartState::Down(_))));
+    broker.behave(|b| {
+        b.reachable = true;
+        b.largest = 1 << 20;
+    });
+    until("pictures follow", || outbox.queue().unwrap() == QueueReport::default());
+    assert!(uplink.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn message_that_the_broker_hangs_up_over_does_not_hold_up_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let outbox = outbox(dir.path(), &health);
+    let broker = MemoryBroker::default();
+    let poison = hit(3).id().to_string();
+    broker.behave(|b| b.hangs_up_over = Some(format!("hit/{poison}")));
+    for n in 0..8 {
+        outbox.record(&hit(n)).unwrap();
+    }
+    let config = UplinkConfig {
+        retry_most: crate::config::HumanDuration::from_millis(20),
+        ..UplinkConfig::default()
+    };
+    let uplink = spawn_with(broker.clone(), &config, parts(&outbox, &health));
+    until("seven others delivered, one set aside", || {
+        let queue = outbox.queue().unwrap();
+        (queue.hits, queue.set_aside) == (0, 1)
+    });
+    assert_eq!(health.delivered.get(), 7);
+    let set_aside = outbox.recent(8).unwrap().into_iter().find(|h| h.id == hit(3).id()).unwrap();
+    let Delivery::SetAside(why) = set_aside.delivery else { panic!("{:?}", set_aside.delivery) };
+    assert!(why.contains("hung up 3 times over this message alone"), "{why}");
+    // The next start tries again.
+    assert!(uplink.stop(Duration::from_secs(5)));
+    drop(outbox);
+    broker.behave(|b| b.hangs_up_over = None);
+    let outbox = self::outbox(dir.path(), &health);
+    let uplink = spawn_with(broker.clone(), &config, parts(&outbox, &health));
+    until("delivered after all", || outbox.queue().unwrap() == QueueReport::default());
+    assert!(uplink.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn refused_message_is_said_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let outbox = outbox(dir.path(), &health);
+    let broker = MemoryBroker::default();
+    broker.behave(|b| b.refuses = Some("plate.jpg".into()));
+    let uplink = spawn_with(broker.clone(), &UplinkConfig::default(), parts(&outbox, &health));
+    outbox.record(&hit(1)).unwrap();
+    until("refused and said", || {
+        health.state("broker") == Some(PartState::Impaired("refused".into()))
+    });
+    until("the text is delivered", || outbox.queue().unwrap().hits == 0);
+    assert_eq!(outbox.queue().unwrap().images, 1, "the picture waits");
+    assert_eq!(broker.connections(), 1);
+    assert!(uplink.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn full_disk_is_said_and_its_hits_are_written_once_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let outbox = outbox(dir.path(), &health);
+    outbox.record(&hit(1)).unwrap();
+    outbox.limit_pages_for_tests(Some(1));
+    let mut n = 1;
+    let error = loop {
+        n += 1;
+        if let Err(e) = outbox.record(&hit(n)) {
+            break e.to_string();
+        }
+        assert!(n < 50, "the disk never fills");
+    };
+    assert!(error.contains("no room on the disk for") && error.contains("hits.db"), "{error}");
+    let Some(PartState::Down(why)) = health.state("hits") else { panic!("said nothing") };
+    assert!(why.starts_with("1 hit is in memory only: no room on the disk"), "{why}");
+    outbox.record(&hit(n + 1)).unwrap_err();
+    assert_eq!(outbox.queue().unwrap().not_on_disk, 2);
+
+    outbox.limit_pages_for_tests(None);
+    outbox.write_refused();
+    assert_eq!(health.state("hits"), Some(PartState::Working));
+    let ids: Vec<_> = outbox.recent(100).unwrap().iter().map(|h| h.id).collect();
+    assert_eq!(ids, (1..=n + 1).rev().map(|n| hit(n).id()).collect::<Vec<_>>());
+    assert_eq!(health.recorded.get(), u64::from(n) + 1);
+}
+
+#[test]
+fn delivered_hits_go_after_their_retention_and_others_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let clock = Arc::new(SimulatedClock::starting_at("2026-11-23T07:00:00Z".parse().unwrap()));
+    let outbox =
+        Outbox::open(&keeping(dir.path()), &vehicle(), clock.clone(), health.clone()).unwrap();
+    outbox.record(&hit(1)).unwrap();
+    outbox.record(&hit(2)).unwrap();
+    let due = outbox.due(10, true, &|_| false).unwrap();
+    outbox.progress(&[(due[0].seq, News::Sent)]).unwrap();
+    let picture = outbox.due(10, false, &|_| false).unwrap().remove(0);
+    outbox
+        .progress(&[(due[0].seq, News::Acknowledged), (picture.seq, News::Acknowledged)])
+        .unwrap();
+    clock.advance(Duration::from_secs(29 * 86_400));
+    assert_eq!(outbox.forget_old().unwrap(), 0);
+    clock.advance(Duration::from_secs(2 * 86_400));
+    assert_eq!(outbox.forget_old().unwrap(), 1);
+    assert_eq!(outbox.recent(10).unwrap().len(), 1, "the one not delivered stays");
+    assert_eq!(outbox.plate_jpeg(hit(1).id()).unwrap(), None);
+    assert!(outbox.plate_jpeg(hit(2).id()).unwrap().is_some());
+}

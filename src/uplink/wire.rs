@@ -1,0 +1,521 @@
+//! What leaves the vehicle, field by field: the one file that knows JSON.
+//!
+//! In: a hit, plate-free counters, the car's own name. Out: [`Message`]s, which nothing else can
+//! make and which are all that a [`Broker`](super::Broker) takes. A snapshot test holds every
+//! field; `docs/PRIVACY.md` explains each.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use ulid::Ulid;
+
+use super::link::LinkState;
+use crate::config::Vehicle;
+use crate::gps::Position;
+use crate::health::{CameraSnapshot, PartState, Snapshot};
+use crate::hotlist::{Entry, ListStamp, Priority};
+use crate::keys::Protection;
+use crate::onboard::frame::CameraId;
+use crate::onboard::{Hit, MatchKind};
+use crate::plate::Jurisdiction;
+
+/// Version of every JSON object below.
+const FORMAT: u8 = 1;
+
+/// What a hit is until a person has looked (promise P6).
+const UNVERIFIED: &str = "UNVERIFIED: not grounds for a stop";
+
+/// Everything that may leave, a closed list.
+#[derive(Debug, Clone)]
+pub enum Outbound {
+    /// A read that is on a list.
+    Hit(HitText),
+    /// The pixels of a hit's own plate.
+    PlateImage {
+        /// Whose.
+        hit: Ulid,
+        /// The bytes whose digest the hit names.
+        jpeg: Vec<u8>,
+    },
+    /// Counters.
+    Health(Box<HealthReport>),
+    /// Whether the car is there, kept by the broker.
+    Status(StatusReport),
+}
+
+/// A message as it leaves: built here alone, from an [`Outbound`].
+#[derive(Clone)]
+pub struct Message {
+    topic: String,
+    payload: Vec<u8>,
+    content_type: &'static str,
+    retained: bool,
+}
+
+impl Message {
+    /// Addresses something that may leave.
+    pub fn new(vehicle: &Vehicle, what: Outbound) -> Self {
+        let base = format!("alpr/v1/{}/vehicle/{}", vehicle.agency, vehicle.id);
+        let json = |topic: String, payload: Vec<u8>, retained| Self {
+            topic,
+            payload,
+            content_type: "application/json",
+            retained,
+        };
+        match what {
+            Outbound::Hit(text) => json(format!("{base}/hit/{}", text.id), text.json, false),
+            Outbound::PlateImage { hit, jpeg } => Self {
+                topic: format!("{base}/hit/{hit}/plate.jpg"),
+                payload: jpeg,
+                content_type: "image/jpeg",
+                retained: false,
+            },
+            Outbound::Health(report) => json(format!("{base}/health"), encode(&report), false),
+            Outbound::Status(report) => json(format!("{base}/status"), encode(&report), true),
+        }
+    }
+
+    /// Where to.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The bytes.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// MIME type of the bytes.
+    pub fn content_type(&self) -> &'static str {
+        self.content_type
+    }
+
+    /// Whether the broker keeps it for those who come later.
+    pub fn retained(&self) -> bool {
+        self.retained
+    }
+
+    /// Bytes on the wire, at most: fixed header, packet identifier and properties included.
+    pub fn size(&self) -> usize {
+        self.topic.len() + self.payload.len() + self.content_type.len() + 32
+    }
+}
+
+impl fmt::Debug for Message {
+    // The payload of a hit holds a plate.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({}, {} bytes)", self.topic, self.payload.len())
+    }
+}
+
+fn encode<T: Serialize>(report: &T) -> Vec<u8> {
+    serde_json::to_vec(report).expect("reports have string keys and finite numbers")
+}
+
+/// A hit's JSON, as it was recorded and as it leaves: one ULID, one text, however often it is sent.
+#[derive(Clone)]
+pub struct HitText {
+    id: Ulid,
+    json: Vec<u8>,
+}
+
+impl HitText {
+    /// Writes a hit down.
+    pub(super) fn of(report: &HitReport) -> Self {
+        Self { id: report.ulid(), json: encode(report) }
+    }
+
+    /// A text that [`HitText::of`] wrote, back from the outbox.
+    pub(super) fn recorded(id: Ulid, json: Vec<u8>) -> Self {
+        Self { id, json }
+    }
+
+    /// The bytes.
+    pub(super) fn json(&self) -> &[u8] {
+        &self.json
+    }
+}
+
+impl fmt::Debug for HitText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HitText({}, {} bytes)", self.id, self.json.len())
+    }
+}
+
+/// A hit, as others get to know it. The entry's free text (reason, vehicle) stays in the car: who
+/// receives hits has the list.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct HitReport {
+    pub v: u8,
+    pub id: String,
+    pub agency: String,
+    pub vehicle: String,
+    pub status: String,
+    pub seen: Timestamp,
+    pub camera: CameraId,
+    pub read: ReadReport,
+    pub entry: EntryReport,
+    pub other_entries: Vec<EntryReport>,
+    pub position: PositionReport,
+    pub images: Vec<ImageReport>,
+    pub models: ModelsReport,
+    pub key_protection: Protection,
+}
+
+/// What was read.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct ReadReport {
+    pub plate: String,
+    pub jurisdiction: Jurisdiction,
+    pub weakest_character: f32,
+    pub frames: u32,
+}
+
+/// Which line of which list, and how the read met it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct EntryReport {
+    pub matched: MatchKind,
+    pub differing: Vec<u8>,
+    pub plate: String,
+    pub jurisdiction: Jurisdiction,
+    pub category: String,
+    pub priority: Priority,
+    pub source: String,
+    pub case: String,
+    pub list: String,
+    pub list_version: String,
+    pub list_source_time: Timestamp,
+}
+
+/// Where the car was. Its speed stays in the car: it says more of the officer than of the hit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fix", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub enum PositionReport {
+    Known {
+        latitude: f64,
+        longitude: f64,
+        accuracy_m: Option<f32>,
+        heading_deg: Option<f32>,
+        age_ms: u64,
+        interpolated: bool,
+    },
+    None,
+}
+
+/// A picture that follows under the hit's own topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct ImageReport {
+    pub name: String,
+    pub sha256: String,
+    pub bytes: usize,
+}
+
+/// Digests of the models that read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct ModelsReport {
+    pub detector: String,
+    pub ocr: String,
+}
+
+impl HitReport {
+    /// Says what may be said of a hit and of the picture of its plate.
+    pub(super) fn of(hit: &Hit, vehicle: &Vehicle, protection: Protection, jpeg: &[u8]) -> Self {
+        Self {
+            v: FORMAT,
+            id: hit.id().to_string(),
+            agency: vehicle.agency.clone(),
+            vehicle: vehicle.id.clone(),
+            status: UNVERIFIED.into(),
+            seen: hit.seen().wall,
+            camera: hit.camera().clone(),
+            read: ReadReport {
+                plate: hit.plate().expose().into(),
+                jurisdiction: hit.jurisdiction(),
+                weakest_character: hit.weakest().get(),
+                frames: hit.frames(),
+            },
+            entry: EntryReport::of(hit.match_kind(), hit.differing(), hit.entry(), hit.list()),
+            other_entries: hit
+                .others()
+                .iter()
+                .map(|m| EntryReport::of(m.kind, &m.differing, &m.entry, &m.list))
+                .collect(),
+            position: match *hit.position() {
+                Position::NoFix => PositionReport::None,
+                // Not-a-number has no JSON.
+                Position::Fixed { fix, .. }
+                    if !(fix.latitude.is_finite() && fix.longitude.is_finite()) =>
+                {
+                    PositionReport::None
+                }
+                Position::Fixed { fix, age, interpolated } => PositionReport::Known {
+                    latitude: fix.latitude,
+                    longitude: fix.longitude,
+                    accuracy_m: fix.accuracy_m,
+                    heading_deg: fix.heading_deg,
+                    age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+                    interpolated,
+                },
+            },
+            images: match jpeg {
+                [] => Vec::new(),
+                jpeg => vec![ImageReport {
+                    name: "plate.jpg".into(),
+                    sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(jpeg)),
+                    bytes: jpeg.len(),
+                }],
+            },
+            models: ModelsReport {
+                detector: hit.models().detector.clone(),
+                ocr: hit.models().ocr.clone(),
+            },
+            key_protection: protection,
+        }
+    }
+
+    /// Reads back what [`HitText::of`] wrote.
+    pub(super) fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+
+    /// The hit's name.
+    pub fn ulid(&self) -> Ulid {
+        Ulid::from_string(&self.id).expect("written by HitReport::of")
+    }
+}
+
+impl EntryReport {
+    fn of(kind: MatchKind, differing: &[u8], entry: &Entry, list: &ListStamp) -> Self {
+        Self {
+            matched: kind,
+            differing: differing.to_vec(),
+            plate: entry.plate.expose().into(),
+            jurisdiction: entry.jurisdiction,
+            category: entry.category.to_string(),
+            priority: entry.priority,
+            source: entry.source.clone(),
+            case: entry.case.clone(),
+            list: list.name.to_string(),
+            list_version: list.version.to_string(),
+            list_source_time: list.source_time,
+        }
+    }
+}
+
+impl fmt::Debug for HitReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HitReport({}, plate redacted)", self.id)
+    }
+}
+
+/// Who and what may be named in health: fixed from the configuration before any camera opens, so
+/// that no name in a health message can come from a camera.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// The cameras of the configuration.
+    pub cameras: Vec<CameraId>,
+}
+
+/// The parts that health may name, beside the cameras. Others are counted, not named.
+const PARTS: [&str; 10] =
+    ["alert", "broker", "clock", "console", "disk", "gps", "hits", "hotlists", "ring", "tone"];
+
+/// Plate-free counters. Every field is a number, a word of a closed set, or a camera's name from
+/// the configuration: what a part says in its own words stays in the car.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct HealthReport {
+    pub v: u8,
+    pub at: Timestamp,
+    pub uptime_s: u64,
+    pub link: LinkState,
+    pub queue: QueueReport,
+    pub parts: Vec<PartReport>,
+    pub other_parts_down: usize,
+    pub cameras: Vec<CameraReport>,
+    pub hits: u64,
+    pub non_hits: u64,
+    pub ring_written: u64,
+    pub ring_dropped: u64,
+    pub ring_purged: u64,
+    pub alerted: u64,
+    pub recorded: u64,
+    pub delivered: u64,
+}
+
+/// What waits in the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct QueueReport {
+    pub hits: u32,
+    pub images: u32,
+    pub set_aside: u32,
+    pub not_on_disk: u32,
+}
+
+/// One part's state, without its words.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct PartReport {
+    pub part: &'static str,
+    pub state: StateWord,
+}
+
+/// [`PartState`] without its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words of PartState")]
+pub enum StateWord {
+    Starting,
+    Working,
+    Impaired,
+    Down,
+    Off,
+}
+
+impl From<&PartState> for StateWord {
+    fn from(state: &PartState) -> Self {
+        match state {
+            PartState::Starting => Self::Starting,
+            PartState::Working => Self::Working,
+            PartState::Impaired(_) => Self::Impaired,
+            PartState::Down(_) => Self::Down,
+            PartState::Off => Self::Off,
+        }
+    }
+}
+
+/// One camera's counters.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct CameraReport {
+    pub camera: CameraId,
+    pub state: StateWord,
+    pub frames: u64,
+    pub frames_skipped: u64,
+    pub frames_bad: u64,
+    pub interruptions: u64,
+    pub looked: u64,
+    pub detections: u64,
+    pub reads: u64,
+    pub unread_small: u64,
+    pub unread_illegible: u64,
+    pub unread_unsure: u64,
+    pub unread_brief: u64,
+}
+
+impl HealthReport {
+    /// Takes the numbers out of a snapshot and leaves the words.
+    pub(super) fn of(
+        health: &Snapshot,
+        names: &Names,
+        at: Timestamp,
+        uptime_s: u64,
+        link: LinkState,
+        queue: QueueReport,
+    ) -> Self {
+        let word = |part: &str| health.parts.get(part).map(StateWord::from);
+        let camera_part = |id: &CameraId| format!("camera/{id}");
+        let named = |part: &String| {
+            PARTS.contains(&part.as_str()) || names.cameras.iter().any(|c| camera_part(c) == *part)
+        };
+        Self {
+            v: FORMAT,
+            at,
+            uptime_s,
+            link,
+            queue,
+            parts: PARTS
+                .into_iter()
+                .filter_map(|part| Some(PartReport { part, state: word(part)? }))
+                .collect(),
+            other_parts_down: health
+                .parts
+                .iter()
+                .filter(|(part, state)| {
+                    !named(part) && matches!(state, PartState::Impaired(_) | PartState::Down(_))
+                })
+                .count(),
+            cameras: names
+                .cameras
+                .iter()
+                .filter_map(|id| {
+                    let state = word(&camera_part(id)).unwrap_or(StateWord::Starting);
+                    Some(CameraReport::of(id, state, health.cameras.get(id)?))
+                })
+                .collect(),
+            hits: health.hits,
+            non_hits: health.non_hits,
+            ring_written: health.ring_written,
+            ring_dropped: health.ring_dropped,
+            ring_purged: health.ring_purged,
+            alerted: health.alerted,
+            recorded: health.recorded,
+            delivered: health.delivered,
+        }
+    }
+}
+
+impl CameraReport {
+    fn of(camera: &CameraId, state: StateWord, c: &CameraSnapshot) -> Self {
+        Self {
+            camera: camera.clone(),
+            state,
+            frames: c.frames,
+            frames_skipped: c.frames_skipped,
+            frames_bad: c.frames_bad,
+            interruptions: c.interruptions,
+            looked: c.looked,
+            detections: c.detections,
+            reads: c.reads,
+            unread_small: c.unread_small,
+            unread_illegible: c.unread_illegible,
+            unread_unsure: c.unread_unsure,
+            unread_brief: c.unread_brief,
+        }
+    }
+}
+
+/// Whether the car is there, and what it promises to keep.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct StatusReport {
+    pub v: u8,
+    pub online: bool,
+    /// When the daemon connected, and in the last will, when it had.
+    pub since: Timestamp,
+    pub software: &'static str,
+    pub non_hit_retention: String,
+    pub key_protection: Protection,
+}
+
+impl StatusReport {
+    /// The car as of now.
+    pub(super) fn new(online: bool, since: Timestamp, promise: &Promise) -> Self {
+        Self {
+            v: FORMAT,
+            online,
+            since,
+            software: env!("CARGO_PKG_VERSION"),
+            non_hit_retention: promise.non_hit.to_string(),
+            key_protection: promise.protection,
+        }
+    }
+}
+
+/// What this car promises, for its status.
+#[derive(Debug, Clone, Copy)]
+pub struct Promise {
+    /// How long reads that matched nothing are kept.
+    pub non_hit: crate::config::Retention,
+    /// Where the device key comes from.
+    pub protection: Protection,
+}
