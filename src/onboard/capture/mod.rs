@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`watch`] | the loop of one camera: notices stalls, opens again, counts |
 //! | [`newest`] | the one place between a camera and its reader |
+//! | [`clip`] | folders of pictures, AVI, MJPEG, Y4M, and what ffmpeg reads |
 
 use std::io;
 use std::path::PathBuf;
@@ -16,9 +17,11 @@ use std::time::Duration;
 
 use super::frame::Frame;
 
+pub mod clip;
 pub mod newest;
 pub mod watch;
 
+pub use clip::{ClipOptions, Pace, open_path};
 pub use watch::{Capture, Opener, Patience};
 
 /// Why a source gives no frame. Each message is one line that names what to look at.

@@ -1,0 +1,216 @@
+//! Recordings of every kind through [`open_path`].
+
+use std::fs;
+
+use rstest::rstest;
+
+use super::*;
+use crate::clock::SimulatedClock;
+
+const SLICE: Duration = Duration::from_secs(5);
+
+fn clock() -> Arc<SimulatedClock> {
+    Arc::new(SimulatedClock::starting_at("2026-11-23T07:00:00Z".parse().unwrap()))
+}
+
+fn fast() -> ClipOptions {
+    ClipOptions { pace: Pace::AsFastAsRead, ..ClipOptions::default() }
+}
+
+fn open(path: &Path, options: ClipOptions) -> Result<Box<dyn FrameSource>, CaptureError> {
+    open_path(path, CameraId::new("clip"), clock(), options)
+}
+
+fn all(mut source: Box<dyn FrameSource>) -> Vec<Result<Frame, CaptureError>> {
+    std::iter::from_fn(|| source.next_frame(SLICE).transpose()).collect()
+}
+
+fn jpeg(grey: u8) -> Vec<u8> {
+    let mut out = Vec::new();
+    let image = image::GrayImage::from_pixel(16, 8, image::Luma([grey]));
+    image.write_to(&mut io::Cursor::new(&mut out), image::ImageFormat::Jpeg).unwrap();
+    out
+}
+
+/// A JPEG whose header carries a thumbnail: another JPEG, with an end marker of its own.
+fn jpeg_with_thumbnail(grey: u8) -> Vec<u8> {
+    let (plain, small) = (jpeg(grey), jpeg(0));
+    let length = u16::try_from(small.len() + 2).unwrap().to_be_bytes();
+    [&plain[..2], &[0xff, 0xe1], &length, &small, &plain[2..]].concat()
+}
+
+fn sizes(frames: &[Result<Frame, CaptureError>]) -> Vec<String> {
+    frames
+        .iter()
+        .map(|f| match f {
+            Ok(frame) => format!("{} {:?}", frame.sequence, frame.pixels),
+            Err(error) => error.to_string(),
+        })
+        .collect()
+}
+
+#[test]
+fn folder_gives_jpegs_as_they_are_and_decodes_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("f10.JPG"), jpeg(9)).unwrap();
+    fs::write(folder.path().join("notes.txt"), "no picture").unwrap();
+    image::RgbImage::from_pixel(3, 2, image::Rgb([1, 2, 3]))
+        .save(folder.path().join("f2.png"))
+        .unwrap();
+    let frames = all(open(folder.path(), fast()).unwrap());
+    assert_eq!(
+        sizes(&frames),
+        ["0 Rgb(3x2, 18 bytes)".into(), format!("1 Mjpeg({} bytes)", jpeg(9).len())]
+    );
+}
+
+#[test]
+fn picture_that_cannot_be_decoded_is_named_and_the_next_one_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("1.png"), b"\x89PNG\r\n\x1a\n, cut off").unwrap();
+    fs::write(folder.path().join("2.jpg"), jpeg(9)).unwrap();
+    let told = sizes(&all(open(folder.path(), fast()).unwrap()));
+    let name = format!("camera clip ({}) sent a broken frame: 1.png: ", folder.path().display());
+    assert!(told[0].starts_with(&name), "{}", told[0]);
+    assert!(told[1].starts_with("1 Mjpeg"), "{}", told[1]);
+}
+
+#[test]
+fn truncated_jpeg_is_passed_on_for_the_decoder_to_judge() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("1.jpg"), &jpeg(9)[..100]).unwrap();
+    assert_eq!(sizes(&all(open(folder.path(), fast()).unwrap())), ["0 Mjpeg(100 bytes)"]);
+}
+
+#[rstest]
+#[case::empty_file("x.avi", b"", "the file is empty")]
+#[case::no_frame("x.avi", b"RIFF\0\0\0\0AVI LIST", "the AVI file ends before its first frame")]
+#[case::no_size("x.y4m", b"YUV4MPEG2 W0 H0\n", "not a Y4M stream: W is \"0\", must be 2 to 16384")]
+fn unreadable_recording_is_refused_by_name(
+    #[case] name: &str,
+    #[case] bytes: &[u8],
+    #[case] why: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    let told = open(&path, fast()).err().unwrap().to_string();
+    assert_eq!(told, format!("recording {}: {why}", path.display()));
+}
+
+#[test]
+fn missing_file_and_folder_without_pictures_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |path: &Path| open(path, fast()).err().unwrap().to_string();
+    assert_eq!(
+        told(folder.path()),
+        format!(
+            "recording {}: no pictures in it (jpg, jpeg, png, bmp, webp)",
+            folder.path().display()
+        )
+    );
+    let missing = folder.path().join("drive.avi");
+    assert_eq!(
+        told(&missing),
+        format!("recording {}: No such file or directory (os error 2)", missing.display())
+    );
+}
+
+#[test]
+fn bare_jpeg_stream_is_cut_at_the_right_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("drive.mjpeg");
+    let pictures = [jpeg(1), jpeg_with_thumbnail(2), jpeg(3)];
+    fs::write(&path, pictures.concat()).unwrap();
+    let bytes: Vec<_> = all(open(&path, fast()).unwrap())
+        .into_iter()
+        .map(|f| f.unwrap().pixels.bytes().to_vec())
+        .collect();
+    assert_eq!(bytes, pictures);
+}
+
+#[test]
+fn jpeg_stream_cut_short_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("drive.mjpeg");
+    let whole = [jpeg(1), jpeg(2), jpeg(3)].concat();
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    let told = sizes(&all(open(&path, fast()).unwrap()));
+    assert!(told[2].ends_with("the recording ends in the middle of picture 3"), "{}", told[2]);
+    assert_eq!(told.len(), 3);
+}
+
+#[test]
+fn single_picture_is_a_recording_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("car.jpg");
+    fs::write(&path, jpeg_with_thumbnail(1)).unwrap();
+    assert_eq!(all(open(&path, fast()).unwrap()).len(), 1);
+}
+
+#[test]
+fn avi_is_stamped_by_its_own_rate_however_fast_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("drive.avi");
+    let picture = jpeg(7);
+    fs::write(&path, avi::tests::avi(b"MJPG", 10_010, &[&picture, &[], &picture])).unwrap();
+    let stamps: Vec<_> = all(open(&path, fast()).unwrap())
+        .into_iter()
+        .map(|f| f.unwrap())
+        .map(|f| (f.sequence, f.captured.monotonic.as_millis(), f.captured.wall.to_string()))
+        .collect();
+    // The empty chunk is a dropped frame: its number and its time pass.
+    assert_eq!(
+        stamps,
+        [(0, 0, "2026-11-23T07:00:00Z".into()), (2, 200, "2026-11-23T07:00:00.2Z".into())]
+    );
+}
+
+#[test]
+fn repeating_recording_goes_on_counting() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["1.jpg", "2.jpg"] {
+        fs::write(folder.path().join(name), jpeg(9)).unwrap();
+    }
+    let options = ClipOptions { repeat: true, fps: Some(10.0), ..fast() };
+    let mut source = open(folder.path(), options).unwrap();
+    let got: Vec<_> = (0..5)
+        .map(|_| source.next_frame(SLICE).unwrap().unwrap())
+        .map(|f| (f.sequence, f.captured.monotonic.as_millis()))
+        .collect();
+    assert_eq!(got, [(0, 0), (1, 100), (2, 200), (3, 300), (4, 400)]);
+}
+
+#[test]
+fn repeating_recording_of_nothing_but_damage_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("1.png"), b"no picture").unwrap();
+    let frames = all(open(folder.path(), ClipOptions { repeat: true, ..fast() }).unwrap());
+    assert_eq!(frames.len(), 1);
+    assert!(frames[0].is_err());
+}
+
+#[test]
+fn real_time_takes_its_time_and_never_more_than_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..4 {
+        fs::write(folder.path().join(format!("{n}.jpg")), jpeg(9)).unwrap();
+    }
+    let options = ClipOptions { fps: Some(20.0), ..ClipOptions::default() };
+    let mut source = open(folder.path(), options).unwrap();
+    assert!(source.live());
+    let started = Instant::now();
+    let (mut frames, mut waits) = (0, 0);
+    loop {
+        match source.next_frame(Duration::from_millis(10)) {
+            Ok(Some(_)) => frames += 1,
+            Ok(None) => break,
+            Err(CaptureError::Stalled { .. }) => waits += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(frames, 4);
+    // Three intervals of 50 ms in waits of 10; a busy machine may stretch a wait, not shorten it.
+    assert!(started.elapsed() >= Duration::from_millis(150));
+    assert!(waits >= 3, "{waits}");
+}
