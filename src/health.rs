@@ -67,6 +67,12 @@ pub struct CameraHealth {
     pub detections: Counter,
     /// Vehicle passes that gave a read.
     pub reads: Counter,
+    /// Reads that a surer, different vote of the same pass replaced.
+    pub reads_revised: Counter,
+    /// Passes whose last vote was not the text that went out.
+    pub reads_contradicted: Counter,
+    /// Passes that were lost from sight and found again within seconds: one read, not two.
+    pub reads_rejoined: Counter,
     /// Passes without a read: the plate was too small.
     pub unread_small: Counter,
     /// Passes without a read: blurred or low in contrast, so that no character was seen.
@@ -84,6 +90,8 @@ pub struct Health {
     parts: RwLock<BTreeMap<String, PartState>>,
     /// Reads that matched a list.
     pub hits: Counter,
+    /// Reads that matched an entry which had alarmed within the configured time.
+    pub hits_quiet: Counter,
     /// Reads that matched nothing.
     pub non_hits: Counter,
     /// Non-hits written to the ring.
@@ -132,6 +140,7 @@ impl Health {
             parts: self.parts.read().expect("no holder panics").clone(),
             cameras: cameras.iter().map(|(id, c)| (id.clone(), CameraSnapshot::of(c))).collect(),
             hits: self.hits.get(),
+            hits_quiet: self.hits_quiet.get(),
             non_hits: self.non_hits.get(),
             ring_written: self.ring_written.get(),
             ring_dropped: self.ring_dropped.get(),
@@ -150,6 +159,7 @@ pub struct Snapshot {
     pub parts: BTreeMap<String, PartState>,
     pub cameras: BTreeMap<CameraId, CameraSnapshot>,
     pub hits: u64,
+    pub hits_quiet: u64,
     pub non_hits: u64,
     pub ring_written: u64,
     pub ring_dropped: u64,
@@ -171,6 +181,9 @@ pub struct CameraSnapshot {
     pub looked: u64,
     pub detections: u64,
     pub reads: u64,
+    pub reads_revised: u64,
+    pub reads_contradicted: u64,
+    pub reads_rejoined: u64,
     pub unread_small: u64,
     pub unread_illegible: u64,
     pub unread_unsure: u64,
@@ -188,6 +201,9 @@ impl CameraSnapshot {
             looked: c.looked.get(),
             detections: c.detections.get(),
             reads: c.reads.get(),
+            reads_revised: c.reads_revised.get(),
+            reads_contradicted: c.reads_contradicted.get(),
+            reads_rejoined: c.reads_rejoined.get(),
             unread_small: c.unread_small.get(),
             unread_illegible: c.unread_illegible.get(),
             unread_unsure: c.unread_unsure.get(),

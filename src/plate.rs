@@ -71,7 +71,7 @@ impl Plate {
 
     /// The key under which lists and reads meet: folded and packed.
     pub fn key(&self) -> PlateKey {
-        PlateKey(self.0.bytes().fold(0, |key, c| key * 37 + u64::from(symbol_index(fold(c))) + 1))
+        PlateKey::of_folded(self.0.bytes()).expect("a plate has 1 to 12 characters")
     }
 }
 
@@ -87,7 +87,21 @@ impl fmt::Debug for Plate {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PlateKey(u64);
 
+/// Symbols per place of a [`PlateKey`]: 36 and none.
+const BASE: u64 = 37;
+
 impl PlateKey {
+    /// Packs folded symbols, 12 at most; `None` if there is nothing to pack, or too much.
+    pub fn of_folded(symbols: impl IntoIterator<Item = u8>) -> Option<Self> {
+        let mut key = 0_u64;
+        let mut n = 0;
+        for c in symbols {
+            key = key.checked_mul(BASE)? + u64::from(symbol_index(fold(c))) + 1;
+            n += 1;
+        }
+        (1..=MAX_PLATE_LEN).contains(&n).then_some(Self(key))
+    }
+
     /// The packed value.
     pub fn get(self) -> u64 {
         self.0
@@ -157,6 +171,18 @@ impl Jurisdiction {
     /// Whether nothing is known.
     pub fn is_unknown(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// Whether the two can be the same issuer: equal, one of them unknown, or one the country of
+    /// the other's subdivision (`CA` and `CA-ON`).
+    pub fn may_be(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) if a.len() != b.len() && (a.len() == 2 || b.len() == 2) => {
+                a[..2] == b[..2]
+            }
+            (Some(a), Some(b)) => a == b,
+            _ => true,
+        }
     }
 
     /// The code, or `unknown`.
@@ -232,5 +258,13 @@ mod tests {
         assert_eq!(Jurisdiction::parse("").unwrap(), Jurisdiction::UNKNOWN);
         assert!(Jurisdiction::parse("Ontario").is_err());
         assert!(Jurisdiction::parse("CA-").is_err());
+    }
+
+    #[test]
+    fn another_province_is_another_issuer_and_unknown_may_be_any() {
+        let may = |a, b| Jurisdiction::parse(a).unwrap().may_be(&Jurisdiction::parse(b).unwrap());
+        assert!(may("CA-ON", "CA-ON") && may("CA", "CA-ON") && may("CA-ON", "CA"));
+        assert!(may("", "US-NY") && may("US-NY", "unknown"));
+        assert!(!may("CA-ON", "CA-QC") && !may("US", "CA-ON") && !may("CA", "US"));
     }
 }

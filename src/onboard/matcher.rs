@@ -1,16 +1,30 @@
 //! Looks each read up in the hotlists; the one place where a [`Hit`] is made.
+//!
+//! In: [`PlateRead`]s of all cameras. Out: a [`Hit`], or the read back for the ring. Exact means that
+//! folded text and jurisdiction agree; a jurisdiction that was not read agrees with all, and the
+//! alert says so. A read costs a probe per list; up to 64 per list that allows look-alikes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use super::frame::CameraId;
+use super::look_alike::{LEAST_RATIO, LookAlikes, MOST_TEXTS};
+use super::read::PlateRead;
 use super::vision::candidate::{Confidence, Crop};
 use crate::clock::FrameTime;
 use crate::gps::Position;
-use crate::hotlist::{Entry, ListStamp};
+use crate::hotlist::{Entry, Hotlist, ListStamp, Lookups, Matching};
 use crate::plate::{Jurisdiction, Plate};
+
+/// Entries that one hit carries at most: what an officer can compare.
+const MOST_MATCHES: usize = 8;
+
+/// Entries remembered as having alarmed: more than an officer could look at in a day.
+const MOST_ALARMED: usize = 4096;
 
 /// How the read met the entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -157,6 +171,130 @@ pub fn hit_for_tests(
         position,
         crop,
         models: Arc::new(ModelStamp { detector: "d".repeat(64), ocr: "0".repeat(64) }),
+    }
+}
+
+/// What became of a read.
+#[expect(clippy::large_enum_variant, reason = "moved twice in its life, never stored")]
+pub(super) enum Outcome {
+    /// On a list: tell.
+    Hit(Box<Hit>),
+    /// On a list that has just alarmed for the same entry: counted, not told again.
+    Quiet,
+    /// On no list: the ring's, or nobody's.
+    NoHit(PlateRead),
+}
+
+/// Looks reads up. One per daemon: all cameras share what has alarmed lately.
+pub(super) struct Matcher {
+    lookups: Lookups,
+    alarmed: Alarmed,
+}
+
+impl Matcher {
+    /// Alarms for one entry once within `realert_after`.
+    pub(super) fn new(lookups: Lookups, realert_after: Duration) -> Self {
+        Self { lookups, alarmed: Alarmed { realert_after, entries: FxHashMap::default() } }
+    }
+
+    /// Looks one read up.
+    pub(super) fn step(&mut self, read: PlateRead) -> Outcome {
+        let mut matches = look_up(self.lookups.lists(), &read);
+        if matches.is_empty() {
+            return Outcome::NoHit(read);
+        }
+        let at = read.seen.monotonic;
+        if matches.iter().all(|m| self.alarmed.holds_back(m, at)) {
+            return Outcome::Quiet;
+        }
+        matches.truncate(MOST_MATCHES);
+        for m in &matches {
+            self.alarmed.note(m, at);
+        }
+        let best = matches.remove(0);
+        Outcome::Hit(Box::new(Hit {
+            id: read.id,
+            plate: read.plate,
+            jurisdiction: read.jurisdiction,
+            weakest: read.weakest,
+            best,
+            others: matches,
+            camera: read.camera,
+            seen: read.seen,
+            frames: read.frames,
+            position: read.position,
+            crop: read.crop,
+            models: read.models,
+        }))
+    }
+}
+
+/// Everything that a read meets, the most telling first: exact before approximate, the likelier
+/// text, then the more urgent entry. Look-alikes are asked for only when the read's own text is on
+/// no list: a vote that has passed leaves its alternatives a tenth at most.
+fn look_up(lists: &[Arc<Hotlist>], read: &PlateRead) -> Vec<Match> {
+    let now = read.seen.wall;
+    let key = read.plate.key();
+    let gather = |found: &mut Vec<(f32, Match)>, list: &Hotlist, key, kind, ratio| {
+        for entry in list.look_up(key, now) {
+            if read.jurisdiction.may_be(&entry.jurisdiction) {
+                let differing = differing(&read.plate, &entry.plate);
+                let list = list.stamp().clone();
+                found.push((ratio, Match { entry: Arc::new(entry), list, kind, differing }));
+            }
+        }
+    };
+    let mut found = Vec::new();
+    for list in lists {
+        gather(&mut found, list, key, MatchKind::Exact, 1.0);
+    }
+    if found.is_empty() && lists.iter().any(|l| l.matching() == Matching::LookAlike) {
+        for (key, ratio) in LookAlikes::of(&read.slots, LEAST_RATIO).take(MOST_TEXTS).skip(1) {
+            for list in lists.iter().filter(|l| l.matching() == Matching::LookAlike) {
+                gather(&mut found, list, key, MatchKind::LookAlike, ratio);
+            }
+        }
+    }
+    found.sort_by(|(p, a), (q, b)| {
+        q.total_cmp(p).then_with(|| b.entry.priority.cmp(&a.entry.priority))
+    });
+    found.into_iter().map(|(_, m)| m).collect()
+}
+
+/// Entries that have alarmed lately.
+struct Alarmed {
+    realert_after: Duration,
+    entries: FxHashMap<EntryId, (Duration, MatchKind)>,
+}
+
+/// List, plate as listed, jurisdiction.
+type EntryId = (Arc<str>, Plate, Jurisdiction);
+
+impl Alarmed {
+    fn id(m: &Match) -> EntryId {
+        (m.list.name.clone(), m.entry.plate, m.entry.jurisdiction)
+    }
+
+    /// Whether the entry has alarmed within the time, and at least as surely as now: an exact match
+    /// after an approximate one is news.
+    fn holds_back(&self, m: &Match, at: Duration) -> bool {
+        self.entries.get(&Self::id(m)).is_some_and(|(last, kind)| {
+            at.saturating_sub(*last) < self.realert_after && *kind >= m.kind
+        })
+    }
+
+    fn note(&mut self, m: &Match, at: Duration) {
+        if self.entries.len() >= MOST_ALARMED {
+            let realert_after = self.realert_after;
+            self.entries.retain(|_, (last, _)| at.saturating_sub(*last) < realert_after);
+        }
+        if self.entries.len() >= MOST_ALARMED {
+            let oldest = self.entries.iter().min_by_key(|(_, (last, _))| *last);
+            if let Some(id) = oldest.map(|(id, _)| id.clone()) {
+                self.entries.remove(&id);
+            }
+        }
+        self.entries.insert(Self::id(m), (at, m.kind));
     }
 }
 

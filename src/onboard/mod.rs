@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use self::capture::{CaptureError, FrameSource};
+pub use self::capture::Opener;
 use self::frame::CameraId;
 use crate::clock::Clock;
 use crate::config::ReadingConfig;
@@ -21,13 +21,14 @@ use crate::hotlist::Hotlists;
 
 pub mod capture;
 pub mod frame;
-#[allow(dead_code, reason = "the stages that use it land next")]
+mod look_alike;
 mod matcher;
-#[allow(dead_code, reason = "the stages that use it land next")]
+mod pipeline;
 mod read;
 mod reading;
-#[allow(dead_code, reason = "the stages that use it land next")]
 pub mod score;
+#[cfg(test)]
+mod script;
 pub mod store;
 mod track;
 pub mod vision;
@@ -36,16 +37,14 @@ mod vote;
 #[cfg(any(test, feature = "testing"))]
 pub use matcher::hit_for_tests;
 pub use matcher::{Hit, Match, MatchKind, ModelStamp};
+pub use pipeline::{Onboard, StillRunning, spawn};
 pub use reading::Look;
-
-/// Opens a camera, again and again: at the start and after every interruption.
-pub type Opener = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, CaptureError> + Send>;
 
 /// One camera and the models that look at its frames.
 pub struct CameraParts {
     /// Its name.
     pub id: CameraId,
-    /// How to open it.
+    /// How to open it, at the start and after every interruption.
     pub open: Opener,
     /// What looks at its frames: `vision::Reader`, or a script in tests.
     pub reader: Box<dyn Look>,

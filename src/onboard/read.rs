@@ -10,7 +10,7 @@ use super::matcher::ModelStamp;
 use super::vision::candidate::{Confidence, Crop, Slots};
 use crate::clock::FrameTime;
 use crate::gps::Position;
-use crate::plate::Plate;
+use crate::plate::{Jurisdiction, Plate};
 
 /// What the vote made of one vehicle pass. Neither prints nor serialises.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub(crate) struct PlateRead {
     pub(crate) id: Ulid,
     /// The likeliest text.
     pub(crate) plate: Plate,
+    /// Who issued it, as far as read: unknown until a model reads it.
+    pub(crate) jurisdiction: Jurisdiction,
     /// Voted distributions, one per character of `plate`.
     pub(crate) slots: Slots,
     /// The least certain character's probability after the vote.

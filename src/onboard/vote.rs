@@ -1,1 +1,300 @@
-//! Turns the candidates of one track into one read.
+//! Turns the candidates of one track into one read, as soon as it is sure.
+//!
+//! In: the tracker's events of one camera. Out: one [`Voted`] per vehicle pass, or the reason why
+//! there is none. Adds up what the frames say (`ballot.rs`), then asks three things of *every*
+//! character: is the least certain one certain enough, have enough frames agreed on it, was the
+//! plate large enough in them. Costs some microseconds per plate and frame. Position and list are
+//! left to others.
+//!
+//! One pass is one read. A track that is lost and found again within seconds with the same text is
+//! still the same pass. If later frames turn the vote against a read that is out already, that is
+//! counted; a second read goes out only if the vote is clearer than it was the first time, and at
+//! most once. `docs/decisions/0030` says why.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+
+use super::track::{Event, TrackId};
+use super::vision::candidate::{Candidate, Confidence, Crop, Slot, Slots};
+use crate::clock::FrameTime;
+use crate::config::ReadingConfig;
+use crate::geometry::Rect;
+use crate::plate::{Plate, PlateKey};
+
+mod ballot;
+
+use ballot::{Ballot, Change, Elected, NONE};
+
+/// Characters of the shortest text that is a read. Screws, badges and stickers give one or two; the
+/// shortest personalised plates have two and are not read.
+const LEAST_CHARACTERS: usize = 3;
+
+/// Plate width in pixels from which on a frame's vote counts in full; narrower ones count in
+/// proportion. A North-American character is then about 15 pixels high, the field's usual minimum.
+const FULL_WIDTH: f32 = 80.0;
+
+/// Smallest weight of a frame that votes at all.
+const LEAST_WEIGHT: f32 = 0.05;
+
+/// Probability that the least certain character must have for a read to replace one that is out.
+const CERTAIN: f32 = 0.97;
+
+/// How long after a plate was last seen the same text is still the same pass. A lorry in between
+/// hides a car for two or three seconds; the same plate on another car within five is no accident
+/// that happens.
+const SAME_PASS: Duration = Duration::from_secs(5);
+
+/// Passes remembered for that.
+const MOST_RECENT: usize = 64;
+
+/// One vehicle pass after voting.
+pub(super) struct Voted {
+    /// The likeliest text.
+    pub(super) plate: Plate,
+    /// Voted distributions, one per character.
+    pub(super) slots: Slots,
+    /// The least certain character's probability.
+    pub(super) weakest: Confidence,
+    /// The best frame's time.
+    pub(super) seen: FrameTime,
+    /// Frames that voted.
+    pub(super) frames: u32,
+    /// The plate in the best frame.
+    pub(super) crop: Crop,
+    /// Whether it corrects a read of the same pass that is out.
+    pub(super) revises: bool,
+}
+
+/// Why a pass gave no read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// The plate was never wide enough.
+    Small,
+    /// No frame showed characters, or too few to be a plate.
+    Illegible,
+    /// The least certain character stayed too uncertain.
+    Unsure,
+    /// Too few frames agreed.
+    Brief,
+}
+
+/// What the voter found out.
+pub(super) enum Outcome {
+    /// A read.
+    Read(Box<Voted>),
+    /// The track has ended without one.
+    Unread(Unread),
+    /// The track has ended and its last vote was not the text that went out.
+    Contradicted,
+    /// The text is that of a pass that was read moments ago: still the same pass.
+    Rejoined,
+}
+
+/// One camera's open votes.
+pub(super) struct Voter {
+    config: ReadingConfig,
+    open: BTreeMap<TrackId, Poll>,
+    recent: VecDeque<(PlateKey, Duration)>,
+}
+
+/// The vote of one track.
+#[derive(Default)]
+struct Poll {
+    ballot: Ballot,
+    /// The widest plate of any frame, in pixels.
+    widest: f32,
+    /// Whether any frame was wide enough.
+    wide_enough: bool,
+    last: Option<(Rect, Duration)>,
+    best: Option<Best>,
+    out: Option<Out>,
+}
+
+/// The best frame.
+struct Best {
+    quality: f32,
+    seen: FrameTime,
+    crop: Crop,
+}
+
+/// The read that is out.
+struct Out {
+    key: PlateKey,
+    agree: u32,
+    revised: bool,
+}
+
+/// A vote counted.
+struct Count {
+    elected: Vec<Elected>,
+    weakest: f32,
+    agree: u32,
+}
+
+impl Voter {
+    /// Gates as configured.
+    pub(super) fn new(config: ReadingConfig) -> Self {
+        Self { config, open: BTreeMap::new(), recent: VecDeque::new() }
+    }
+
+    /// Takes one event of the tracker.
+    pub(super) fn step(&mut self, event: Event) -> Option<Outcome> {
+        match event {
+            Event::Seen { track, candidate, at, cut } => self.seen(track, candidate, at, cut),
+            Event::Closed(track) => self.closed(track),
+        }
+    }
+
+    fn seen(
+        &mut self,
+        track: TrackId,
+        candidate: Candidate,
+        at: FrameTime,
+        cut: bool,
+    ) -> Option<Outcome> {
+        let poll = self.open.entry(track).or_default();
+        let voted = poll.hear(candidate, at, cut, self.config.min_plate_width);
+        let last_seen = at.monotonic;
+        if let Some(out) = &poll.out {
+            // Still in view: the pass goes on.
+            if let Some(recent) = self.recent.iter_mut().find(|(key, _)| *key == out.key) {
+                recent.1 = last_seen;
+            }
+        }
+        if !voted {
+            return None;
+        }
+        let count = poll.count()?;
+        self.judge(track, count, last_seen)
+    }
+
+    /// Lets a vote out if it is sure.
+    fn judge(&mut self, track: TrackId, count: Count, now: Duration) -> Option<Outcome> {
+        count.passes(&self.config).ok()?;
+        let poll = self.open.get_mut(&track).expect("the caller has it open");
+        let plate = count.plate()?;
+        let key = plate.key();
+        let revises = match &poll.out {
+            None => false,
+            Some(out) if out.key == key || out.revised => return None,
+            Some(out) if count.weakest >= CERTAIN && count.agree > out.agree => true,
+            Some(_) => return None,
+        };
+        poll.out = Some(Out { key, agree: count.agree, revised: revises });
+        self.recent.retain(|(_, last)| now.saturating_sub(*last) <= SAME_PASS);
+        if let Some(recent) = self.recent.iter_mut().find(|(recent, _)| *recent == key) {
+            recent.1 = now;
+            return Some(Outcome::Rejoined);
+        }
+        if self.recent.len() == MOST_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((key, now));
+        let best = poll.best.as_ref().expect("a frame has voted");
+        Some(Outcome::Read(Box::new(Voted {
+            plate,
+            slots: count.slots(),
+            weakest: Confidence::new(count.weakest),
+            seen: best.seen,
+            frames: poll.ballot.frames(),
+            crop: best.crop.clone(),
+            revises,
+        })))
+    }
+
+    fn closed(&mut self, track: TrackId) -> Option<Outcome> {
+        let poll = self.open.remove(&track)?;
+        let count = poll.count();
+        if let Some(out) = &poll.out {
+            let last = count.and_then(|c| c.plate()).map(|p| p.key());
+            return (last != Some(out.key)).then_some(Outcome::Contradicted);
+        }
+        Some(Outcome::Unread(match count {
+            None if !poll.wide_enough => Unread::Small,
+            None => Unread::Illegible,
+            Some(count) => match count.passes(&self.config) {
+                Err(why) => why,
+                // A vote that passed was let out when it did, unless it spells no plate.
+                Ok(()) => Unread::Illegible,
+            },
+        }))
+    }
+}
+
+impl Poll {
+    /// Takes one frame's candidate; tells whether it had a vote.
+    fn hear(&mut self, candidate: Candidate, at: FrameTime, cut: bool, min_width: f32) -> bool {
+        let bbox = candidate.detection.bbox;
+        self.widest = self.widest.max(bbox.w);
+        self.wide_enough |= bbox.w >= min_width;
+        // A plate that reaches over the edge may be missing characters and read well all the same.
+        if cut || bbox.w < min_width || candidate.slots.is_empty() {
+            return false;
+        }
+        let change = self.last.map_or(Change::default(), |(last, then)| {
+            let (a, b) = (last.centre(), bbox.centre());
+            Change {
+                seconds: at.monotonic.saturating_sub(then).as_secs_f32(),
+                growth: (bbox.w / last.w).ln(),
+                moved: (a.x - b.x).hypot(a.y - b.y) / bbox.w,
+            }
+        });
+        self.last = Some((bbox, at.monotonic));
+        let size = (bbox.w / FULL_WIDTH).min(1.0);
+        let weight = (size * candidate.detection.score.get()).max(LEAST_WEIGHT);
+        self.ballot.add(&candidate.slots, weight, change);
+
+        let quality = candidate.weakest().get() * bbox.w;
+        if self.best.as_ref().is_none_or(|best| quality > best.quality) {
+            self.best = Some(Best { quality, seen: at, crop: candidate.crop });
+        }
+        true
+    }
+
+    /// The state of the vote, if anyone has voted.
+    fn count(&self) -> Option<Count> {
+        if self.ballot.frames() == 0 {
+            return None;
+        }
+        let elected = self.ballot.elect();
+        let weakest = elected.iter().map(|e| e.p[e.symbol]).fold(1.0, f32::min);
+        let agree = elected.iter().map(|e| e.agree).min().unwrap_or(0);
+        Some(Count { elected, weakest, agree })
+    }
+}
+
+impl Count {
+    /// Whether the vote is sure, or why not.
+    fn passes(&self, config: &ReadingConfig) -> Result<(), Unread> {
+        if self.characters().count() < LEAST_CHARACTERS {
+            return Err(Unread::Illegible);
+        }
+        if self.weakest < config.min_confidence {
+            return Err(Unread::Unsure);
+        }
+        if self.agree < config.min_agreeing_frames {
+            return Err(Unread::Brief);
+        }
+        Ok(())
+    }
+
+    fn characters(&self) -> impl Iterator<Item = &Elected> {
+        self.elected.iter().filter(|e| e.symbol != NONE)
+    }
+
+    fn plate(&self) -> Option<Plate> {
+        let text: String = self.characters().map(|e| char::from(e.shown)).collect();
+        Plate::parse(&text).ok()
+    }
+
+    fn slots(&self) -> Slots {
+        self.characters()
+            .map(|e| Slot(std::array::from_fn(|s| e.of_symbol(s))))
+            .collect::<ArrayVec<_, _>>()
+    }
+}
+
+#[cfg(test)]
+mod tests;
