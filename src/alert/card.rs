@@ -207,7 +207,7 @@ mod tests {
     #[case("CKSV841", "CKSV841", "=======")]
     #[case("CKSV841", "CKSVB41", "====x==")]
     #[case("O1ABQ", "01AB0", "~===~")]
-    #[case("ABC123", "ABC1123", "===+===")]
+    #[case("ABC123", "ABC1123", "====+==")]
     #[case("1ABC123", "ABC123", "-======")]
     #[case("8", "", "-")]
     fn texts_side_by_side(#[case] read: &str, #[case] listed: &str, #[case] expected: &str) {

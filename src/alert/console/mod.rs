@@ -1,6 +1,6 @@
 //! The officer's page, served by the daemon itself on loopback or the car's own network.
 //!
-//! In: hits and health through the [`Board`]. Out: three static files, a stream of server-sent
+//! In: hits and health through the [`Board`]. Out: a few static files, a stream of server-sent
 //! events, and each hit's plate picture. It takes nothing from the page: there is no sign-in yet,
 //! so there is nothing to press. Costs one task a page and a status every quarter second.
 
@@ -108,6 +108,7 @@ impl Console {
             .route("/", get(|| page("text/html; charset=utf-8", include_str!("index.html"))))
             .route("/console.css", get(|| page("text/css", include_str!("console.css"))))
             .route("/console.js", get(|| page("text/javascript", include_str!("console.js"))))
+            .route("/icon.svg", get(|| page("image/svg+xml", include_str!("icon.svg"))))
             .route("/events", get(events))
             .route("/hit/{id}/plate.jpg", get(picture))
             .layer(middleware::from_fn_with_state(shared.clone(), guarded))
