@@ -1,5 +1,8 @@
 //! The command line: one file per subcommand.
 
+pub mod model_args;
+pub mod pictures;
+pub mod read;
 pub mod run;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +22,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Find and read the plates in pictures.
+    Read(read::ReadArgs),
     /// Print a completion script for a shell.
     #[command(after_help = "Example: outrider completions bash > /etc/bash_completion.d/outrider")]
     Completions {
@@ -31,6 +36,7 @@ impl Cli {
     /// Does what was asked.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Read(args) => args.run(),
             Command::Completions { shell } => {
                 clap_complete::generate(
                     shell,

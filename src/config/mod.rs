@@ -11,6 +11,7 @@ mod gps;
 mod hotlist;
 pub mod keeping;
 mod locate;
+mod models;
 mod reading;
 mod units;
 mod uplink;
@@ -25,6 +26,7 @@ pub use console::ConsoleConfig;
 pub use gps::{GpsConfig, GpsSource};
 pub use hotlist::HotlistConfig;
 pub use keeping::{KeepingConfig, Retention};
+pub use models::{ModelsConfig, Rectify};
 pub use reading::ReadingConfig;
 pub use units::{HumanBytes, HumanDuration, NotADuration, NotASize};
 pub use uplink::{BrokerAddress, UplinkConfig};
@@ -77,6 +79,9 @@ pub struct Config {
     /// The cameras, one `[[camera]]` each.
     #[serde(default)]
     pub camera: Vec<CameraConfig>,
+    /// Which weights read, and how.
+    #[serde(default)]
+    pub models: ModelsConfig,
     /// The officer's page.
     #[serde(default)]
     pub console: ConsoleConfig,
@@ -162,6 +167,7 @@ impl Config {
             }
         }
         camera::validate(&self.camera)?;
+        self.models.validate()?;
         self.console.validate()?;
         self.alert.validate()?;
         self.reading.validate()?;
