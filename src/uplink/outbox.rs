@@ -389,8 +389,9 @@ impl Outbox {
             Ok(texts)
         })()
         .map_err(|e| self.sqlite(e))?;
-        drop(db);
+        // Counted before the lock goes: who sees an empty queue sees the count too.
         self.0.health.delivered.many(texts);
+        drop(db);
         Ok(texts)
     }
 
@@ -500,6 +501,7 @@ impl Outbox {
         if new {
             self.0.health.recorded.one();
         }
+        drop(db);
         Ok(Recorded { id: hit.id, at: from_ms(at) })
     }
 

@@ -1,0 +1,253 @@
+//! One bucket of the ring: a database file, its key, its age.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+
+use super::key::{self, BootId, Opened, Sealer};
+use super::{Kept, RingError};
+use crate::clock::FrameTime;
+use crate::keys::SecretKey;
+use crate::sqlcipher::{self, Durability, StoreError};
+
+/// Version of `schema.sql`.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Now, in whole milliseconds of both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    pub(super) boot_ms: i64,
+    pub(super) wall_ms: i64,
+}
+
+impl From<FrameTime> for Now {
+    fn from(t: FrameTime) -> Self {
+        Self {
+            boot_ms: i64::try_from(t.monotonic.as_millis()).unwrap_or(i64::MAX),
+            wall_ms: t.wall.as_millisecond(),
+        }
+    }
+}
+
+/// One bucket.
+pub(super) struct Bucket {
+    name: String,
+    folder: PathBuf,
+    /// When it was opened, on this boot's clock: negative if that was before this boot.
+    born_boot_ms: i64,
+    born_wall_ms: i64,
+    /// Bytes of its files when last looked at.
+    bytes: u64,
+    reads: u64,
+    open: Option<Connection>,
+    /// The key of a bucket that has no key file: with it goes the bucket.
+    in_memory: Option<SecretKey>,
+}
+
+impl Bucket {
+    /// Makes an empty bucket that counts as opened at `opened`. Without a sealer, its key is in
+    /// memory only.
+    pub(super) fn create(
+        folder: &Path,
+        opened: Now,
+        boot: BootId,
+        sealer: Option<&Sealer>,
+    ) -> Result<Self, RingError> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|e| crate::keys::KeyError::Random(e.to_string()))?;
+        let name = data_encoding::HEXLOWER.encode(&random);
+        let key = key::fresh()?;
+        let mut bucket = Self {
+            name,
+            folder: folder.to_owned(),
+            born_boot_ms: opened.boot_ms,
+            born_wall_ms: opened.wall_ms,
+            bytes: 0,
+            reads: 0,
+            open: None,
+            in_memory: None,
+        };
+        let durability = match sealer {
+            Some(sealer) => {
+                let opened = Opened { boot, boot_ms: opened.boot_ms, wall_ms: opened.wall_ms };
+                let path = bucket.key_path();
+                sealer
+                    .write(&path, &bucket.name, &key, &opened)
+                    .map_err(|source| RingError::Io { path, source })?;
+                Durability::Batch
+            }
+            None => Durability::Scratch,
+        };
+        let db = sqlcipher::open(
+            &bucket.db_path(),
+            &key,
+            durability,
+            include_str!("schema.sql"),
+            SCHEMA_VERSION,
+        )?;
+        bucket.open = Some(db);
+        bucket.in_memory = sealer.is_none().then_some(key);
+        bucket.measure();
+        Ok(bucket)
+    }
+
+    /// Takes up a bucket of an earlier run, closed; `None` if it cannot be dated or opened, and has
+    /// to go.
+    pub(super) fn adopt(
+        folder: &Path,
+        name: &str,
+        now: Now,
+        boot: BootId,
+        sealer: &Sealer,
+    ) -> Option<Self> {
+        let mut bucket = Self::remains(folder, name);
+        let (_, opened) = sealer.read(&bucket.key_path(), name).ok()??;
+        bucket.born_wall_ms = opened.wall_ms;
+        bucket.born_boot_ms = if opened.boot == boot {
+            opened.boot_ms
+        } else {
+            now.boot_ms - (now.wall_ms - opened.wall_ms)
+        };
+        // Opened in the future: the clock was set back since, by how much nobody knows.
+        let dated = bucket.born_boot_ms <= now.boot_ms
+            && (opened.boot == boot || opened.wall_ms <= now.wall_ms);
+        bucket.measure();
+        (dated && bucket.db_path().exists()).then_some(bucket)
+    }
+
+    /// What is left of a bucket, good for destroying only.
+    pub(super) fn remains(folder: &Path, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            born_boot_ms: 0,
+            born_wall_ms: 0,
+            bytes: 0,
+            reads: 0,
+            open: None,
+            in_memory: None,
+        }
+    }
+
+    /// Milliseconds since it was opened: the longer of what the boot clock and the wall clock say,
+    /// so that neither clock set back keeps it longer.
+    pub(super) fn age_ms(&self, now: Now) -> i64 {
+        (now.boot_ms - self.born_boot_ms).max(now.wall_ms - self.born_wall_ms)
+    }
+
+    /// Whether something seen at this instant of the boot clock belongs before this bucket.
+    pub(super) fn opened_after(&self, boot_ms: i64) -> bool {
+        boot_ms < self.born_boot_ms
+    }
+
+    /// When it was opened, on the wall clock.
+    pub(super) fn wall_ms(&self) -> i64 {
+        self.born_wall_ms
+    }
+
+    /// Its name, which is also its key's.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes of its files when last looked at.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Reads written in this run.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads
+    }
+
+    /// Writes reads, all or none.
+    pub(super) fn write(&mut self, reads: &[Kept]) -> Result<(), RingError> {
+        let path = self.db_path();
+        let db = self.open.as_mut().expect("only the open bucket is written to");
+        let mut write = || {
+            let tx = db.transaction()?;
+            {
+                let mut insert = tx.prepare_cached(
+                    "INSERT INTO read (id, seen_ms, camera, plate, weakest, frames, latitude,
+                                       longitude, accuracy_m, thumbnail)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                )?;
+                for read in reads {
+                    insert.execute(params![
+                        read.id.to_bytes(),
+                        read.seen.wall.as_millisecond(),
+                        read.camera.as_str(),
+                        read.plate.expose(),
+                        read.weakest.get(),
+                        read.frames,
+                        read.place.map(|p| p.0),
+                        read.place.map(|p| p.1),
+                        read.accuracy_m,
+                        read.thumbnail,
+                    ])?;
+                }
+            }
+            tx.commit()
+        };
+        let done = write().map_err(|e| StoreError::from_sqlite(&path, e));
+        self.measure();
+        done?;
+        self.reads += reads.len() as u64;
+        Ok(())
+    }
+
+    /// Ends writing. A bucket whose key is in memory only keeps it, for as long as the process
+    /// lives.
+    pub(super) fn close(&mut self) {
+        self.open = None;
+        self.measure();
+    }
+
+    /// Destroys it: first the key, then the file. What is left when this fails is tried again.
+    pub(super) fn destroy(&mut self) -> Result<(), RingError> {
+        self.open = None;
+        self.in_memory = None;
+        let path = self.key_path();
+        key::shred(&path).map_err(|source| RingError::Io { path, source })?;
+        for file in self.files() {
+            match fs::remove_file(&file) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(RingError::Io { path: file, source: e });
+                }
+                _ => {}
+            }
+        }
+        self.bytes = 0;
+        Ok(())
+    }
+
+    fn measure(&mut self) {
+        let size = |path: &PathBuf| fs::metadata(path).map_or(0, |m| m.len());
+        self.bytes = self.files().iter().map(size).sum::<u64>() + size(&self.key_path());
+    }
+
+    fn db_path(&self) -> PathBuf {
+        self.folder.join(format!("{}.db", self.name))
+    }
+
+    fn key_path(&self) -> PathBuf {
+        self.folder.join(format!("{}.key", self.name))
+    }
+
+    fn files(&self) -> [PathBuf; 2] {
+        [self.db_path(), self.folder.join(format!("{}.db-journal", self.name))]
+    }
+
+    /// All plates, for tests of what can be read.
+    #[cfg(test)]
+    pub(super) fn plates(&self, sealer: &Sealer) -> Vec<String> {
+        let (key, _) = sealer.read(&self.key_path(), &self.name).unwrap().unwrap();
+        let db = sqlcipher::open(&self.db_path(), &key, Durability::Batch, "", SCHEMA_VERSION);
+        let db = db.unwrap();
+        let mut query = db.prepare("SELECT plate FROM read").unwrap();
+        let plates = query.query_map((), |row| row.get(0)).unwrap();
+        plates.map(Result::unwrap).collect()
+    }
+}

@@ -1,0 +1,325 @@
+//! The buckets: which is written to, which have to go. All the thinking of the ring, without a
+//! thread and without a clock of its own.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::bucket::{Bucket, Now};
+use super::key::{BootId, Sealer};
+use super::{Kept, RingError};
+use crate::clock::FrameTime;
+use crate::config::{KeepingConfig, Retention};
+
+/// How often the ring looks for what has expired. A bucket goes this much early, so that it is
+/// never late.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A bucket is opened as if this much earlier, so that reads which two cameras deliver out of order
+/// find one bucket. A track closes within this time of its best frame.
+const OUT_OF_ORDER: Duration = Duration::from_secs(2);
+
+/// Width of a bucket whose ring has no age limit.
+const SESSION_WIDTH: Duration = Duration::from_secs(600);
+
+/// A ring has at least this many buckets, by time and by bytes: shedding the oldest loses a
+/// sixteenth, and expiry forgets at most a sixteenth of the time early.
+const BUCKETS: u32 = 16;
+
+/// Bytes of an empty bucket, its key, and what the file grows by in whole pages.
+const BUCKET_OVERHEAD: u64 = 24 * 1024;
+
+/// Bytes of a read beside its thumbnail.
+const ROW: u64 = 160;
+
+/// Why a bucket went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It reached the configured age.
+    Expired,
+    /// The ring reached its bytes, or the disk its reserve.
+    Shed,
+    /// Its age or its key cannot be told, or the configuration no longer wants it.
+    Unwanted,
+    /// Writing to it failed.
+    Broken,
+    /// The session ended.
+    SessionOver,
+}
+
+/// The record of a bucket's end: what, when, why; never what was in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Purged {
+    /// Name of the bucket and of its key.
+    pub(super) bucket: String,
+    /// When it was opened, on the wall clock.
+    pub(super) opened_ms: i64,
+    /// Reads it had, as far as this run knows.
+    pub(super) reads: u64,
+    pub(super) cause: Cause,
+}
+
+/// What becomes of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// On the disk.
+    Written,
+    /// Not written: the disk has no room beside its reserve, or the batch is larger than the ring.
+    NoRoom,
+}
+
+pub(super) struct Buckets {
+    folder: PathBuf,
+    /// `None`: keys are in memory only.
+    sealer: Option<Sealer>,
+    boot: BootId,
+    /// Age at which a bucket goes; `None`: with the session.
+    most_age: Option<Duration>,
+    width: Duration,
+    most_bytes: u64,
+    reserve: u64,
+    /// Bytes free on the disk; replaced in tests.
+    free: fn(&Path) -> u64,
+    /// In the order in which they were made, which is by age but for reads that came late.
+    buckets: VecDeque<Bucket>,
+    /// Whether the last bucket takes reads.
+    writing: bool,
+    purged: Vec<Purged>,
+    /// Buckets that could not be removed yet.
+    stuck: Vec<Bucket>,
+}
+
+impl Buckets {
+    /// Takes up the folder: what has expired, cannot be dated or is not wanted goes before this
+    /// returns. The sealer decides between a retention and a session.
+    pub(super) fn open(
+        keeping: &KeepingConfig,
+        sealer: Option<Sealer>,
+        boot: BootId,
+        now: FrameTime,
+    ) -> Result<Self, RingError> {
+        let folder = folder(keeping);
+        crate::keys::private_folder(&folder)
+            .map_err(|source| RingError::Io { path: folder.clone(), source })?;
+        let (most_age, width) = match keeping.non_hit {
+            Retention::For(age) => (Some(age), age / BUCKETS),
+            Retention::Session | Retention::Nothing => (None, SESSION_WIDTH),
+        };
+        let mut ring = Self {
+            folder,
+            sealer,
+            boot,
+            most_age,
+            width,
+            most_bytes: keeping.ring_bytes.get(),
+            reserve: keeping.disk_reserve.get(),
+            free,
+            buckets: VecDeque::new(),
+            writing: false,
+            purged: Vec::new(),
+            stuck: Vec::new(),
+        };
+        ring.take_up(Now::from(now))?;
+        ring.look(now)?;
+        Ok(ring)
+    }
+
+    fn take_up(&mut self, now: Now) -> Result<(), RingError> {
+        let mut found = Vec::new();
+        for name in names(&self.folder)? {
+            let bucket = self
+                .sealer
+                .as_ref()
+                .and_then(|s| Bucket::adopt(&self.folder, &name, now, self.boot, s));
+            match bucket {
+                Some(bucket) => found.push(bucket),
+                None => self.remove(Bucket::remains(&self.folder, &name), Cause::Unwanted),
+            }
+        }
+        found.sort_by_key(|b| std::cmp::Reverse(b.age_ms(now)));
+        self.buckets = found.into();
+        self.report_stuck()
+    }
+
+    /// Removes what is too old. To be called every [`LOOK_EVERY`].
+    pub(super) fn look(&mut self, now: FrameTime) -> Result<(), RingError> {
+        let now = Now::from(now);
+        for bucket in std::mem::take(&mut self.stuck) {
+            self.remove(bucket, Cause::Unwanted);
+        }
+        if let Some(most) = self.most_age {
+            let most = millis(most - LOOK_EVERY);
+            let mut at = 0;
+            while let Some(bucket) = self.buckets.get(at) {
+                match bucket.age_ms(now) >= most {
+                    true => self.remove_at(at, Cause::Expired),
+                    false => at += 1,
+                }
+            }
+        }
+        if self.writing
+            && self
+                .buckets
+                .back()
+                .is_some_and(|b| b.age_ms(now) >= millis(self.width + OUT_OF_ORDER))
+        {
+            self.close_last();
+        }
+        self.report_stuck()
+    }
+
+    /// Writes a batch, making room for it first.
+    pub(super) fn write(&mut self, reads: &[Kept], now: FrameTime) -> Result<Outcome, RingError> {
+        self.look(now)?;
+        let Some(oldest) = reads.iter().map(|r| Now::from(r.seen).boot_ms).min() else {
+            return Ok(Outcome::Written);
+        };
+        let mut now = Now::from(now);
+        let grows = BUCKET_OVERHEAD
+            + reads
+                .iter()
+                .map(|r| ROW + r.thumbnail.as_ref().map_or(0, |t| t.len() as u64 + 4096))
+                .sum::<u64>();
+        if !self.make_room(grows) {
+            return Ok(Outcome::NoRoom);
+        }
+        let last = self.buckets.back();
+        let too_late = last.is_some_and(|b| b.opened_after(oldest));
+        let full = last.is_some_and(|b| b.bytes() + grows > self.most_bytes / u64::from(BUCKETS));
+        if self.writing && (too_late || full) {
+            self.close_last();
+        }
+        if !self.writing {
+            let earlier = (now.boot_ms - oldest).max(0) + millis(OUT_OF_ORDER);
+            now.boot_ms -= earlier;
+            now.wall_ms -= earlier;
+            let bucket = Bucket::create(&self.folder, now, self.boot, self.sealer.as_ref())?;
+            self.buckets.push_back(bucket);
+            self.writing = true;
+        }
+        let bucket = self.buckets.back_mut().expect("a bucket is being written to");
+        if let Err(e) = bucket.write(reads) {
+            // It may be damaged or without room: the next batch gets another.
+            self.writing = false;
+            if let Some(bucket) = self.buckets.pop_back() {
+                self.remove(bucket, Cause::Broken);
+            }
+            return Err(e);
+        }
+        Ok(Outcome::Written)
+    }
+
+    /// Ends writing; a session's buckets go.
+    pub(super) fn close(&mut self) -> Result<(), RingError> {
+        self.close_last();
+        if self.sealer.is_none() {
+            while !self.buckets.is_empty() {
+                self.remove_at(0, Cause::SessionOver);
+            }
+        }
+        self.report_stuck()
+    }
+
+    /// The records of buckets that went since the last call.
+    pub(super) fn take_purged(&mut self) -> Vec<Purged> {
+        std::mem::take(&mut self.purged)
+    }
+
+    /// Sheds the oldest until `grows` bytes fit into the ring, and on the disk beside its reserve.
+    fn make_room(&mut self, grows: u64) -> bool {
+        loop {
+            let used: u64 = self.buckets.iter().chain(&self.stuck).map(Bucket::bytes).sum();
+            let fits = used + grows <= self.most_bytes;
+            if fits && (self.free)(&self.folder) >= self.reserve.saturating_add(grows) {
+                return true;
+            }
+            if self.buckets.is_empty() {
+                return false;
+            }
+            self.remove_at(0, Cause::Shed);
+        }
+    }
+
+    fn close_last(&mut self) {
+        if std::mem::take(&mut self.writing)
+            && let Some(last) = self.buckets.back_mut()
+        {
+            last.close();
+        }
+    }
+
+    fn remove_at(&mut self, at: usize, cause: Cause) {
+        if let Some(bucket) = self.buckets.remove(at) {
+            self.writing &= at != self.buckets.len();
+            self.remove(bucket, cause);
+        }
+    }
+
+    fn remove(&mut self, mut bucket: Bucket, cause: Cause) {
+        if bucket.destroy().is_err() {
+            self.stuck.push(bucket);
+            return;
+        }
+        self.purged.push(Purged {
+            bucket: bucket.name().to_owned(),
+            opened_ms: bucket.wall_ms(),
+            reads: bucket.reads(),
+            cause,
+        });
+    }
+
+    /// A bucket that will not go is an error each time, so that health goes on saying it.
+    fn report_stuck(&mut self) -> Result<(), RingError> {
+        match self.stuck.first_mut() {
+            Some(bucket) => bucket.destroy(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Removes a ring altogether: for a configuration that keeps nothing. Returns whether there was one.
+pub(super) fn remove_all(keeping: &KeepingConfig) -> Result<bool, RingError> {
+    let folder = folder(keeping);
+    if !folder.exists() {
+        return Ok(false);
+    }
+    for name in names(&folder)? {
+        Bucket::remains(&folder, &name).destroy()?;
+    }
+    fs::remove_dir_all(&folder).map_err(|source| RingError::Io { path: folder, source })?;
+    Ok(true)
+}
+
+fn folder(keeping: &KeepingConfig) -> PathBuf {
+    keeping.directory.join("ring")
+}
+
+/// Names of all buckets of which anything is left.
+fn names(folder: &Path) -> Result<Vec<String>, RingError> {
+    let io = |source| RingError::Io { path: folder.to_owned(), source };
+    let mut names = Vec::new();
+    for file in fs::read_dir(folder).map_err(io)? {
+        let file = file.map_err(io)?.file_name();
+        if let Some((name, _)) = file.to_str().and_then(|f| f.split_once('.')) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// Bytes that we may still write on the disk that holds this folder.
+fn free(folder: &Path) -> u64 {
+    // A disk that does not tell is not taken for full: writing will show.
+    rustix::fs::statvfs(folder).map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize))
+}
+
+fn millis(d: Duration) -> i64 {
+    i64::try_from(d.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;

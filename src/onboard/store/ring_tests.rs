@@ -1,0 +1,493 @@
+//! What the ring promises, tried on real files.
+
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use ulid::Ulid;
+
+use super::super::{PART, Ring};
+use super::*;
+use crate::clock::{Clock, SimulatedClock, SystemClock};
+use crate::config::HumanBytes;
+use crate::gps::Position;
+use crate::health::{Health, PartState};
+use crate::keys::DeviceKey;
+use crate::onboard::frame::CameraId;
+use crate::onboard::read::PlateRead;
+use crate::onboard::vision::candidate::{Confidence, Crop, Slots};
+use crate::plate::Plate;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn keeping(dir: &Path, non_hit: Retention) -> KeepingConfig {
+    KeepingConfig {
+        directory: dir.join("state"),
+        non_hit,
+        disk_reserve: HumanBytes::new(0),
+        ..KeepingConfig::default()
+    }
+}
+
+fn clock() -> SimulatedClock {
+    let clock = SimulatedClock::starting_at("2026-11-23T07:00:00Z".parse().unwrap());
+    clock.advance(HOUR);
+    clock
+}
+
+fn sealer(dir: &Path) -> Sealer {
+    Sealer::new(&DeviceKey::load(&dir.join("state")).unwrap())
+}
+
+fn open(dir: &Path, age: Duration, boot: u8, clock: &SimulatedClock) -> Buckets {
+    let keeping = keeping(dir, Retention::For(age));
+    Buckets::open(&keeping, Some(sealer(dir)), BootId::for_tests(boot), clock.now()).unwrap()
+}
+
+fn kept(n: u32, seen: FrameTime) -> Kept {
+    Kept {
+        id: Ulid::from_parts(u64::from(n), u128::from(n)),
+        seen,
+        camera: CameraId::new("front"),
+        plate: Plate::parse(&plate(n)).unwrap(),
+        weakest: Confidence::new(0.9),
+        frames: 5,
+        place: Some((43.7, -79.6)),
+        accuracy_m: None,
+        thumbnail: None,
+    }
+}
+
+fn plate(n: u32) -> String {
+    format!("NOHIT{n:04}")
+}
+
+fn read(n: u32, seen: FrameTime) -> PlateRead {
+    PlateRead {
+        id: Ulid::from_parts(u64::from(n), u128::from(n)),
+        plate: Plate::parse(&plate(n)).unwrap(),
+        slots: Slots::new(),
+        weakest: Confidence::new(0.9),
+        camera: CameraId::new("front"),
+        seen,
+        frames: 5,
+        position: Position::NoFix,
+        crop: Crop { width: 96, height: 48, rgb: vec![90; 96 * 48 * 3] },
+        models: Arc::default(),
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut all = Vec::new();
+    for path in entries.map(|e| e.unwrap().path()) {
+        match path.is_dir() {
+            true => all.extend(files(&path)),
+            false => all.push(path),
+        }
+    }
+    all.sort();
+    all
+}
+
+fn bytes_in(folder: &Path) -> u64 {
+    files(folder).iter().map(|f| fs::metadata(f).unwrap().len()).sum()
+}
+
+fn plates(ring: &Buckets, dir: &Path) -> Vec<String> {
+    let sealer = sealer(dir);
+    ring.buckets.iter().flat_map(|b| b.plates(&sealer)).collect()
+}
+
+/// The ways in which a plate may lie in a file.
+fn disguises(plate: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let clear = plate.as_bytes().to_vec();
+    let mut all = vec![
+        ("reversed", clear.iter().rev().copied().collect()),
+        ("lower case", plate.to_lowercase().into_bytes()),
+        ("utf-16 le", plate.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        ("utf-16 be", plate.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+        ("hex", data_encoding::HEXLOWER.encode(&clear).into_bytes()),
+        ("HEX", data_encoding::HEXUPPER.encode(&clear).into_bytes()),
+    ];
+    // Base64 of a text that begins somewhere inside a longer one: three ways to be aligned. Whole
+    // groups of four digits depend on the plate alone.
+    for skip in 0..3 {
+        let inner = &clear[skip..];
+        let whole = &inner[..inner.len() / 3 * 3];
+        all.push(("base64", data_encoding::BASE64.encode(whole).into_bytes()));
+    }
+    all.push(("clear", clear));
+    all
+}
+
+/// Where and how any of the plates is found below a folder.
+fn search(folder: &Path, plates: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files(folder) {
+        let bytes = fs::read(&file).unwrap();
+        for plate in plates {
+            for (how, needle) in disguises(plate) {
+                if bytes.windows(needle.len()).any(|w| w == needle) {
+                    found.push(format!("{plate} {how} in {}", file.display()));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn zero_retention_writes_nothing_and_removes_what_was_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let open = |non_hit| Ring::open(&keeping(dir.path(), non_hit), clock.clone(), health.clone());
+
+    let ring = open(Retention::Nothing).unwrap();
+    (0..50).for_each(|n| ring.offer(read(n, clock.now())));
+    drop(ring);
+    assert_eq!(files(dir.path()), Vec::<PathBuf>::new());
+    assert!(!dir.path().join("state").exists(), "not even a folder");
+    assert_eq!((health.ring_written.get(), health.ring_dropped.get()), (0, 0));
+    assert_eq!(health.state(PART), Some(PartState::Off));
+
+    let ring = open(Retention::For(HOUR)).unwrap();
+    ring.offer(read(1, clock.now()));
+    drop(ring);
+    let there = files(&dir.path().join("state/ring"));
+    assert!(there.iter().any(|f| f.extension().is_some_and(|e| e == "key")), "{there:?}");
+    drop(open(Retention::Nothing).unwrap());
+    assert!(!dir.path().join("state/ring").exists());
+}
+
+#[test]
+fn plates_are_in_no_file_and_the_search_would_find_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let planted: Vec<String> = (0..200).map(plate).collect();
+    let config = KeepingConfig { thumbnails: true, ..keeping(dir.path(), Retention::For(HOUR)) };
+    let ring = Ring::open(&config, clock.clone(), health.clone()).unwrap();
+    (0..200).for_each(|n| ring.offer(read(n, clock.now())));
+    let during = || search(dir.path(), &planted);
+    assert_eq!(during(), Vec::<String>::new());
+    drop(ring);
+    assert_eq!(health.ring_written.get(), 200);
+    assert!(bytes_in(&dir.path().join("state/ring")) > 100_000, "thumbnails are there");
+    assert_eq!(during(), Vec::<String>::new());
+
+    // The control: the same rows without a cipher, and each disguise by itself.
+    let control = tempfile::tempdir().unwrap();
+    let plain = rusqlite::Connection::open(control.path().join("plain.db")).unwrap();
+    plain.execute_batch(include_str!("schema.sql")).unwrap();
+    for plate in &planted {
+        plain
+            .execute(
+                "INSERT INTO read VALUES (zeroblob(16), 0, 'front', ?1, 1, 1, 0, 0, 0, NULL)",
+                [plate],
+            )
+            .unwrap();
+    }
+    drop(plain);
+    assert_eq!(search(control.path(), &planted).len(), planted.len());
+    for (how, bytes) in disguises(&planted[7]) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("f"), [b"??".as_slice(), &bytes, b"??"].concat()).unwrap();
+        assert!(!search(folder.path(), &planted[7..8]).is_empty(), "{how}");
+    }
+}
+
+#[test]
+fn reads_within_their_time_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    ring.write(&[kept(1, clock.now()), kept(2, clock.now())], clock.now()).unwrap();
+    drop(ring);
+    clock.advance(HOUR / 2);
+    // Another boot: its clock starts anew, the wall clock goes on.
+    let rebooted = SimulatedClock::starting_at(clock.now().wall);
+    let ring = open(dir.path(), HOUR, 2, &rebooted);
+    assert_eq!(plates(&ring, dir.path()), [plate(1), plate(2)]);
+}
+
+#[test]
+fn expired_reads_are_gone_before_open_returns() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    ring.write(&[kept(1, clock.now())], clock.now()).unwrap();
+    drop(ring);
+    let rebooted = SimulatedClock::starting_at(clock.now().wall + HOUR);
+    let mut ring = open(dir.path(), HOUR, 2, &rebooted);
+    assert_eq!(files(&dir.path().join("state/ring")), Vec::<PathBuf>::new());
+    assert_eq!(ring.take_purged()[0].cause, Cause::Expired);
+}
+
+#[test]
+fn no_read_outlives_its_time_while_running() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    let mut oldest_seen = Vec::new();
+    for n in 0..400 {
+        let now = clock.now();
+        ring.write(&[kept(n, now)], now).unwrap();
+        oldest_seen.push((plate(n), now.monotonic));
+        clock.advance(Duration::from_secs(30));
+        ring.look(clock.now()).unwrap();
+        assert!(ring.buckets.len() <= 18, "{} buckets", ring.buckets.len());
+        if n % 50 == 49 {
+            let now = clock.now().monotonic;
+            let there = plates(&ring, dir.path());
+            for (plate, seen) in &oldest_seen {
+                let age = now - *seen;
+                assert!(age < HOUR || !there.contains(plate), "{plate} is there after {age:?}");
+                let young = age < HOUR - HOUR / 8;
+                assert!(!young || there.contains(plate), "{plate} is gone after {age:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn wall_clock_set_back_keeps_nothing_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    ring.write(&[kept(1, clock.now())], clock.now()).unwrap();
+    clock.set_wall("2001-01-01T00:00:00Z".parse().unwrap());
+    clock.advance(HOUR);
+    ring.look(clock.now()).unwrap();
+    assert!(ring.buckets.is_empty(), "the boot clock counts");
+}
+
+#[test]
+fn wall_clock_set_back_over_a_restart_forgets_what_it_cannot_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    ring.write(&[kept(1, clock.now())], clock.now()).unwrap();
+    drop(ring);
+    let back = SimulatedClock::starting_at(clock.now().wall - HOUR);
+    let mut ring = open(dir.path(), HOUR, 2, &back);
+    assert!(ring.buckets.is_empty());
+    assert_eq!(ring.take_purged()[0].cause, Cause::Unwanted);
+    assert_eq!(files(&dir.path().join("state/ring")), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn bucket_of_an_earlier_boot_ages_on_this_boots_clock() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    ring.write(&[kept(1, clock.now())], clock.now()).unwrap();
+    drop(ring);
+    let rebooted = SimulatedClock::starting_at(clock.now().wall + HOUR / 2);
+    let mut ring = open(dir.path(), HOUR, 2, &rebooted);
+    assert_eq!(ring.buckets.len(), 1);
+    // Then the wall clock is set back by years, and half an hour passes.
+    rebooted.set_wall("2001-01-01T00:00:00Z".parse().unwrap());
+    rebooted.advance(HOUR / 2);
+    ring.look(rebooted.now()).unwrap();
+    assert!(ring.buckets.is_empty());
+}
+
+#[test]
+fn wall_clock_set_forward_forgets_early() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    ring.write(&[kept(1, clock.now())], clock.now()).unwrap();
+    clock.set_wall("2038-01-01T00:00:00Z".parse().unwrap());
+    ring.look(clock.now()).unwrap();
+    assert!(ring.buckets.is_empty());
+}
+
+#[test]
+fn edited_or_foreign_buckets_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    ring.write(&[kept(1, clock.now())], clock.now()).unwrap();
+    let folder = dir.path().join("state/ring");
+    let key = files(&folder).into_iter().find(|f| f.extension().unwrap() == "key").unwrap();
+    drop(ring);
+    // Under another name it would be another bucket, with an age of somebody's choosing.
+    fs::rename(&key, folder.join("0123456789abcdef.key")).unwrap();
+    let ring = open(dir.path(), HOUR, 1, &clock);
+    assert!(ring.buckets.is_empty());
+    assert_eq!(files(&folder), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn reads_out_of_order_share_a_bucket_and_much_older_ones_do_not_make_it_younger() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    let second_ago = clock.at(clock.now().monotonic - Duration::from_secs(1));
+    let minute_ago = clock.at(clock.now().monotonic - Duration::from_secs(60));
+    for (n, seen) in [(1, clock.now()), (2, second_ago), (3, minute_ago)] {
+        ring.write(&[kept(n, seen)], clock.now()).unwrap();
+    }
+    assert_eq!(ring.buckets.len(), 2);
+    clock.advance(HOUR - Duration::from_secs(60));
+    ring.look(clock.now()).unwrap();
+    assert_eq!(ring.buckets.len(), 1, "the read of a minute before is gone on its own time");
+}
+
+#[test]
+fn session_keys_are_in_no_file_and_a_restart_forgets() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let config = keeping(dir.path(), Retention::Session);
+    let folder = dir.path().join("state/ring");
+    let mut ring = Buckets::open(&config, None, BootId::now(), clock.now()).unwrap();
+    let reads: Vec<_> = (0..40).map(|n| kept(n, clock.now())).collect();
+    ring.write(&reads, clock.now()).unwrap();
+    let [bucket] = &files(&folder)[..] else { panic!("{:?}", files(&folder)) };
+    assert!(!dir.path().join("state/device.key").exists(), "a session needs no device key");
+
+    // A crash: what is on the disk then is all that there is. SQLite finds no database in it.
+    let left = fs::read(bucket).unwrap();
+    assert!(left.len() > 8_000);
+    let found = rusqlite::Connection::open(bucket).unwrap().query_row(
+        "SELECT count(*) FROM sqlite_schema",
+        (),
+        |r| r.get::<_, i64>(0),
+    );
+    assert!(found.is_err());
+    std::mem::forget(ring);
+    drop(Ring::open(&config, clock.clone(), health.clone()).unwrap());
+    assert_eq!(files(&folder), Vec::<PathBuf>::new());
+
+    // And a clean end.
+    let ring = Ring::open(&config, clock.clone(), health.clone()).unwrap();
+    (0..40).for_each(|n| ring.offer(read(n, clock.now())));
+    drop(ring);
+    assert_eq!(health.ring_written.get(), 40);
+    assert_eq!(files(&folder), Vec::<PathBuf>::new());
+    assert_eq!(health.ring_purged.get(), 40);
+}
+
+#[test]
+fn session_after_a_retention_destroys_what_was_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    ring.write(&[kept(1, clock.now())], clock.now()).unwrap();
+    drop(ring);
+    let config = keeping(dir.path(), Retention::Session);
+    let ring = Buckets::open(&config, None, BootId::for_tests(1), clock.now()).unwrap();
+    assert!(ring.buckets.is_empty());
+    assert_eq!(files(&dir.path().join("state/ring")), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn disk_at_its_reserve_sheds_and_then_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    ring.write(&[kept(1, clock.now())], clock.now()).unwrap();
+    ring.reserve = 1 << 30;
+    ring.free = |_| 1 << 29;
+    let outcome = ring.write(&[kept(2, clock.now())], clock.now()).unwrap();
+    assert_eq!(outcome, Outcome::NoRoom);
+    assert!(ring.buckets.is_empty(), "the ring gives way to hits");
+    assert_eq!(ring.take_purged()[0].cause, Cause::Shed);
+    ring.free = |_| 1 << 40;
+    assert_eq!(ring.write(&[kept(3, clock.now())], clock.now()).unwrap(), Outcome::Written);
+    assert_eq!(plates(&ring, dir.path()), [plate(3)]);
+}
+
+#[test]
+fn bucket_that_cannot_be_removed_is_said_until_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    ring.write(&[kept(1, clock.now())], clock.now()).unwrap();
+    // Root may remove anything but a folder that is not empty where a file should be.
+    let db = files(&dir.path().join("state/ring"))
+        .into_iter()
+        .find(|f| f.ends_with(format!("{}.db", ring.buckets[0].name())));
+    let db = db.unwrap();
+    fs::remove_file(&db).unwrap();
+    fs::create_dir(&db).unwrap();
+    fs::write(db.join("x"), "x").unwrap();
+    clock.advance(HOUR);
+    let message = ring.look(clock.now()).unwrap_err().to_string();
+    assert!(message.contains(".db"), "{message}");
+    assert!(!db.with_extension("key").exists(), "its key is gone all the same");
+    ring.look(clock.now()).unwrap_err();
+    fs::remove_dir_all(&db).unwrap();
+    ring.look(clock.now()).unwrap();
+}
+
+/// A clock that keeps the ring's thread from doing anything until it is let go.
+struct StuckClock(Mutex<()>);
+
+impl Clock for StuckClock {
+    fn now(&self) -> FrameTime {
+        drop(self.0.lock().unwrap());
+        FrameTime { monotonic: Duration::from_secs(9), wall: Timestamp::UNIX_EPOCH }
+    }
+}
+
+#[test]
+fn offering_never_waits_for_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let clock = Arc::new(StuckClock(Mutex::default()));
+    let config = keeping(dir.path(), Retention::For(HOUR));
+    let ring = Ring::open(&config, clock.clone(), health.clone()).unwrap();
+    let seen = FrameTime { monotonic: Duration::from_secs(9), wall: Timestamp::UNIX_EPOCH };
+    let stuck = clock.0.lock().unwrap();
+    let slowest = (0..2_000)
+        .map(|n| {
+            let start = std::time::Instant::now();
+            ring.offer(read(n, seen));
+            start.elapsed()
+        })
+        .max();
+    assert!(slowest < Some(Duration::from_millis(500)), "{slowest:?}");
+    assert!(health.ring_dropped.get() > 1_000, "{}", health.ring_dropped.get());
+    drop(stuck);
+    drop(ring);
+    assert_eq!(health.ring_written.get() + health.ring_dropped.get(), 2_000);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn ring_stays_within_its_bytes_and_its_age(
+        steps in prop::collection::vec((1_u32..40, 0_usize..5_000, 0_u64..400), 1..25)
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = clock();
+        let most = 1 << 20;
+        let config = KeepingConfig {
+            ring_bytes: HumanBytes::new(most),
+            ..keeping(dir.path(), Retention::For(HOUR))
+        };
+        let mut ring =
+            Buckets::open(&config, Some(sealer(dir.path())), BootId::for_tests(1), clock.now())
+                .unwrap();
+        for (reads, picture, pause) in steps {
+            let reads: Vec<_> = (0..reads)
+                .map(|n| Kept {
+                    thumbnail: (picture > 0).then(|| vec![7; picture]),
+                    ..kept(n, clock.now())
+                })
+                .collect();
+            prop_assert_eq!(ring.write(&reads, clock.now()).unwrap(), Outcome::Written);
+            let bytes = bytes_in(&dir.path().join("state/ring"));
+            prop_assert!(bytes <= most, "{} bytes", bytes);
+            clock.advance(Duration::from_secs(pause));
+            ring.look(clock.now()).unwrap();
+            let now = Now::from(clock.now());
+            prop_assert!(ring.buckets.iter().all(|b| b.age_ms(now) < millis(HOUR)));
+        }
+    }
+}
