@@ -58,6 +58,8 @@ pub struct Parts {
     pub hotlists: Arc<Hotlists>,
     /// Where the car is.
     pub fixes: Fixes,
+    /// Where reads that match nothing go, for as long as the configuration says.
+    pub ring: store::Ring,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where everything is counted.

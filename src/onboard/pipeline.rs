@@ -18,6 +18,7 @@ use super::matcher::{Hit, Matcher, Outcome};
 use super::read::PlateRead;
 use super::reading::Reading;
 use super::score::Truth;
+use super::store::Ring;
 use super::{CameraParts, Parts};
 use crate::health::{Health, PartState};
 
@@ -77,6 +78,7 @@ pub fn spawn(parts: Parts) -> (Onboard, Receiver<Hit>) {
     let matching = Matching {
         matcher: Matcher::new(parts.hotlists.lookups(), parts.reading.realert_after.get()),
         health: parts.health.clone(),
+        ring: parts.ring,
         truth: parts.truth,
     };
     start("matcher", alive, {
@@ -157,6 +159,7 @@ impl Drop for Watched {
 struct Matching {
     matcher: Matcher,
     health: Arc<Health>,
+    ring: Ring,
     truth: Option<Truth>,
 }
 
@@ -179,6 +182,7 @@ impl Matching {
                 Outcome::NoHit(read) => {
                     self.health.non_hits.one();
                     trace!(read = %read.id, "on no list");
+                    self.ring.offer(read);
                 }
             }
         }

@@ -170,6 +170,7 @@ fn health_has_no_place_for_a_plate() {
         other_parts_down,
         cameras,
         hits,
+        hits_quiet,
         non_hits,
         ring_written,
         ring_dropped,
@@ -179,7 +180,7 @@ fn health_has_no_place_for_a_plate() {
         delivered,
     } = health_report(&Health::default().snapshot());
     let _: (u8, Timestamp, LinkState, usize) = (v, at, link, other_parts_down);
-    for n in [uptime_s, hits, non_hits, ring_written, ring_dropped, ring_purged] {
+    for n in [uptime_s, hits, hits_quiet, non_hits, ring_written, ring_dropped, ring_purged] {
         number(n);
     }
     for n in [alerted, recorded, delivered] {

@@ -342,6 +342,7 @@ pub struct HealthReport {
     pub other_parts_down: usize,
     pub cameras: Vec<CameraReport>,
     pub hits: u64,
+    pub hits_quiet: u64,
     pub non_hits: u64,
     pub ring_written: u64,
     pub ring_dropped: u64,
@@ -453,6 +454,7 @@ impl HealthReport {
                 })
                 .collect(),
             hits: health.hits,
+            hits_quiet: health.hits_quiet,
             non_hits: health.non_hits,
             ring_written: health.ring_written,
             ring_dropped: health.ring_dropped,

@@ -16,7 +16,7 @@ use crate::keys::DeviceKey;
 use crate::onboard::frame::CameraId;
 use crate::onboard::read::PlateRead;
 use crate::onboard::vision::candidate::{Confidence, Crop, Slots};
-use crate::plate::Plate;
+use crate::plate::{Jurisdiction, Plate};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -66,6 +66,7 @@ fn read(n: u32, seen: FrameTime) -> PlateRead {
     PlateRead {
         id: Ulid::from_parts(u64::from(n), u128::from(n)),
         plate: Plate::parse(&plate(n)).unwrap(),
+        jurisdiction: Jurisdiction::UNKNOWN,
         slots: Slots::new(),
         weakest: Confidence::new(0.9),
         camera: CameraId::new("front"),
