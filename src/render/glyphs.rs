@@ -52,7 +52,7 @@ const DIGITS_AND_CAPITALS: [Glyph; 36] = [
 ];
 
 #[rustfmt::skip]
-const SMALL_LETTERS_AND_SIGNS: [Glyph; 61] = [
+const SMALL_LETTERS_AND_SIGNS: [Glyph; 62] = [
     ('a', 0.46, "m 1 .31 l 1 1 m 1 .655 q 1 .31 .5 .31 q 0 .31 0 .655 q 0 1 .5 1 q 1 1 1 .655"),
     ('b', 0.47, "m 0 0 l 0 1 m 0 .655 q 0 .31 .5 .31 q 1 .31 1 .655 q 1 1 .5 1 q 0 1 0 .655"),
     ('c', 0.43, "m .98 .5 q .94 .31 .52 .31 q 0 .31 0 .655 q 0 1 .52 1 q .94 1 .98 .81"),
@@ -79,6 +79,7 @@ const SMALL_LETTERS_AND_SIGNS: [Glyph; 61] = [
     ('x', 0.46, "m 0 .31 l 1 1 m 1 .31 l 0 1"),
     ('y', 0.46, "m 0 .31 l .5 1 m 1 .31 l .3 1.3 l .1 1.3"),
     ('z', 0.44, "m 0 .31 l 1 .31 m .96 .33 l .04 .97 m 0 1 l 1 1"),
+    ('\u{c9}', 0.47, "m 1 0 l 0 0 l 0 1 l 1 1 m 0 .48 l .84 .48 m .4 -.22 l .75 -.36"),
     ('.', 0.16, "m .5 .99 l .5 1"),
     (',', 0.18, "m .7 .97 l .2 1.16"),
     (':', 0.16, "m .5 .99 l .5 1 m .5 .4 l .5 .41"),
@@ -124,7 +125,7 @@ pub(super) fn outline(c: char, style: Style) -> Outline {
 
 /// How wide a character's cell is, in capitals' heights. Spaces have a cell and no ink.
 pub(super) fn width(c: char, style: Style) -> f32 {
-    if c == ' ' { 0.3 * style.stretch } else { (find(c).1 * style.stretch).max(style.weight) }
+    if c == ' ' { 0.24 * style.stretch } else { (find(c).1 * style.stretch).max(style.weight) }
 }
 
 fn find(c: char) -> &'static Glyph {
