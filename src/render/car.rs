@@ -135,8 +135,11 @@ impl Car {
     pub(super) fn plate_corners(&self, size_m: (f32, f32), on_nose: bool) -> [Point3; 4] {
         let (w, h) = (size_m.0 / 2.0, size_m.1 / 2.0);
         // A little proud of the bumper; a reader of the nose looks along -z and has +x at left.
-        let (y, z, side) =
-            if on_nose { (self.plate_y.1, self.length_m + 0.03, -1.0) } else { (self.plate_y.0, -0.03, 1.0) };
+        let (y, z, side) = if on_nose {
+            (self.plate_y.1, self.length_m + 0.03, -1.0)
+        } else {
+            (self.plate_y.0, -0.03, 1.0)
+        };
         [(-w, h), (w, h), (w, -h), (-w, -h)].map(|(x, dy)| p3(x * side, y + dy, z))
     }
 }
@@ -313,8 +316,8 @@ fn cabin(faces: &mut Vec<Face>, s: &Shape, body: Body) {
     quad(faces, rear, Stuff::Paint, 1.0);
     if body == Body::Van {
         for x in [-1.0, 1.0] {
-            let half = [rear[0], rear[1], rear[2], rear[3]]
-                .map(|c| p3((c.x + x * base) / 2.0, c.y, c.z));
+            let half =
+                [rear[0], rear[1], rear[2], rear[3]].map(|c| p3((c.x + x * base) / 2.0, c.y, c.z));
             quad(faces, inset(half, 0.14, 0.16), Stuff::Glass, 1.003);
         }
     } else {
@@ -323,7 +326,12 @@ fn cabin(faces: &mut Vec<Face>, s: &Shape, body: Body) {
     // The roof is slightly arched: brighter in the middle.
     let ridge = |z| p3(0.0, top, z);
     for x in [-1.0, 1.0] {
-        let half = [high(x, roof_front), ridge(roof_front - 0.05), ridge(roof_back + 0.05), high(x, roof_back)];
+        let half = [
+            high(x, roof_front),
+            ridge(roof_front - 0.05),
+            ridge(roof_back + 0.05),
+            high(x, roof_back),
+        ];
         quad(faces, half, Stuff::Paint, 1.0);
     }
     for x in [-1.0, 1.0] {
@@ -350,7 +358,12 @@ fn cabin(faces: &mut Vec<Face>, s: &Shape, body: Body) {
         let (z, y) = (front - 0.25, belt + 0.08);
         let (near, far) = (x * (base + 0.02), x * (base + 0.2));
         for (dz, stuff) in [(0.0, Stuff::Dull([0.1, 0.1, 0.11])), (0.1, Stuff::Paint)] {
-            let c = [p3(near, y - 0.07, z + dz), p3(near, y + 0.07, z + dz), p3(far, y + 0.08, z + dz), p3(far, y - 0.05, z + dz)];
+            let c = [
+                p3(near, y - 0.07, z + dz),
+                p3(near, y + 0.07, z + dz),
+                p3(far, y + 0.08, z + dz),
+                p3(far, y - 0.05, z + dz),
+            ];
             let outward = p3(0.0, 0.2, if dz == 0.0 { -1.0 } else { 1.0 });
             faces.push(Face { corners: c.to_vec(), outward: vec![outward; 4], stuff, nearer: 1.0 });
         }
@@ -447,7 +460,15 @@ fn tail(faces: &mut Vec<Face>, s: &Shape, body: Body) {
     panel(faces, (0.0, wide), (y(0.13), y(0.33)), -0.02, 0.03, Stuff::Paint, 1.0015);
     panel(faces, (0.0, wide), (y(0.335), y(0.352)), -0.02, 0.03, SEAM, 1.002);
     let (cy, _) = s.plate_y;
-    panel(faces, (0.0, 0.31), (cy - 0.10, cy + 0.11), -0.018, 0.0, Stuff::Dull([0.16, 0.16, 0.17]), 1.002);
+    panel(
+        faces,
+        (0.0, 0.31),
+        (cy - 0.10, cy + 0.11),
+        -0.018,
+        0.0,
+        Stuff::Dull([0.16, 0.16, 0.17]),
+        1.002,
+    );
     panel(faces, (0.0, 0.31), (cy + 0.115, cy + 0.14), -0.02, 0.0, Stuff::Metal, 1.0025);
     let lamps = match body {
         Body::Van | Body::Pickup => (half * 0.84, half * 1.0, y(0.42), y(1.0)),
@@ -460,7 +481,15 @@ fn tail(faces: &mut Vec<Face>, s: &Shape, body: Body) {
     let inner = lamps.0 + (lamps.1 - lamps.0) * 0.08;
     let outer = lamps.0 + (lamps.1 - lamps.0) * 0.34;
     panel(faces, (inner, outer), (middle - 0.02, middle + 0.025), -0.022, 0.06, white, 1.003);
-    panel(faces, (half * 0.86, half * 0.95), (y(0.16), y(0.24)), -0.024, 0.03, Stuff::Dull([0.5, 0.06, 0.05]), 1.003);
+    panel(
+        faces,
+        (half * 0.86, half * 0.95),
+        (y(0.16), y(0.24)),
+        -0.024,
+        0.03,
+        Stuff::Dull([0.5, 0.06, 0.05]),
+        1.003,
+    );
     if body == Body::Van {
         panel(faces, (0.0, 0.008), (y(0.36), high), -0.02, 0.0, SEAM, 1.002);
     }
@@ -475,17 +504,73 @@ fn nose(faces: &mut Vec<Face>, s: &Shape) {
     panel(faces, (0.0, half * 1.02), (low - 0.16, y(0.10)), z - 0.02, 0.10, PLASTIC, 1.001);
     panel(faces, (0.0, half * 0.62), (low - 0.10, y(-0.05)), z, 0.04, SEAM, 1.002);
     // Grille with bars, a badge, headlamps swept around the corners.
-    panel(faces, (0.0, half * 0.56), (y(0.52), y(0.98)), z, 0.04, Stuff::Dull([0.06, 0.06, 0.065]), 1.002);
+    panel(
+        faces,
+        (0.0, half * 0.56),
+        (y(0.52), y(0.98)),
+        z,
+        0.04,
+        Stuff::Dull([0.06, 0.06, 0.065]),
+        1.002,
+    );
     for bar in [0.62, 0.76, 0.90] {
-        panel(faces, (0.0, half * 0.55), (y(bar) - 0.008, y(bar) + 0.008), z + 0.004, 0.04, Stuff::Metal, 1.003);
+        panel(
+            faces,
+            (0.0, half * 0.55),
+            (y(bar) - 0.008, y(bar) + 0.008),
+            z + 0.004,
+            0.04,
+            Stuff::Metal,
+            1.003,
+        );
     }
-    panel(faces, (0.0, 0.055), (y(0.76) - 0.045, y(0.76) + 0.045), z + 0.01, 0.0, Stuff::Metal, 1.004);
+    panel(
+        faces,
+        (0.0, 0.055),
+        (y(0.76) - 0.045, y(0.76) + 0.045),
+        z + 0.01,
+        0.0,
+        Stuff::Metal,
+        1.004,
+    );
     let (inner, outer) = (half * 0.62, half * 1.12);
-    panel(faces, (inner, outer), (y(0.58), y(1.06)), z, 0.22, Stuff::Dull([0.16, 0.17, 0.18]), 1.002);
-    panel(faces, (inner + 0.03, outer - 0.09), (y(0.66), y(0.97)), z + 0.006, 0.22, Stuff::HeadLamp, 1.003);
-    panel(faces, (half * 0.84, half * 0.98), (y(-0.08), y(0.1)), z + 0.004, 0.10, Stuff::Dull([0.55, 0.56, 0.55]), 1.003);
+    panel(
+        faces,
+        (inner, outer),
+        (y(0.58), y(1.06)),
+        z,
+        0.16,
+        Stuff::Dull([0.16, 0.17, 0.18]),
+        1.010,
+    );
+    panel(
+        faces,
+        (inner + 0.03, outer - 0.09),
+        (y(0.66), y(0.97)),
+        z + 0.006,
+        0.16,
+        Stuff::HeadLamp,
+        1.012,
+    );
+    panel(
+        faces,
+        (half * 0.84, half * 0.98),
+        (y(-0.08), y(0.1)),
+        z + 0.004,
+        0.10,
+        Stuff::Dull([0.55, 0.56, 0.55]),
+        1.006,
+    );
     let (_, cy) = s.plate_y;
-    panel(faces, (0.0, 0.28), (cy - 0.085, cy + 0.085), z + 0.008, 0.0, Stuff::Dull([0.08, 0.08, 0.085]), 1.003);
+    panel(
+        faces,
+        (0.0, 0.28),
+        (cy - 0.085, cy + 0.085),
+        z + 0.008,
+        0.0,
+        Stuff::Dull([0.08, 0.08, 0.085]),
+        1.003,
+    );
 }
 
 /// A quadrilateral within another: by a fraction along, and by one from base to top.
@@ -532,7 +617,7 @@ mod tests {
             let mut away = 0;
             for face in &car.faces {
                 for (c, n) in face.corners.iter().zip(&face.outward) {
-                    assert!(c.y >= -0.06 && c.y <= car.height_m + 0.01, "{body:?} {c:?}");
+                    assert!(c.y >= -0.08 && c.y <= car.height_m + 0.01, "{body:?} {c:?}");
                     assert!((dot(*n, *n) - 1.0).abs() < 0.1, "{body:?} {n:?}");
                     let middle = p3(0.0, 0.7, car.length_m / 2.0);
                     away += i32::from(dot(*n, minus(*c, middle)) > 0.0) * 2 - 1;

@@ -121,7 +121,9 @@ impl Light {
         let distance = dot(at, at).sqrt();
         let sun = dot(n, self.towards_sun).max(0.0);
         let beam = (self.beam_at(distance) * 2.4).min(0.72);
-        std::array::from_fn(|i| self.sky[i] * 0.95 + self.bounce[i] * 0.5 + self.sun[i] * sun + beam)
+        std::array::from_fn(|i| {
+            self.sky[i] * 0.95 + self.bounce[i] * 0.5 + self.sun[i] * sun + beam
+        })
     }
 
     /// Mixes a colour with the haze before it.

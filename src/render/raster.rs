@@ -186,7 +186,10 @@ impl Layer {
             for ((to, a), b) in out.iter_mut().zip(upper.chunks_exact(2)).zip(lower.chunks_exact(2))
             {
                 let sum: [u16; 4] = std::array::from_fn(|i| {
-                    u16::from(a[0][i]) + u16::from(a[1][i]) + u16::from(b[0][i]) + u16::from(b[1][i])
+                    u16::from(a[0][i])
+                        + u16::from(a[1][i])
+                        + u16::from(b[0][i])
+                        + u16::from(b[1][i])
                 });
                 let cover = f32::from(sum[3]) / (4.0 * 255.0);
                 // Empty samples are black, so the sums are already weighted by cover.

@@ -24,6 +24,8 @@ const REACH_M: f32 = 64.0;
 /// Length and period of a dash, as painted on Canadian roads.
 const DASH_M: (f32, f32) = (3.0, 9.0);
 const GRAIN_SIDE: usize = 256;
+/// Keeps coordinates positive, so that cutting the fraction rounds down.
+const GRAIN_SHIFT_M: f32 = 512.0;
 
 /// A cell: its colour where a dash is painted, and where not.
 type Cell = [[f32; 3]; 2];
@@ -78,6 +80,7 @@ impl Road {
             // A pixel's length along the road, and the grain that is still seen at that length.
             let long = depth * depth / (focal * eye.view.above_m);
             let (fine, blend) = octave(long.max(depth / focal));
+            let (per_texel, half_level) = (1.0 / fine, 0.5 / fine);
             let clear = (-depth / 700.0).exp();
             let beam = light.beam_at(depth) * 1.3;
             let line = &mut raw[row * width * 3..(row + 1) * width * 3];
@@ -85,8 +88,11 @@ impl Road {
             for pixel in line.chunks_exact_mut(3) {
                 let at = ((x + REACH_M).max(0.0) * per_m) as usize;
                 let cell = &cells[at.min(cells.len() - 1)];
-                let painted = dash(z + travelled, long);
-                let speck = 1.0 + self.speck(x, z + travelled, fine, blend);
+                let painted = if cell[0] == cell[1] { 0.0 } else { dash(z + travelled, long) };
+                let (u, v) = (x + GRAIN_SHIFT_M, z + travelled + GRAIN_SHIFT_M);
+                let speck = self.grain_at(u * per_texel, v * per_texel) * (1.0 - blend)
+                    + self.grain_at(u * half_level, v * half_level) * blend;
+                let speck = 1.0 + 0.055 * speck;
                 let lane = beam * (1.0 - (x * x) / (9.0 + 0.16 * depth * depth)).max(0.0);
                 for (i, (to, haze)) in pixel.iter_mut().zip(light.haze).enumerate() {
                     let colour = cell[1][i] + (cell[0][i] - cell[1][i]) * painted;
@@ -99,13 +105,10 @@ impl Road {
         }
     }
 
-    fn speck(&self, x: f32, z: f32, texel_m: f32, blend: f32) -> f32 {
-        let at = |texel: f32| {
-            let (i, j) = ((x / texel).floor() as i32, (z / texel).floor() as i32);
-            let mask = GRAIN_SIDE as i32 - 1;
-            self.grain[((j & mask) * GRAIN_SIDE as i32 + (i & mask)) as usize]
-        };
-        0.055 * (at(texel_m) * (1.0 - blend) + at(texel_m * 2.0) * blend)
+    /// The grain's value in a cell; both coordinates are positive.
+    fn grain_at(&self, u: f32, v: f32) -> f32 {
+        const MASK: i32 = GRAIN_SIDE as i32 - 1;
+        self.grain[((v as i32 & MASK) * GRAIN_SIDE as i32 + (u as i32 & MASK)) as usize]
     }
 
     /// Darkens the ground under a vehicle that stands on this rectangle (metres: left, right, near,
@@ -138,7 +141,8 @@ impl Road {
                 let p = eye.unturned(p3(across, 0.0, depth));
                 let out_x = (on[0] - p.x).max(p.x - on[1]).max(-0.4);
                 let out_z = (on[2] - p.z).max(p.z - on[3]).max(-0.4);
-                let far = (out_x.max(0.0).hypot(out_z.max(0.0)) + out_x.max(out_z).min(0.0)) / reach;
+                let far =
+                    (out_x.max(0.0).hypot(out_z.max(0.0)) + out_x.max(out_z).min(0.0)) / reach;
                 let dark = strength * (0.62 - far).clamp(0.0, 1.0);
                 if dark > 0.0 {
                     for c in &mut raw[(row * width + column) * 3..][..3] {

@@ -16,13 +16,16 @@ use super::scenery::{Backdrop, Verge};
 use super::view::{Eye, NEAREST_M, Point3, View, p3};
 use crate::geometry::{Point, Quad};
 
-/// A vehicle as the camera meets it.
+/// Farther away, a vehicle is a few pixels in the haze.
+pub const FARTHEST_M: f32 = 260.0;
+
+/// Where a vehicle is, seen from ours.
 #[derive(Clone, Copy)]
-pub struct Vehicle<'a> {
+pub struct Placed<'a> {
     /// Its shape and colour.
     pub car: &'a Car,
-    /// Its plate.
-    pub plate: &'a Texture,
+    /// Width and height of its plate in metres.
+    pub plate_m: (f32, f32),
     /// Metres to the right of our lane's middle.
     pub across_m: f32,
     /// Metres ahead of the camera to its nearest end.
@@ -31,6 +34,15 @@ pub struct Vehicle<'a> {
     pub oncoming: bool,
     /// Metres a second at which it comes closer.
     pub closing_mps: f32,
+}
+
+/// A vehicle to be drawn.
+#[derive(Clone, Copy)]
+pub struct Vehicle<'a> {
+    /// Where it is.
+    pub placed: Placed<'a>,
+    /// Its plate.
+    pub plate: &'a Texture,
 }
 
 /// Where a plate came to lie in the picture.
@@ -82,41 +94,28 @@ impl Scene {
         travelled_m: f64,
         rock: f32,
         chance: &mut Chance,
-    ) -> Vec<PlateInView> {
+    ) {
         let eye = self.view.at(rock);
         self.backdrop.draw(frame, &eye);
         self.road.draw(frame, &eye, &self.light, travelled_m);
         let standing = self.verge.standing(&eye, travelled_m);
         let mut order: Vec<(f32, Result<usize, usize>)> = Vec::new();
         order.extend(standing.iter().enumerate().map(|(i, s)| (s.depth, Err(i))));
-        for (i, v) in vehicles.iter().enumerate() {
-            if v.ahead_m + v.car.length_m > NEAREST_M && v.ahead_m < 260.0 {
-                let middle = p3(v.across_m, 0.0, v.ahead_m + v.car.length_m / 2.0);
-                order.push((eye.turned(middle).z, Ok(i)));
-            }
-        }
+        let depths = vehicles.iter().map(|v| depth(&eye, &v.placed));
+        order.extend(depths.enumerate().filter_map(|(i, d)| Some((d?, Ok(i)))));
         order.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut seen: Vec<PlateInView> = Vec::new();
         for (_, what) in order {
             match what {
                 Err(i) => self.verge.draw(frame, &eye, &self.light, &standing[i]),
-                Ok(i) => self.vehicle(frame, &eye, &vehicles[i], i, &mut seen),
+                Ok(i) => self.vehicle(frame, &eye, &vehicles[i]),
             }
         }
         self.sensor.expose(frame, chance);
-        seen
     }
 
-    fn vehicle(
-        &mut self,
-        frame: &mut RgbImage,
-        eye: &Eye,
-        v: &Vehicle<'_>,
-        index: usize,
-        seen: &mut Vec<PlateInView>,
-    ) {
+    fn vehicle(&mut self, frame: &mut RgbImage, eye: &Eye, vehicle: &Vehicle<'_>) {
+        let v = &vehicle.placed;
         let Some(hull) = outline(eye, v) else { return };
-        let size = (frame.width(), frame.height());
         let around = |f: fn(f32, f32) -> f32, start: f32, of: fn(&(f32, f32)) -> f32| {
             hull.iter().map(of).fold(start, f)
         };
@@ -129,65 +128,52 @@ impl Scene {
             around(f32::max, f32::NEG_INFINITY, |p| p.1) + pad,
         ];
         let half = v.car.width_m / 2.0;
-        let ground =
-            [v.across_m - half, v.across_m + half, v.ahead_m, v.ahead_m + v.car.length_m];
+        let ground = [v.across_m - half, v.across_m + half, v.ahead_m, v.ahead_m + v.car.length_m];
         self.road.shadow(frame, eye, &self.light, ground);
-        if !self.layer.start(area, size) {
+        if !self.layer.start(area, (frame.width(), frame.height())) {
             return;
         }
+        let camera = p3(0.0, self.view.above_m, 0.0);
         let mut corners = Vec::with_capacity(12);
         for face in &v.car.faces {
-            let at: Vec<_> = face.corners.iter().map(|c| eye.turned(place(v, *c))).collect();
-            let n: Vec<_> = face.outward.iter().map(|n| turn(eye, v, *n)).collect();
-            let camera = p3(0.0, self.view.above_m, 0.0);
-            if !at.iter().zip(&n).any(|(p, n)| dot(*n, minus(camera, *p)) > 0.0) {
+            corners.clear();
+            let mut faces_us = false;
+            for (c, n) in face.corners.iter().zip(&face.outward) {
+                let (at, n) = (eye.turned(place(v, *c)), turn(eye, v, *n));
+                faces_us |= dot(n, minus(camera, at)) > 0.0;
+                corners.push((at, n));
+            }
+            if !faces_us {
                 continue;
             }
-            corners.clear();
-            corners.extend(at.iter().zip(&n).map(|(p, n)| {
-                let colour = self.light.shade(face.stuff, v.car.paint, *n, *p);
-                Corner { at: *p, colour: self.light.through_air(colour, p.z) }
-            }));
-            self.layer.polygon(eye, &corners, face.nearer);
+            let mut lit = [Corner { at: camera, colour: [0.0; 3] }; 12];
+            for (to, (at, n)) in lit.iter_mut().zip(&corners) {
+                let colour = self.light.shade(face.stuff, v.car.paint, *n, *at);
+                *to = Corner { at: *at, colour: self.light.through_air(colour, at.z) };
+            }
+            self.layer.polygon(eye, &lit[..corners.len().min(12)], face.nearer);
         }
-        let plate = v.car.plate_corners(v.plate.size_m(), v.oncoming);
-        let plate = plate.map(|c| eye.turned(place(v, c)));
+        let plate = plate_at(eye, v);
         let front = turn(eye, v, p3(0.0, 0.0, if v.oncoming { 1.0 } else { -1.0 }));
-        self.layer.plate(eye, plate, v.plate, self.light.on_plate(plate[0], front));
+        self.layer.plate(eye, plate, vehicle.plate, self.light.on_plate(plate[0], front));
         self.layer.lay_over(frame, motion);
         if self.light.time == TimeOfDay::Dusk {
             self.glow(frame, eye, v);
         }
-        // Whoever is drawn later is nearer and may hide what was drawn before.
-        for earlier in seen.iter_mut() {
-            earlier.clear &= !earlier.corners.iter().any(|c| within(&hull, c.x, c.y));
-        }
-        if plate.iter().all(|c| c.z > NEAREST_M) {
-            let corners = plate.map(|c| {
-                let (x, y) = eye.project(c);
-                Point { x, y }
-            });
-            let inside = |c: &Point| {
-                c.x >= 0.0 && c.y >= 0.0 && c.x <= size.0 as f32 && c.y <= size.1 as f32
-            };
-            if corners.iter().any(inside) {
-                let clear = corners.iter().all(inside);
-                seen.push(PlateInView { vehicle: index, corners, clear });
-            }
-        }
     }
 
     /// How far the vehicle's near end moves in the picture while the shutter is open.
-    fn motion(&self, eye: &Eye, v: &Vehicle<'_>) -> (f32, f32) {
+    fn motion(&self, eye: &Eye, v: &Placed<'_>) -> (f32, f32) {
         let travel = v.closing_mps * self.shutter_s;
         let y = 0.6;
         let at = |ahead: f32| eye.turned(p3(v.across_m, y, ahead.max(1.5)));
-        let (a, b) = (eye.project(at(v.ahead_m + travel / 2.0)), eye.project(at(v.ahead_m - travel / 2.0)));
+        let (a, b) =
+            (eye.project(at(v.ahead_m + travel / 2.0)), eye.project(at(v.ahead_m - travel / 2.0)));
         (b.0 - a.0, b.1 - a.1)
     }
 
     /// The light around burning lamps, as the lens scatters it.
-    fn glow(&self, frame: &mut RgbImage, eye: &Eye, v: &Vehicle<'_>) {
+    fn glow(&self, frame: &mut RgbImage, eye: &Eye, v: &Placed<'_>) {
         let (colour, strength, reach, y, spread) = if v.oncoming {
             ([1.0, 0.94, 0.80], 0.85, 0.42, v.car.lamp_y(true), 0.36)
         } else {
@@ -208,8 +194,49 @@ impl Scene {
     }
 }
 
+/// Where the plates of these vehicles lie in a picture, nearest last, without drawing it.
+pub fn plates_in_view(view: &View, vehicles: &[Placed<'_>], rock: f32) -> Vec<PlateInView> {
+    let eye = view.at(rock);
+    let size = (view.width as f32, view.height as f32);
+    let depths = vehicles.iter().map(|v| depth(&eye, v));
+    let mut order: Vec<_> = depths.enumerate().filter_map(|(i, d)| Some((d?, i))).collect();
+    order.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut seen: Vec<PlateInView> = Vec::new();
+    for (_, i) in order {
+        let Some(hull) = outline(&eye, &vehicles[i]) else { continue };
+        // Whoever comes later is nearer and may hide what came before.
+        for earlier in &mut seen {
+            earlier.clear &= !earlier.corners.iter().any(|c| within(&hull, c.x, c.y));
+        }
+        let plate = plate_at(&eye, &vehicles[i]);
+        if plate.iter().all(|c| c.z > NEAREST_M) {
+            let corners = plate.map(|c| {
+                let (x, y) = eye.project(c);
+                Point { x, y }
+            });
+            let inside = |c: &Point| c.x >= 0.0 && c.y >= 0.0 && c.x <= size.0 && c.y <= size.1;
+            if corners.iter().any(inside) {
+                let clear = corners.iter().all(inside);
+                seen.push(PlateInView { vehicle: i, corners, clear });
+            }
+        }
+    }
+    seen
+}
+
+/// How far away the middle of a vehicle is, if it is drawn at all.
+fn depth(eye: &Eye, v: &Placed<'_>) -> Option<f32> {
+    let middle = p3(v.across_m, 0.0, v.ahead_m + v.car.length_m / 2.0);
+    (v.ahead_m + v.car.length_m > NEAREST_M && v.ahead_m < FARTHEST_M).then(|| eye.turned(middle).z)
+}
+
+/// A vehicle's plate in the camera's axes.
+fn plate_at(eye: &Eye, v: &Placed<'_>) -> [Point3; 4] {
+    v.car.plate_corners(v.plate_m, v.oncoming).map(|c| eye.turned(place(v, c)))
+}
+
 /// A point of the car on the road, in road metres.
-fn place(v: &Vehicle<'_>, c: Point3) -> Point3 {
+fn place(v: &Placed<'_>, c: Point3) -> Point3 {
     if v.oncoming {
         p3(v.across_m - c.x, c.y, v.ahead_m + v.car.length_m - c.z)
     } else {
@@ -218,14 +245,14 @@ fn place(v: &Vehicle<'_>, c: Point3) -> Point3 {
 }
 
 /// A direction of the car in the camera's axes.
-fn turn(eye: &Eye, v: &Vehicle<'_>, n: Point3) -> Point3 {
+fn turn(eye: &Eye, v: &Placed<'_>, n: Point3) -> Point3 {
     let n = if v.oncoming { p3(-n.x, n.y, -n.z) } else { n };
     unit(eye.turned(n))
 }
 
 /// The outline of a vehicle's box in the picture: the convex hull of its eight corners, those too
 /// near moved to the nearest depth.
-fn outline(eye: &Eye, v: &Vehicle<'_>) -> Option<Vec<(f32, f32)>> {
+fn outline(eye: &Eye, v: &Placed<'_>) -> Option<Vec<(f32, f32)>> {
     let half = v.car.width_m / 2.0 + 0.12;
     let mut points = Vec::with_capacity(8);
     let mut seen = false;
@@ -297,6 +324,48 @@ fn halo(frame: &mut RgbImage, at: (f32, f32), radius: f32, colour: [f32; 3]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const VIEW: View = View {
+        width: 640,
+        height: 360,
+        focal: 1120.0,
+        yaw_deg: -11.0,
+        horizon: 0.4,
+        above_m: 1.35,
+    };
+
+    fn oncoming(car: &Car, ahead_m: f32) -> Placed<'_> {
+        let plate_m = (0.305, 0.152);
+        Placed { car, plate_m, across_m: -3.4, ahead_m, oncoming: true, closing_mps: 28.0 }
+    }
+
+    #[test]
+    fn plate_is_drawn_where_it_is_said_to_be() {
+        let car = Car::new(crate::render::car::Body::Sedan, &mut Chance::new(2));
+        let plate = Texture::plate(crate::render::plate::Design::Gold, "ABC 1234", 1);
+        let placed = oncoming(&car, 10.0);
+        let mut scene = Scene::new(VIEW, TimeOfDay::Day, 0.0, 1);
+        let mut frame = RgbImage::new(640, 360);
+        scene.draw(&mut frame, &[Vehicle { placed, plate: &plate }], 0.0, 0.0, &mut Chance::new(1));
+        let seen = plates_in_view(&VIEW, &[placed], 0.0);
+        assert!(seen[0].clear);
+        let [a, _, c, _] = seen[0].corners;
+        let gold = |x: f32, y: f32| {
+            let [r, _, b] = frame.get_pixel(x as u32, y as u32).0;
+            i32::from(r) - i32::from(b) > 60
+        };
+        // The gold between rim and letters, and none of it just outside.
+        assert!((2..9).any(|i| gold((a.x + c.x) / 2.0, a.y + (c.y - a.y) * i as f32 / 10.0)));
+        assert!(!gold(a.x - 4.0, a.y - 4.0) && !gold(c.x + 4.0, c.y + 4.0));
+    }
+
+    #[test]
+    fn plate_behind_another_car_is_not_clear() {
+        let car = Car::new(crate::render::car::Body::Van, &mut Chance::new(2));
+        let seen = plates_in_view(&VIEW, &[oncoming(&car, 9.0), oncoming(&car, 16.0)], 0.0);
+        let clear = |vehicle| seen.iter().find(|p| p.vehicle == vehicle).is_some_and(|p| p.clear);
+        assert!(clear(0) && !clear(1));
+    }
 
     #[test]
     fn hull_of_a_square_with_a_point_inside() {

@@ -24,8 +24,8 @@ impl Backdrop {
         let base = horizon + SPARE_ROWS as f32;
         let image = RgbImage::from_fn(view.width, rows, |x, y| {
             // In fractions of the focal length, so that the size of the picture does not matter.
-            let u = (x as f32 - view.width as f32 / 2.0) / view.focal
-                + view.yaw_deg.to_radians().tan();
+            let u =
+                (x as f32 - view.width as f32 / 2.0) / view.focal + view.yaw_deg.to_radians().tan();
             let up = (base - y as f32) / view.focal;
             let colour = far(u, up, light, seed);
             Rgb(colour.map(|c| (c * 255.0).clamp(0.0, 255.0) as u8))
@@ -69,7 +69,8 @@ fn far(u: f32, up: f32, light: &Light, seed: u64) -> [f32; 3] {
     }
     let block = (u * 70.0).floor();
     let chosen = mix(seed ^ (block as i64 as u64));
-    let tower = if chosen % 5 < 2 { 0.010 + 0.018 * (chosen >> 8 & 255) as f32 / 255.0 } else { 0.0 };
+    let tower =
+        if chosen % 5 < 2 { 0.010 + 0.018 * (chosen >> 8 & 255) as f32 / 255.0 } else { 0.0 };
     if up < tower {
         let wall = 0.42 + 0.25 * (chosen >> 16 & 255) as f32 / 255.0;
         colour = mix3(light.haze, scaled([wall, wall * 0.97, wall * 0.93], light), 0.6);
@@ -229,16 +230,22 @@ impl Verge {
     pub(super) fn standing(&self, eye: &Eye, travelled: f64) -> Vec<Standing> {
         let mut all = Vec::new();
         // Rows of slots along the road: side, spacing, what grows or stands there.
-        for (row, (spacing, left, right)) in
-            [(9.0_f64, -11.0, 9.4), (13.0, -19.0, 16.0), (17.0, -30.0, 26.0), (34.0, -6.9, 5.2), (83.0, -7.2, 5.4)]
-                .into_iter()
-                .enumerate()
+        for (row, (spacing, left, right)) in [
+            (9.0_f64, -11.0, 9.4),
+            (13.0, -19.0, 16.0),
+            (17.0, -30.0, 26.0),
+            (34.0, -6.9, 5.2),
+            (83.0, -7.2, 5.4),
+        ]
+        .into_iter()
+        .enumerate()
         {
             let first = (travelled / spacing).floor() as i64;
             let last = ((travelled + f64::from(SIGHT_M)) / spacing) as i64;
             for (slot, x) in (first..=last).flat_map(|s| [(s, left), (s, right)]) {
                 let side = u64::from(x > 0.0);
-                let mut chance = Chance::new(self.seed ^ mix(slot as u64 * 16 + row as u64 * 2 + side));
+                let mut chance =
+                    Chance::new(self.seed ^ mix(slot as u64 * 16 + row as u64 * 2 + side));
                 let (kind, x, size) = match row {
                     0..3 if chance.unit() < 0.55 + 0.12 * row as f32 => {
                         let kind = Kind::Tree(chance.below(self.trees.len()));
@@ -294,7 +301,12 @@ fn tree(seed: u64) -> Sprite {
                 let angle = chance.between(0.0, std::f32::consts::TAU);
                 let r = chance.unit().sqrt();
                 let (sin, cos) = angle.sin_cos();
-                [0.5 + 0.36 * r * cos, 0.33 + 0.27 * r * sin, chance.between(0.07, 0.13), chance.unit()]
+                [
+                    0.5 + 0.36 * r * cos,
+                    0.33 + 0.27 * r * sin,
+                    chance.between(0.07, 0.13),
+                    chance.unit(),
+                ]
             }
         })
         .collect();

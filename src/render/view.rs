@@ -91,8 +91,14 @@ mod tests {
 
     #[test]
     fn straight_ahead_on_the_horizon_and_there_and_back() {
-        let view =
-            View { width: 1280, height: 720, focal: 2000.0, yaw_deg: 0.0, horizon: 0.4, above_m: 1.3 };
+        let view = View {
+            width: 1280,
+            height: 720,
+            focal: 2000.0,
+            yaw_deg: 0.0,
+            horizon: 0.4,
+            above_m: 1.3,
+        };
         let eye = view.at(0.0);
         assert_eq!(eye.project(eye.turned(p3(0.0, 1.3, 20.0))), (640.0, 288.0));
         let eye = View { yaw_deg: 12.0, ..view }.at(0.0);
