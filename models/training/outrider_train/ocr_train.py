@@ -16,7 +16,7 @@ from .crops import RealCrops, true_crops
 from .ocr_net import HEIGHT, SLOTS, WIDTH, Reader
 from .warm import load_package
 
-BATCH, REAL = 64, 5
+BATCH, REAL = 64, 6
 """Samples a step, and how many of them are real."""
 FLAT_STEPS = 450
 """Steps over which the flat start fades out: CTC leaves its plateau at about 450."""
