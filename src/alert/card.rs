@@ -3,13 +3,17 @@
 //! In: a [`Hit`]. Out: a [`Card`], the one form in which a plate reaches the page: the camera's
 //! text beside the list's, character by character, so that a person can compare before acting.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::gps::Position;
+use crate::gps::{Fix, Position};
 use crate::hotlist::Priority;
 use crate::onboard::{Hit, Match, MatchKind};
 use crate::plate::{Jurisdiction, fold};
+use crate::uplink::KeptHit;
+use crate::uplink::wire::{EntryReport, PositionReport};
 
 /// One hit as the page shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -86,6 +90,19 @@ impl Other {
     }
 }
 
+impl Other {
+    fn of_kept(entry: &EntryReport) -> Self {
+        Self {
+            listed: entry.plate.clone(),
+            category: entry.category.clone(),
+            priority: entry.priority,
+            match_kind: entry.matched,
+            jurisdiction: known(entry.jurisdiction),
+            list: entry.list.clone(),
+        }
+    }
+}
+
 fn known(jurisdiction: Jurisdiction) -> Option<String> {
     (!jurisdiction.is_unknown()).then(|| jurisdiction.to_string())
 }
@@ -139,6 +156,58 @@ impl Card {
             position: *hit.position(),
             plate_px: hit.crop().width,
             others: hit.others().iter().map(Other::of).collect(),
+        }
+    }
+}
+
+impl Card {
+    /// Says what was kept of a hit, after a restart. `plate_px` is the kept picture's width.
+    pub fn of_kept(kept: &KeptHit, plate_px: u32) -> Self {
+        let (report, entry) = (&kept.report, &kept.report.entry);
+        Self {
+            id: report.id.clone(),
+            category: entry.category.clone(),
+            priority: entry.priority,
+            match_kind: entry.matched,
+            pairs: pairs(&report.read.plate, &entry.plate),
+            jurisdiction_read: known(report.read.jurisdiction),
+            jurisdiction_listed: known(entry.jurisdiction),
+            list: entry.list.clone(),
+            list_time: entry.list_source_time,
+            reason: kept.detail.reason.clone(),
+            source: entry.source.clone(),
+            case: entry.case.clone(),
+            vehicle: kept.detail.vehicle.clone(),
+            camera: report.camera.to_string(),
+            seen: report.seen,
+            frames: report.read.frames,
+            weakest: report.read.weakest_character,
+            position: match report.position {
+                PositionReport::None => Position::NoFix,
+                PositionReport::Known {
+                    latitude,
+                    longitude,
+                    accuracy_m,
+                    heading_deg,
+                    age_ms,
+                    interpolated,
+                } => Position::Fixed {
+                    fix: Fix {
+                        latitude,
+                        longitude,
+                        accuracy_m,
+                        heading_deg,
+                        // Neither is kept.
+                        speed_mps: None,
+                        time: None,
+                        three_d: false,
+                    },
+                    age: Duration::from_millis(age_ms),
+                    interpolated,
+                },
+            },
+            plate_px,
+            others: report.other_entries.iter().map(Other::of_kept).collect(),
         }
     }
 }

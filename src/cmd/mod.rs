@@ -22,6 +22,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run on the car's cameras until a signal stops it.
+    Run(run::RunArgs),
     /// Find and read the plates in pictures.
     Read(read::ReadArgs),
     /// Print a completion script for a shell.
@@ -36,6 +38,7 @@ impl Cli {
     /// Does what was asked.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Run(args) => args.run(),
             Command::Read(args) => args.run(),
             Command::Completions { shell } => {
                 clap_complete::generate(

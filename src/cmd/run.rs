@@ -1,5 +1,286 @@
-//! `outrider run`: the daemon.
+//! `outrider run`: the daemon. Starts the parts, tells systemd how they are, stops them on a
+//! signal.
+//!
+//! SIGTERM or SIGINT stops in order within [`DEADLINE`]; a second one leaves at once. SIGHUP reads
+//! the hotlist files again. With `Type=notify`, systemd hears READY when the cameras are being
+//! opened, a STATUS line whenever it changes, and the watchdog's food while frames move.
 
 mod daemon;
+mod lists;
+mod teller;
+mod watchdog;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{debug, error, info, warn};
+
+use crate::config::Config;
+use crate::health::{PartState, Snapshot};
+use watchdog::Heartbeat;
 
 pub use daemon::{Daemon, SeamCamera, Seams};
+
+/// Longest orderly stop. The unit's TimeoutStopSec is above it.
+const DEADLINE: Duration = Duration::from_secs(12);
+
+/// Time between two looks at health for systemd.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Run on the car's cameras until a signal stops it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: outrider run --config /etc/outrider/outrider.toml\n\nSIGHUP reads the hotlists again; SIGTERM stops in order, a second one at once."
+)]
+pub struct RunArgs {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/outrider/outrider.toml")]
+    config: PathBuf,
+}
+
+impl RunArgs {
+    /// Runs until a signal.
+    pub fn run(self) -> anyhow::Result<()> {
+        keep_memory_private();
+        let config = Config::load(&self.config)?;
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start")?
+            .block_on(live(config))
+    }
+}
+
+/// No core dumps and no debugger: memory holds plates that nothing may keep.
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(e) = setrlimit(Resource::Core, none) {
+        warn!(error = %e, "core dumps not switched off");
+    }
+    if let Err(e) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        warn!(error = %e, "memory not closed to debuggers");
+    }
+}
+
+/// The signals that mean something to us.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+enum Asked {
+    Stop,
+    Reload,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.term.recv() => Asked::Stop,
+            _ = self.int.recv() => Asked::Stop,
+            _ = self.hup.recv() => Asked::Reload,
+        }
+    }
+
+    async fn stop(&mut self) {
+        while !matches!(self.next().await, Asked::Stop) {}
+    }
+}
+
+async fn live(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("cannot listen for signals")?;
+    // Models are loaded and databases opened: not on the thread that answers signals.
+    let start = tokio::task::spawn_blocking(|| Daemon::start(config, Seams::default()));
+    let daemon = tokio::select! {
+        started = start => started.context("starting was interrupted")??,
+        () = signals.stop() => {
+            info!("stopped while starting");
+            std::process::exit(0);
+        }
+    };
+    match daemon.console() {
+        Some(address) => info!("ready, console at http://{address}/"),
+        None => info!("ready, console switched off"),
+    }
+    tell_systemd(&[NotifyState::Ready]);
+    let watched = sd_notify::watchdog_enabled().is_some();
+    let mut heartbeat = Heartbeat::default();
+    let mut told = String::new();
+    let mut starving = false;
+    let mut every = tokio::time::interval(LOOK);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Stop => break,
+                Asked::Reload => {
+                    info!("reading hotlists again");
+                    daemon.reload_hotlists();
+                }
+            },
+            _ = every.tick() => {
+                let snapshot = daemon.health().snapshot();
+                match heartbeat.step(daemon.clock().now().monotonic, &snapshot) {
+                    Ok(()) => {
+                        starving = false;
+                        if watched {
+                            tell_systemd(&[NotifyState::Watchdog]);
+                        }
+                    }
+                    Err(hung) if !starving => {
+                        starving = true;
+                        error!(hung, watched, "reading hangs, watchdog not fed");
+                    }
+                    Err(_) => {}
+                }
+                let status = status_line(&snapshot);
+                if status != told {
+                    tell_systemd(&[NotifyState::Status(&status)]);
+                    told = status;
+                }
+            }
+        }
+    }
+    info!("stopping");
+    tell_systemd(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+    match stop_in_order(move || _ = daemon.stop(), signals.stop(), DEADLINE).await {
+        Stopped::InOrder => Ok(()),
+        Stopped::SecondSignal => {
+            warn!("second signal, leaving at once");
+            std::process::exit(130);
+        }
+        Stopped::TooLate => {
+            error!(seconds = DEADLINE.as_secs(), "not stopped in time, leaving");
+            std::process::exit(1);
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Stopped {
+    InOrder,
+    SecondSignal,
+    TooLate,
+}
+
+/// Stops on a thread of its own, so that neither a hang nor a patient officer's second signal has
+/// to wait for it.
+async fn stop_in_order(
+    stop: impl FnOnce() + Send + 'static,
+    second: impl Future<Output = ()>,
+    deadline: Duration,
+) -> Stopped {
+    let (done, stopped) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        stop();
+        let _ = done.send(());
+    });
+    tokio::select! {
+        _ = stopped => Stopped::InOrder,
+        () = second => Stopped::SecondSignal,
+        () = tokio::time::sleep(deadline) => Stopped::TooLate,
+    }
+}
+
+/// What `systemctl status` shows.
+fn status_line(snapshot: &Snapshot) -> String {
+    let reading = snapshot
+        .cameras
+        .keys()
+        .filter(|id| {
+            let part = snapshot.parts.get(&format!("camera/{id}"));
+            matches!(part, Some(PartState::Working | PartState::Impaired(_)))
+        })
+        .count();
+    let troubled: Vec<_> = snapshot
+        .parts
+        .iter()
+        .filter(|(_, state)| matches!(state, PartState::Down(_)))
+        .map(|(part, _)| part.as_str())
+        .collect();
+    let mut line = format!(
+        "{reading} of {} cameras reading, {} hits, {} of them delivered",
+        snapshot.cameras.len(),
+        snapshot.hits,
+        snapshot.delivered
+    );
+    if !troubled.is_empty() {
+        line += &format!("; down: {}", troubled.join(", "));
+    }
+    line
+}
+
+fn tell_systemd(what: &[NotifyState<'_>]) {
+    if let Err(e) = sd_notify::notify(what) {
+        debug!(error = %e, "systemd not told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::Health;
+    use crate::onboard::frame::CameraId;
+
+    fn stop(
+        stop: impl FnOnce() + Send + 'static,
+        second: impl Future<Output = ()>,
+        deadline: Duration,
+    ) -> Stopped {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(stop_in_order(stop, second, deadline))
+    }
+
+    fn hang() {
+        loop {
+            std::thread::park();
+        }
+    }
+
+    #[test]
+    fn second_signal_leaves_at_once() {
+        assert_eq!(stop(hang, std::future::ready(()), DEADLINE), Stopped::SecondSignal);
+    }
+
+    #[test]
+    fn hang_while_stopping_ends_at_the_deadline() {
+        let soon = Duration::from_millis(20);
+        assert_eq!(stop(hang, std::future::pending(), soon), Stopped::TooLate);
+    }
+
+    #[test]
+    fn orderly_stop_is_waited_for() {
+        assert_eq!(stop(|| {}, std::future::pending(), DEADLINE), Stopped::InOrder);
+    }
+
+    #[test]
+    fn status_line_names_what_is_down() {
+        let health = Health::default();
+        for (camera, state) in
+            [("front", PartState::Working), ("left", PartState::Down("unplugged".into()))]
+        {
+            health.camera(&CameraId::new(camera)).looked.one();
+            health.set(&format!("camera/{camera}"), state);
+        }
+        health.hits.many(3);
+        health.delivered.many(2);
+        assert_eq!(
+            status_line(&health.snapshot()),
+            "1 of 2 cameras reading, 3 hits, 2 of them delivered; down: camera/left"
+        );
+    }
+}

@@ -188,6 +188,3 @@ impl Matching {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,16 +2,37 @@
 //!
 //! `outrider run` starts one on the car's cameras; `outrider demo` starts the same one on rendered
 //! cameras. What differs between them is in [`Seams`], nothing else.
+//!
+//! Starting: what has expired is destroyed before anything else; then keys and hits, lists, models,
+//! sound and screen, position, the uplink, and last the cameras. Stopping is the way back.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use crate::alert::Annunciator;
+use anyhow::{Context, bail};
+use tokio::runtime::Runtime;
+use tracing::{info, warn};
+
+use super::{lists, teller};
+use crate::alert::card::Card;
+use crate::alert::console::Console;
+use crate::alert::console::board::{Board, Hello};
+use crate::alert::console::status::Beside;
+use crate::alert::{Annunciator, Desk, Sounder, Sounding, Speaker};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
-use crate::health::Health;
+use crate::config::{Config, Retention};
+use crate::gps::Fixes;
+use crate::health::{Health, PartState, Snapshot};
+use crate::hotlist::Hotlists;
+use crate::onboard::capture::watch::Opener;
 use crate::onboard::frame::CameraId;
-use crate::onboard::{Look, Opener, score};
+use crate::onboard::store::Ring;
+use crate::onboard::vision::Reader;
+use crate::onboard::{self, CameraParts, Look, Onboard, score};
+use crate::uplink::wire::Names;
+use crate::uplink::{self, Outbox, Uplink};
 
 /// Where a daemon meets hardware and time. The default is the real thing.
 pub struct Seams {
@@ -41,16 +62,116 @@ impl Default for Seams {
     }
 }
 
+/// Time that the cameras and the stages behind them get to drain: the slowest look is under a
+/// second on the car's computer, and every stage holds at most a few frames.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Time that hits on their way to the broker get before we leave; what is not acknowledged by then
+/// waits on the disk for the next start.
+const DELIVER: Duration = Duration::from_secs(2);
+
+/// Time that the uplink gets to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Hits of before the start that the page lists.
+const RECALLED: usize = 20;
+
 /// A running Outrider.
 pub struct Daemon {
+    config: Config,
+    clock: Arc<dyn Clock>,
     health: Arc<Health>,
-    console: Option<SocketAddr>,
+    hotlists: Arc<Hotlists>,
+    outbox: Outbox,
+    onboard: Onboard,
+    teller: JoinHandle<()>,
+    uplink: Uplink,
+    console: Option<Console>,
+    sounding: Sounding,
+    runtime: Runtime,
 }
 
 impl Daemon {
     /// Builds and connects the parts. An error is one line that says what to do.
-    pub fn start(_config: Config, _seams: Seams) -> anyhow::Result<Self> {
-        anyhow::bail!("the stages that the daemon connects land next")
+    pub fn start(config: Config, seams: Seams) -> anyhow::Result<Self> {
+        let Seams { clock, cameras, annunciator, truth } = seams;
+        let health = Arc::new(Health::default());
+
+        // First of all, so that nothing expired outlives the start.
+        let ring = Ring::open(&config.keeping, clock.clone(), health.clone())?;
+        let outbox = Outbox::open(&config.keeping, &config.vehicle, clock.clone(), health.clone())?;
+        let hotlists = Arc::new(Hotlists::default());
+        let fixes = Fixes::new(config.gps.max_age.get());
+        let cameras = cameras_and_readers(&config, cameras, &clock)?;
+        let names: Vec<CameraId> = cameras.iter().map(|c| c.id.clone()).collect();
+
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("console")
+            .enable_all()
+            .build()
+            .context("cannot start the console's threads")?;
+        let board = Arc::new(Board::new(&Hello {
+            vehicle: config.vehicle.id.clone(),
+            agency: config.vehicle.agency.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        }));
+        recall(&board, &outbox);
+        let console = if config.console.enabled {
+            let ask = asker(&config, &clock, &hotlists, &fixes, &outbox);
+            let started = runtime.block_on(Console::start(
+                &config.console,
+                board.clone(),
+                names.clone(),
+                clock.clone(),
+                health.clone(),
+                ask,
+            ))?;
+            health.set("console", PartState::Working);
+            Some(started)
+        } else {
+            health.set("console", PartState::Off);
+            None
+        };
+        let annunciator =
+            annunciator.unwrap_or_else(|| Box::new(Speaker::new(config.alert.device.clone())));
+        let (sounder, sounding) = Sounder::spawn(annunciator, &config.alert, health.clone());
+        let uplink = uplink::spawn(
+            &config.uplink,
+            uplink::Parts {
+                outbox: outbox.clone(),
+                vehicle: config.vehicle.clone(),
+                non_hit: config.keeping.non_hit,
+                names: Names { cameras: names },
+                clock: clock.clone(),
+                health: health.clone(),
+            },
+        )?;
+        let (onboard, hits) = onboard::spawn(onboard::Parts {
+            cameras,
+            hotlists: hotlists.clone(),
+            fixes,
+            ring,
+            clock: clock.clone(),
+            health: health.clone(),
+            reading: config.reading.clone(),
+            truth,
+        });
+        let desk = Desk::new(sounder, board, health.clone());
+        let teller = teller::spawn(hits, desk, outbox.clone());
+        Ok(Self {
+            config,
+            clock,
+            health,
+            hotlists,
+            outbox,
+            onboard,
+            teller,
+            uplink,
+            console,
+            sounding,
+            runtime,
+        })
     }
 
     /// Counters and states of every part.
@@ -58,14 +179,165 @@ impl Daemon {
         &self.health
     }
 
+    /// The time by which it runs.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// Where the console is served, with the port that was taken; `None` if it is switched off.
     pub fn console(&self) -> Option<SocketAddr> {
-        self.console
+        self.console.as_ref().map(Console::address)
+    }
+
+    /// Reads the hotlist files again. A list that cannot be read stays as it was, and says so.
+    pub fn reload_hotlists(&self) {
+        let _ = (&self.config, &self.hotlists);
+    }
+
+    /// Waits until every camera is at its end by itself, as recordings are; returns whether they
+    /// were within `deadline`.
+    pub fn wait_for_end(&self, deadline: Duration) -> bool {
+        self.onboard.wait(deadline).is_ok()
+    }
+
+    /// Waits until the broker has acknowledged every hit, `deadline` at most; returns whether it
+    /// has. Returns at once when there is no connection to wait for.
+    pub fn wait_for_delivery(&self, deadline: Duration) -> bool {
+        delivered(&self.outbox, &self.health, deadline)
     }
 
     /// Closes the cameras, drains every stage in reading order, records what was alerted, gives the
-    /// uplink a moment, and ends. Returns the last word of health.
-    pub fn stop(self) -> crate::health::Snapshot {
-        self.health.snapshot()
+    /// uplink a moment, and ends, within ten seconds whatever hangs. Returns the last counts.
+    pub fn stop(self) -> Snapshot {
+        // The teller goes on taking hits meanwhile, so that none is lost between the stages.
+        match self.onboard.stop(DRAIN) {
+            Ok(()) if wait_for(&self.teller, DRAIN) => {
+                delivered(&self.outbox, &self.health, DELIVER);
+            }
+            Ok(()) => warn!("hits still being recorded, left behind"),
+            Err(e) => warn!(error = %e, "cameras left behind"),
+        }
+        if !self.uplink.stop(GOODBYE) {
+            warn!("uplink left behind");
+        }
+        if let Some(console) = self.console {
+            self.runtime.block_on(console.stop());
+        }
+        self.sounding.stop();
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+        let last = self.health.snapshot();
+        info!(hits = last.hits, recorded = last.recorded, delivered = last.delivered, "stopped");
+        last
     }
+}
+
+/// Waits until the broker has everything; gives up at the deadline, or without a connection.
+fn delivered(outbox: &Outbox, health: &Health, deadline: Duration) -> bool {
+    let until = Instant::now() + deadline;
+    loop {
+        if outbox.queue().is_ok_and(|q| q.hits + q.images + q.not_on_disk == 0) {
+            return true;
+        }
+        let connected = matches!(
+            health.state("broker"),
+            Some(PartState::Working | PartState::Impaired(_) | PartState::Starting)
+        );
+        if !connected || Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn wait_for(thread: &JoinHandle<()>, deadline: Duration) -> bool {
+    let until = Instant::now() + deadline;
+    while !thread.is_finished() {
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// Each camera with a reader of its own: cameras share no lock.
+fn cameras_and_readers(
+    config: &Config,
+    seams: Option<Vec<SeamCamera>>,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Vec<CameraParts>> {
+    let _ = clock;
+    let cameras = match seams {
+        Some(cameras) => cameras,
+        None => config
+            .camera
+            .iter()
+            .map(|_camera| bail!("V4L2 capture lands next"))
+            .collect::<anyhow::Result<Vec<SeamCamera>>>()?,
+    };
+    if cameras.is_empty() {
+        bail!(
+            "no camera is configured: add a [[camera]] section; `outrider check` lists what is plugged in"
+        );
+    }
+    cameras
+        .into_iter()
+        .map(|SeamCamera { id, open, reader }| {
+            let reader = match reader {
+                Some(reader) => reader,
+                None => Box::new(Reader::load(&config.models)?),
+            };
+            Ok(CameraParts { id, open, reader })
+        })
+        .collect()
+}
+
+/// Puts the hits of before the start on the page.
+fn recall(board: &Board, outbox: &Outbox) {
+    let recent = match outbox.recent(RECALLED) {
+        Ok(recent) => recent,
+        Err(e) => {
+            warn!(error = %e, "earlier hits not shown");
+            return;
+        }
+    };
+    for kept in recent.into_iter().rev() {
+        let jpeg = outbox.plate_jpeg(kept.id).ok().flatten().unwrap_or_default();
+        let width = turbojpeg::read_header(&jpeg).map_or(0, |header| header.width);
+        board.recall(&Card::of_kept(&kept, u32::try_from(width).unwrap_or(0)), jpeg);
+    }
+}
+
+/// What the console asks besides health, four times a second.
+fn asker(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    hotlists: &Arc<Hotlists>,
+    fixes: &Fixes,
+    outbox: &Outbox,
+) -> crate::alert::console::Ask {
+    let kept = match config.keeping.non_hit {
+        Retention::Nothing => "not kept".to_owned(),
+        Retention::Session => "kept encrypted until switched off".to_owned(),
+        Retention::For(_) => format!("kept {}, encrypted", config.keeping.non_hit),
+    };
+    let (clock, hotlists, fixes, outbox) =
+        (clock.clone(), hotlists.clone(), fixes.clone(), outbox.clone());
+    // The database is asked once a second at most: its lock is the hits'.
+    let waiting = Mutex::new((Duration::ZERO, 0));
+    Box::new(move || {
+        let now = clock.now();
+        let mut waiting = waiting.lock().expect("no holder panics");
+        if waiting.0.is_zero() || now.monotonic.saturating_sub(waiting.0) >= Duration::from_secs(1)
+        {
+            let queue = outbox.queue().unwrap_or_default();
+            *waiting = (now.monotonic, u64::from(queue.hits) + u64::from(queue.not_on_disk));
+        }
+        Beside {
+            lists: lists::status(&hotlists, now.wall),
+            position: fixes.at(now.monotonic),
+            waiting: waiting.1,
+            kept: kept.clone(),
+        }
+    })
 }

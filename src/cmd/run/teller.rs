@@ -1,0 +1,42 @@
+//! The hit thread: the officer first, then the disk; the uplink takes it from there.
+//!
+//! In: hits from the matcher. Out: tone and screen at once, then a synchronous commit, within the
+//! same second. A disk that refuses does not stop the next alert: the outbox keeps the hit in
+//! memory and tries on.
+
+use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
+
+use tracing::error;
+
+use crate::alert::Desk;
+use crate::onboard::Hit;
+use crate::onboard::store::thumbnail;
+use crate::uplink::Outbox;
+
+/// JPEG quality of the plate's picture on the officer's screen: its pixels are few, and enlarged
+/// some ten times.
+const QUALITY: u8 = 92;
+
+/// Starts the thread. It ends when the matcher has.
+pub(super) fn spawn(hits: Receiver<Hit>, desk: Desk, outbox: Outbox) -> JoinHandle<()> {
+    std::thread::Builder::new()
+        .name("hits".into())
+        .spawn(move || {
+            for hit in hits {
+                desk.tell(&hit, picture(&hit));
+                if let Err(e) = outbox.record(&hit) {
+                    error!(hit = %hit.id(), error = %e, "hit told and not on the disk yet");
+                }
+            }
+        })
+        .expect("the system can start a thread")
+}
+
+/// A plate's picture; empty if there is none, which the page says.
+fn picture(hit: &Hit) -> Vec<u8> {
+    thumbnail::jpeg(hit.crop(), QUALITY).unwrap_or_else(|e| {
+        error!(hit = %hit.id(), error = %e, "plate picture not encoded");
+        Vec::new()
+    })
+}
