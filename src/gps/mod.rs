@@ -10,8 +10,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 mod fixes;
+pub mod gpsd;
+pub mod nmea;
+mod service;
 
 pub use fixes::Fixes;
+pub use service::Gps;
 
 /// The receiver's word on where the car was at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -57,6 +61,8 @@ pub enum Report {
     Fix(Fix),
     /// It works and knows of no position.
     NoFix,
+    /// gpsd works and has no receiver.
+    NoReceiver,
     /// Nothing within the time asked for.
     Quiet,
     /// There will be no more: the end of a file.
@@ -80,13 +86,19 @@ pub enum GpsError {
         /// Host and port.
         address: String,
     },
+    /// The connection broke.
+    #[error("lost the connection to gpsd at {address}: {source}")]
+    Lost {
+        /// Host and port.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Something answers that is not gpsd.
-    #[error("{address} does not speak gpsd's protocol: {lines} lines in a row were not its JSON")]
+    #[error("what answers at {address} does not speak gpsd's protocol: set gps.address")]
     Garbage {
         /// Host and port.
         address: String,
-        /// Lines without a single report.
-        lines: u32,
     },
     /// A file of NMEA sentences cannot be read.
     #[error("cannot read NMEA file {path}: {source}")]

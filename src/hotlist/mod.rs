@@ -16,9 +16,12 @@ mod file;
 mod index;
 mod list;
 mod service;
+mod watch;
 
+pub use file::{load, parse};
 pub use list::{Builder, Duplicate, Freshness, Hotlist};
 pub use service::{Hotlists, Lookups};
+pub use watch::{Watch, WatchHandle};
 
 /// How urgent an alert is; it chooses tone and colour.
 #[derive(

@@ -306,3 +306,6 @@ fn differing(read: &Plate, listed: &Plate) -> Vec<u8> {
         .map(|i| u8::try_from(i).expect("a plate has at most 12 characters"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,63 @@
 //!          skips counted      rectified crop     probabilities                            at frame time
 //! ```
 //!
-//! A read that matched nothing has no way out: [`read`] is private, [`Hit`] has private fields and
-//! is built in `matcher.rs` alone.
+//! # The fence
+//!
+//! A read that matched nothing has no way out: `read` is private, [`Hit`] has private fields and is
+//! built in `matcher.rs` alone. What is public compiles:
+//!
+//! ```
+//! use outrider::onboard::{Hit, score::Truth};
+//! use outrider::plate::Plate;
+//! fn told(hit: &Hit) -> usize {
+//!     hit.plate().expose().len()
+//! }
+//! let plate = Plate::parse("CKSV 841").unwrap();
+//! assert_eq!(format!("{plate:?} {:?}", Truth::default().score().reads), "Plate(redacted) 0");
+//! ```
+//!
+//! These are climbs over it, and none compiles. Naming a read:
+//!
+//! ```compile_fail,E0603
+//! use outrider::onboard::read::PlateRead;
+//! ```
+//!
+//! Building a hit from nothing, so that it may be sent:
+//!
+//! ```compile_fail,E0451
+//! use outrider::onboard::Hit;
+//! fn forge(hit: Hit, plate: outrider::plate::Plate) -> Hit {
+//!     Hit { plate, ..hit }
+//! }
+//! ```
+//!
+//! Making hits with the matcher itself, or reading along with the ring or the score:
+//!
+//! ```compile_fail,E0603
+//! use outrider::onboard::matcher::Matcher;
+//! ```
+//!
+//! ```compile_fail,E0624
+//! fn listen(ring: &outrider::onboard::store::Ring) {
+//!     let _ = outrider::onboard::store::Ring::offer;
+//! }
+//! ```
+//!
+//! ```compile_fail,E0624
+//! let _ = outrider::onboard::score::Truth::judge;
+//! ```
+//!
+//! Printing or sending a plate without saying so:
+//!
+//! ```compile_fail,E0277
+//! let plate = outrider::plate::Plate::parse("CKSV 841").unwrap();
+//! println!("{plate}");
+//! ```
+//!
+//! ```compile_fail,E0277
+//! let plate = outrider::plate::Plate::parse("CKSV 841").unwrap();
+//! serde_json::to_string(&plate).unwrap();
+//! ```
 
 use std::sync::Arc;
 

@@ -188,3 +188,6 @@ impl Matching {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

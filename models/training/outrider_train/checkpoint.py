@@ -4,6 +4,7 @@ import copy
 import os
 import pathlib
 import signal
+import time
 
 import torch
 
@@ -54,11 +55,25 @@ class Stop:
         return self.asked
 
 
-def learning_rate(step: int, steps: int, peak: float, warm: int, cooldown: int) -> float:
-    """Linear warm-up, flat, then linear to 2 % over the last `cooldown` steps.
+class Schedule:
+    """Learning rate: linear warm-up, flat, then linear to 2 % over the last `cooldown` steps.
 
-    Flat in between, so that a run can be stretched by more steps without having planned for them.
+    Flat in between, so that a run can be stretched by more steps without having planned for them. With `minutes`, the
+    clock decides instead: the rate falls to the end from now on. For a machine shared with others, where nobody can
+    say how many steps an hour has; such a run cannot be repeated exactly.
     """
-    rise = min(1.0, (step + 1) / max(1, warm))
-    fall = min(1.0, max(0.02, (steps - step) / max(1, cooldown)))
-    return peak * rise * fall
+
+    def __init__(self, steps: int, peak: float, warm: int, cooldown: int, minutes: float = 0):
+        self.steps, self.peak, self.warm, self.cooldown = steps, peak, warm, cooldown
+        self.begin, self.seconds = time.time(), 60 * minutes
+
+    def done(self, step: int) -> bool:
+        """Whether the run is over."""
+        return time.time() - self.begin >= self.seconds if self.seconds else step >= self.steps
+
+    def rate(self, step: int) -> float:
+        """The learning rate of this step."""
+        left = (self.steps - step) / max(1, self.cooldown)
+        if self.seconds:
+            left = 1 - (time.time() - self.begin) / self.seconds
+        return self.peak * min(1.0, (step + 1) / max(1, self.warm)) * min(1.0, max(0.02, left))

@@ -38,6 +38,16 @@ def pictures(folder: pathlib.Path, prefix: str = "") -> list[Picture]:
     return out
 
 
+def more_texts(found: list[Picture]) -> list[Picture]:
+    """The pictures with the texts of extra_texts.jsonl: plates of the pack that we read by eye afterwards."""
+    by_name = {p.path.name: p for p in found}
+    for line in (pathlib.Path(__file__).parent / "extra_texts.jsonl").read_text().splitlines():
+        item = json.loads(line)
+        if item["file"] in by_name:
+            by_name[item["file"]].texts[item["box"]] = item["text"]
+    return found
+
+
 def cut(image: np.ndarray, box, margins=(0.03,) * 4) -> np.ndarray:
     """Crop of [x, y, w, h] with margins (left, top, right, bottom) as fractions of the box, clipped to the picture."""
     x, y, w, h = box
@@ -79,7 +89,7 @@ class RealCrops:
 
     def __init__(self, folder: pathlib.Path):
         self.items = []
-        for picture in pictures(folder):
+        for picture in more_texts(pictures(folder)):
             if any(picture.texts):
                 image = picture.load()
                 for box, text in zip(picture.boxes, picture.texts, strict=True):

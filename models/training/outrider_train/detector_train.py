@@ -74,6 +74,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--init", type=pathlib.Path, help="ONNX file of a package to continue from")
     p.add_argument("--steps", type=int, default=8_000)
     p.add_argument("--cooldown", type=int, default=2_000)
+    p.add_argument("--minutes", type=float, default=0, help="end after this time, cooling down all along, instead of --steps")
     p.add_argument("--warm", type=int, default=150)
     p.add_argument("--lr", type=float, default=1.5e-3)
     p.add_argument("--batch", type=int, default=24)
@@ -114,6 +115,7 @@ def main() -> None:
         job = (args.data, args.pool or args.work / "pool", 1000 * args.seed + step * 7 + i, args.batch, queue)
         multiprocessing.Process(target=worker, args=job, daemon=True).start()
     stop = checkpoint.Stop()
+    schedule = checkpoint.Schedule(args.steps, args.lr, args.warm, args.cooldown, args.minutes)
     sets = {"val": frames(args.data / "pack/val", "", 640, 384)}
     if (args.data / "evaluation/labels.jsonl").exists():
         sets.update({n: frames(args.data / "evaluation", n, 640, 384) for n in ("e2e_us", "e2e_eu", "e2e_br")})
@@ -130,8 +132,8 @@ def main() -> None:
 
     if step == 0:
         keep()
-    while step < args.steps and not stop:
-        rate = checkpoint.learning_rate(step, args.steps, args.lr, args.warm, args.cooldown)
+    while not schedule.done(step) and not stop:
+        rate = schedule.rate(step)
         for group in optimiser.param_groups:
             group["lr"] = rate
         batch = queue.get()

@@ -21,7 +21,7 @@ def any_colour(rng) -> np.ndarray:
 
 def pictogram(image, cx, cy, size, rng, ink) -> None:
     """A shield, disc, blob, animal-like shape, wheelchair, flag or star within `size` of (cx, cy)."""
-    kind = int(rng.integers(8))
+    kind = int(rng.choice(10, p=(0.09, 0.1, 0.07, 0.09, 0.2, 0.07, 0.09, 0.07, 0.14, 0.08)))
     width = size * rng.uniform(0.5, 0.95)
     first, second = (ink if rng.random() < 0.4 else any_colour(rng)), any_colour(rng)
     scale = np.array([width, size])
@@ -67,10 +67,34 @@ def pictogram(image, cx, cy, size, rng, ink) -> None:
         angle = np.arange(2 * spikes) * np.pi / spikes
         radius = np.where(np.arange(2 * spikes) % 2, rng.uniform(0.15, 0.35), 0.5)
         polygon(np.stack([np.sin(angle) * radius, -np.cos(angle) * radius], 1), first)
+    elif kind == 8:
+        creature(image, cx, cy, size, rng, first)
+    elif kind == 9:  # a portrait or a photograph in a frame
+        paint.box(image, cx - width / 2, cy - size / 2, cx + width / 2, cy + size / 2, second)
+        for _ in range(int(rng.integers(2, 6))):
+            x, y = rng.uniform(-0.35, 0.35, 2) * [width, size] + [cx, cy]
+            paint.disc(image, x, y, size * rng.uniform(0.06, 0.22), any_colour(rng))
     else:
         for _ in range(int(rng.integers(2, 7))):
             x, y = cx + rng.uniform(-0.4, 0.4) * width, cy + rng.uniform(-0.45, 0.45) * size
             paint.disc(image, x, y, size * rng.uniform(0.06, 0.2), (first, second)[int(rng.integers(2))])
+
+
+def creature(image, cx, cy, size, rng, ink) -> None:
+    """A silhouette with body, head and limbs: rider, bird, horse, spider, tree."""
+    ink = paint.colour(ink)
+    body = (max(1, int(size * rng.uniform(0.1, 0.3))), max(1, int(size * rng.uniform(0.08, 0.25))))
+    turn = float(rng.uniform(0, 180))
+    cv2.ellipse(image, (int(cx), int(cy)), body, turn, 0, 360, ink, -1, cv2.LINE_AA)
+    thick = max(1, int(size * rng.uniform(0.03, 0.1)))
+    for _ in range(int(rng.integers(3, 9))):
+        joint = rng.uniform(-0.25, 0.25, 2) * size + [cx, cy]
+        end = joint + rng.uniform(-0.3, 0.3, 2) * size
+        points = np.clip(np.array([[cx, cy], joint, end]), [cx - size / 2, cy - size / 2], [cx + size / 2, cy + size / 2])
+        cv2.polylines(image, [points.astype(np.int32)], False, ink, thick, cv2.LINE_AA)
+    paint.disc(
+        image, cx + rng.uniform(-0.3, 0.3) * size, cy - rng.uniform(0.2, 0.4) * size, size * rng.uniform(0.06, 0.14), ink
+    )
 
 
 def stacked(image, face, left, right, cy, height, rng, ink) -> tuple[float, float]:
@@ -78,8 +102,8 @@ def stacked(image, face, left, right, cy, height, rng, ink) -> tuple[float, floa
     letters = str(rng.choice(SMALL))
     if rng.random() < 0.4:
         letters = "".join(rng.choice(list("ABCDEFGHJKLMNPRSTUVWXYZ"), int(rng.integers(2, 5))))
-    if rng.random() < 0.12:
-        letters = str(rng.integers(10, 99))
+    if rng.random() < 0.2:
+        letters = str(rng.integers(1, 999))
     step = height * rng.uniform(0.85, 1.1) / len(letters)
     tall = max(4, int(min(step * rng.uniform(0.8, 0.95), height * 0.48)))
     wide = max(3, int(tall * rng.uniform(0.5, 1.1)))
@@ -94,7 +118,7 @@ def stacked(image, face, left, right, cy, height, rng, ink) -> tuple[float, floa
 
 def beside(image, left, right, cy, height, rng, ink) -> tuple[float, float]:
     """A pictogram at one end, in the colour of the text or not; the room that is left."""
-    size = height * rng.uniform(0.5, 1.05)
+    size = height * rng.uniform(0.6, 1.25)
     at_left = rng.random() < 0.7
     centre = left + size * 0.45 if at_left else right - size * 0.45
     pictogram(image, centre, cy + rng.uniform(-0.08, 0.08) * height, size, rng, ink)

@@ -16,7 +16,7 @@ from .crops import RealCrops, true_crops
 from .ocr_net import HEIGHT, SLOTS, WIDTH, Reader
 from .warm import load_package
 
-BATCH, REAL = 64, 5
+BATCH, REAL = 64, 6
 """Samples a step, and how many of them are real."""
 FLAT_STEPS = 450
 """Steps over which the flat start fades out: CTC leaves its plateau at about 450."""
@@ -147,6 +147,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--init", type=pathlib.Path, help="ONNX file of a package to continue from")
     p.add_argument("--steps", type=int, default=30_000)
     p.add_argument("--cooldown", type=int, default=6_000)
+    p.add_argument("--minutes", type=float, default=0, help="end after this time, cooling down all along, instead of --steps")
     p.add_argument("--warm", type=int, default=300)
     p.add_argument("--lr", type=float, default=1.2e-3)
     p.add_argument("--seed", type=int, default=1)
@@ -161,6 +162,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
     stop = checkpoint.Stop()
+    schedule = checkpoint.Schedule(args.steps, args.lr, args.warm, args.cooldown, args.minutes)
     model, average, optimiser, step, flat_steps = start(args)
     rng = np.random.default_rng([args.seed, step])
     pool, real = Pool(args.pool or args.work / "pool", args.limit), RealCrops(args.data / "pack/train")
@@ -177,9 +179,9 @@ def main() -> None:
         print(json.dumps(line), flush=True)
 
     rate = 0.0
-    while step < args.steps and not stop:
+    while not schedule.done(step) and not stop:
         pool.refresh()
-        rate = checkpoint.learning_rate(step, args.steps, args.lr, args.warm, args.cooldown)
+        rate = schedule.rate(step)
         for group in optimiser.param_groups:
             group["lr"] = rate
         x, texts = pool.draw(rng, BATCH)

@@ -41,8 +41,9 @@ def style(rng, ink, strokes: float, emboss: float) -> Style:
     """A random typeface with random spacing."""
     kinds = ["", "", "", "", "dot", "dash", "seal", "seal", "emblem", "blob"]
     lean = rng.normal(0, 0.12) if rng.random() < 0.05 else 0.0
-    face = typefaces.Typeface(rng, strokes)
-    return Style(face, ink, rng.uniform(0.06, 0.2), rng.uniform(0.15, 0.55), emboss, str(rng.choice(kinds)), lean)
+    face, kind = typefaces.Typeface(rng, strokes), str(rng.choice(kinds))
+    space = rng.uniform(0.3, 1.0) if kind == "emblem" and rng.random() < 0.6 else rng.uniform(0.15, 0.55)
+    return Style(face, ink, rng.uniform(0.06, 0.2), space, emboss, kind, lean)
 
 
 def separator(image, x: float, y: float, width: float, height: float, how: Style, character: str, rng) -> None:
@@ -59,7 +60,7 @@ def separator(image, x: float, y: float, width: float, height: float, how: Style
         if rng.random() < 0.8:
             paint.disc(image, x, y + height * 0.22, height * 0.16, graphics.any_colour(rng))
     elif kind == "emblem":
-        size = min(height * rng.uniform(0.35, 0.9), max(6, width * 1.6))
+        size = min(height * rng.uniform(0.35, 1.1), max(6, width * 1.6))
         graphics.pictogram(image, x, y, size, rng, how.ink if rng.random() < 0.4 else graphics.any_colour(rng))
     elif kind == "blob":
         shape = rng.uniform(-0.3, 0.3, (6, 2)) * [width, height * 0.9] + [x, y]

@@ -92,11 +92,9 @@ class Typeface:
                 self.other[character] = usual
         if self.other["1"] == 0 and self.other["I"] < 0:  # a bare bar for both would be two names for one picture
             self.other["I"] = 0
-        self.shape = (
-            int(rng.integers(0, 3)),
-            int(rng.integers(8, 20)),
-            float(rng.choice([0.38, 0.42, 0.46, 0.5, 0.54, 0.58, 0.62, 0.68])),
-        )
+        aspect = float(rng.choice([0.38, 0.42, 0.46, 0.5, 0.54, 0.58, 0.62, 0.68]))
+        thick = min(int(rng.integers(8, 20)), int(0.34 * aspect * TALL))  # thicker, and the holes of 8 and B close
+        self.shape = (int(rng.integers(0, 3)), thick, aspect)
         self.wide_o = rng.random() < 0.3
         if not self.stroke:
             first = int(rng.integers(road_fonts())) if rng.random() < road and road_fonts() else int(rng.integers(len(fonts())))

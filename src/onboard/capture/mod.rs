@@ -9,19 +9,25 @@
 //! |---|---|
 //! | [`watch`] | the loop of one camera: notices stalls, opens again, counts |
 //! | [`newest`] | the one place between a camera and its reader |
+//! | [`v4l2`] | cameras |
 //! | [`clip`] | folders of pictures, AVI, MJPEG, Y4M, and what ffmpeg reads |
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::frame::Frame;
+use crate::clock::Clock;
+use crate::config::CameraConfig;
 
 pub mod clip;
 pub mod newest;
+pub mod v4l2;
 pub mod watch;
 
 pub use clip::{ClipOptions, Pace, open_path};
+pub use v4l2::{CameraInfo, list_cameras};
 pub use watch::{Capture, Opener, Patience};
 
 /// Why a source gives no frame. Each message is one line that names what to look at.
@@ -52,24 +58,24 @@ pub enum CaptureError {
         source: io::Error,
     },
     /// No camera answers to the configured name.
-    #[error("camera.{camera}.device = {wanted:?}: no such camera (present: {present})")]
+    #[error("camera.{camera}.device = {wanted}: no such camera (present: {present})")]
     NotFound {
         /// The camera's name in configuration.
         camera: String,
-        /// The configured device.
+        /// The configured device, as written.
         wanted: String,
         /// What is there instead.
         present: String,
     },
     /// More than one camera answers to the configured name.
     #[error(
-        "camera.{camera}.device = {wanted:?}: more than one camera answers to that; take one of \
+        "camera.{camera}.device = {wanted}: more than one camera answers to that; take one of \
          {matches}"
     )]
     Ambiguous {
         /// The camera's name in configuration.
         camera: String,
-        /// The configured device.
+        /// The configured device, as written.
         wanted: String,
         /// Stable names that would be clear.
         matches: String,
@@ -161,4 +167,17 @@ pub trait FrameSource: Send {
     fn live(&self) -> bool {
         true
     }
+}
+
+/// Opens the camera that a `[[camera]]` section describes.
+pub fn open(
+    config: &CameraConfig,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn FrameSource>, CaptureError> {
+    Ok(Box::new(v4l2::Camera::open(config, clock)?))
+}
+
+/// Makes the opener of a camera, to be called whenever it must be opened (again).
+pub fn opener(config: CameraConfig, clock: Arc<dyn Clock>) -> Opener {
+    Box::new(move || open(&config, clock.clone()))
 }

@@ -104,7 +104,7 @@ fn rig(opens: Vec<Result<Vec<Step>, CaptureError>>, live: bool) -> Rig {
 fn not_found() -> CaptureError {
     CaptureError::NotFound {
         camera: "front".into(),
-        wanted: "HD Cam".into(),
+        wanted: "\"HD Cam\"".into(),
         present: "none".into(),
     }
 }

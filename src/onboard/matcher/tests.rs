@@ -1,0 +1,248 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+use crate::config::HotlistConfig;
+use crate::gps::Position;
+use crate::hotlist::{self, Hotlists};
+use crate::onboard::script::{at_ms, doubtful, slots};
+use crate::onboard::vision::candidate::Slots;
+
+fn list(name: &str, matching: &str, text: &str) -> Hotlist {
+    let config: HotlistConfig = toml::from_str(&format!(
+        "name = {name:?}\npath = \"list.csv\"\nmatching = {matching:?}\ncategory = \"stolen_vehicle\""
+    ))
+    .unwrap();
+    hotlist::parse(text.as_bytes(), &config, at_ms(0).wall, &jiff::tz::TimeZone::UTC).unwrap().0
+}
+
+fn matcher(lists: Vec<Hotlist>) -> (Matcher, Arc<Hotlists>) {
+    let service = Arc::new(Hotlists::of(lists));
+    (Matcher::new(service.lookups(), Duration::from_secs(300)), service)
+}
+
+fn read_of(slots: Slots, ms: u64) -> PlateRead {
+    let text: String = slots.iter().map(|s| char::from(s.best().0)).collect();
+    PlateRead {
+        id: Ulid::from_parts(ms, 1),
+        plate: Plate::parse(&text).unwrap(),
+        jurisdiction: Jurisdiction::UNKNOWN,
+        weakest: slots
+            .iter()
+            .map(|s| s.best().1)
+            .fold(Confidence::new(1.0), |a, b| if b < a { b } else { a }),
+        slots,
+        camera: CameraId::new("front"),
+        seen: at_ms(ms),
+        frames: 5,
+        position: Position::NoFix,
+        crop: Crop::default(),
+        models: Arc::default(),
+    }
+}
+
+fn read(text: &str, ms: u64) -> PlateRead {
+    read_of(slots(text, 0.97), ms)
+}
+
+fn hit(outcome: Outcome) -> Hit {
+    match outcome {
+        Outcome::Hit(hit) => *hit,
+        Outcome::Quiet => panic!("held back"),
+        Outcome::NoHit(_) => panic!("on no list"),
+    }
+}
+
+#[test]
+fn listed_plate_is_a_hit_and_its_neighbour_is_not() {
+    let (mut matcher, _) = matcher(vec![list("stolen", "exact", "plate,state\nCKSV841,ON\n")]);
+    let hit = hit(matcher.step(read("CKSV841", 0)));
+    assert_eq!(hit.plate().expose(), "CKSV841");
+    assert_eq!((hit.match_kind(), hit.differing()), (MatchKind::Exact, &[][..]));
+    assert_eq!(hit.entry().jurisdiction.as_str(), "CA-ON");
+    assert!(hit.jurisdiction().is_unknown(), "what was not read is not guessed from the list");
+    assert_eq!(&*hit.list().name, "stolen");
+    assert!(matches!(matcher.step(read("CKSV847", 0)), Outcome::NoHit(_)));
+}
+
+#[test]
+fn folded_match_is_exact_and_shows_where_the_texts_differ() {
+    let (mut matcher, _) = matcher(vec![list("stolen", "exact", "CKOV841\n")]);
+    let hit = hit(matcher.step(read("CK0V84I", 0)));
+    assert_eq!(hit.match_kind(), MatchKind::Exact);
+    assert_eq!(hit.plate().expose(), "CK0V84I");
+    assert_eq!(hit.differing(), [2, 6]);
+}
+
+/// Green v. San Francisco: 5SOW350 was read as 5SOW750.
+#[rstest]
+#[case::exact_list_stays_silent("exact", false)]
+#[case::look_alike_list_tells_and_says_so("look_alike", true)]
+fn alternative_of_a_doubtful_character(#[case] matching: &str, #[case] told: bool) {
+    let (mut matcher, _) = matcher(vec![list("stolen", matching, "5SOW750\n")]);
+    let mut slots = slots("5SOW350", 0.97);
+    slots[4] = doubtful(b'3', 0.92, b'7', 0.06);
+    match matcher.step(read_of(slots, 0)) {
+        Outcome::Hit(hit) => {
+            assert!(told);
+            assert_eq!(hit.match_kind(), MatchKind::LookAlike);
+            assert_eq!(hit.differing(), [4]);
+            assert_eq!(hit.plate().expose(), "5SOW350", "the read stays what was read");
+        }
+        Outcome::NoHit(_) => assert!(!told),
+        Outcome::Quiet => panic!(),
+    }
+}
+
+#[test]
+fn alternative_that_the_vote_did_not_hold_possible_is_no_match() {
+    let (mut matcher, _) = matcher(vec![list("stolen", "look_alike", "5SOW750\n")]);
+    let slots = slots("5SOW350", 0.9995);
+    assert!(matches!(matcher.step(read_of(slots, 0)), Outcome::NoHit(_)));
+}
+
+#[test]
+fn one_vehicle_is_one_hit_with_every_entry_it_met() {
+    let (mut matcher, _) = matcher(vec![
+        list("expired", "exact", "plate,priority\nABC123,low\n"),
+        list("stolen", "exact", "plate,state,priority\nABC123,NY,high\nABC123,QC,medium\n"),
+    ]);
+    let hit = hit(matcher.step(read("ABC123", 0)));
+    assert_eq!(hit.entry().priority, crate::hotlist::Priority::High, "the most urgent first");
+    let others: Vec<_> = hit.others().iter().map(|m| m.entry.jurisdiction.to_string()).collect();
+    assert_eq!(others, ["CA-QC", "unknown"]);
+}
+
+#[test]
+fn same_plate_of_another_province_is_another_plate_once_the_province_is_read() {
+    let (mut matcher, _) = matcher(vec![list("stolen", "exact", "plate,state\nABC123,NY\n")]);
+    let mut of_ontario = read("ABC123", 0);
+    of_ontario.jurisdiction = Jurisdiction::parse("CA-ON").unwrap();
+    assert!(matches!(matcher.step(of_ontario), Outcome::NoHit(_)));
+    let mut of_new_york = read("ABC123", 0);
+    of_new_york.jurisdiction = Jurisdiction::parse("US-NY").unwrap();
+    assert!(matches!(matcher.step(of_new_york), Outcome::Hit(_)));
+}
+
+#[rstest]
+#[case::a_minute_later(60_000, false)]
+#[case::after_the_time(301_000, true)]
+fn car_that_is_met_again(#[case] ms: u64, #[case] alarms: bool) {
+    let (mut matcher, _) = matcher(vec![list("stolen", "exact", "CKSV841\n")]);
+    hit(matcher.step(read("CKSV841", 0)));
+    assert_eq!(matches!(matcher.step(read("CKSV841", ms)), Outcome::Hit(_)), alarms);
+}
+
+#[test]
+fn exact_match_is_not_held_back_by_an_approximate_one() {
+    let (mut matcher, _) = matcher(vec![list("stolen", "look_alike", "5SOW750\n")]);
+    let mut doubtful_read = slots("5SOW350", 0.97);
+    doubtful_read[4] = doubtful(b'3', 0.92, b'7', 0.06);
+    assert_eq!(
+        hit(matcher.step(read_of(doubtful_read.clone(), 0))).match_kind(),
+        MatchKind::LookAlike
+    );
+    assert!(matches!(matcher.step(read_of(doubtful_read, 1_000)), Outcome::Quiet));
+    assert_eq!(hit(matcher.step(read("5SOW750", 2_000))).match_kind(), MatchKind::Exact);
+    assert!(matches!(matcher.step(read("5SOW750", 3_000)), Outcome::Quiet));
+}
+
+#[test]
+fn new_entry_for_a_plate_that_has_just_alarmed_alarms() {
+    let (mut matcher, service) = matcher(vec![list("stolen", "exact", "CKSV841\n")]);
+    hit(matcher.step(read("CKSV841", 0)));
+    service.put(list("missing", "exact", "CKSV841\n"));
+    let again = hit(matcher.step(read("CKSV841", 5_000)));
+    assert_eq!(again.others().len(), 1);
+}
+
+#[test]
+fn list_replaced_mid_track_is_the_one_that_counts() {
+    let (mut matcher, service) = matcher(vec![list("stolen", "exact", "CKSV841\n")]);
+    service.put(list("stolen", "exact", "BMNT220\n"));
+    assert!(matches!(matcher.step(read("CKSV841", 0)), Outcome::NoHit(_)));
+    assert!(matches!(matcher.step(read("BMNT220", 0)), Outcome::Hit(_)));
+}
+
+#[test]
+fn what_has_alarmed_is_bounded() {
+    let text: String = (0..MOST_ALARMED + 100).map(|n| format!("ABC{n:05}\n")).collect();
+    let (mut matcher, _) = matcher(vec![list("stolen", "exact", &text)]);
+    for n in 0..MOST_ALARMED + 100 {
+        hit(matcher.step(read(&format!("ABC{n:05}"), n as u64)));
+    }
+    assert!(matcher.alarmed.entries.len() <= MOST_ALARMED);
+    // The oldest are forgotten first.
+    let last = MOST_ALARMED + 99;
+    assert!(matches!(matcher.step(read(&format!("ABC{last:05}"), 9_000)), Outcome::Quiet));
+}
+
+proptest! {
+    /// Against every listed plate, one by one: which of them the slots hold possible, and whether
+    /// the likeliest of those is the one that is told.
+    #[test]
+    fn against_brute_force(
+        listed in prop::collection::btree_set("[A-C]{4}", 1..30),
+        weights in prop::collection::vec(prop::array::uniform3(0.001..1.0_f32), 4),
+    ) {
+        let text: String = listed.iter().map(|p| format!("{p}\n")).collect();
+        let (mut matcher, _) = matcher(vec![list("stolen", "look_alike", &text)]);
+        let slots: Slots = weights
+            .iter()
+            .map(|w| {
+                let mut slot = crate::onboard::vision::candidate::Slot([0.0; 36]);
+                let sum: f32 = w.iter().sum();
+                for (c, w) in (10..).zip(w) {
+                    slot.0[c] = w / sum;
+                }
+                slot
+            })
+            .collect();
+        let ratio = |plate: &str| -> f32 {
+            plate
+                .bytes()
+                .zip(&slots)
+                .map(|(c, slot)| slot.0[usize::from(c - b'A') + 10] / slot.best().1.get())
+                .product()
+        };
+        let read = read_of(slots.clone(), 0);
+        let own = read.plate.expose().to_owned();
+        match matcher.step(read) {
+            Outcome::Hit(hit) => {
+                let told = hit.entry().plate.expose().to_owned();
+                if listed.contains(&own) {
+                    prop_assert_eq!(&told, &own);
+                    prop_assert_eq!(hit.match_kind(), MatchKind::Exact);
+                } else {
+                    let best = listed.iter().map(|p| ratio(p)).fold(0.0, f32::max);
+                    prop_assert!(ratio(&told) >= best * 0.9999);
+                    prop_assert_eq!(hit.match_kind(), MatchKind::LookAlike);
+                    let all: BTreeSet<_> = std::iter::once(told)
+                        .chain(hit.others().iter().map(|m| m.entry.plate.expose().to_owned()))
+                        .collect();
+                    prop_assert_eq!(all.len(), hit.others().len() + 1);
+                }
+            }
+            Outcome::NoHit(_) => {
+                for plate in &listed {
+                    prop_assert!(*plate != own);
+                    // 64 texts are tried: of 81 the unlikeliest may be left out.
+                    prop_assert!(ratio(plate) < LEAST_RATIO * 1.001 || weights.len() == 4 && rank(&slots, ratio(plate)) >= MOST_TEXTS);
+                }
+            }
+            Outcome::Quiet => prop_assert!(false),
+        }
+    }
+}
+
+/// How many texts over A, B and C are likelier than this.
+fn rank(slots: &Slots, ratio: f32) -> usize {
+    let mut all = vec![1.0_f32];
+    for slot in slots {
+        let best = slot.best().1.get();
+        all = all.iter().flat_map(|p| (10..13).map(move |c| p * slot.0[c] / best)).collect();
+    }
+    all.iter().filter(|p| **p >= ratio * 0.999).count()
+}
