@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {e:#}");
+            eprintln!("error: {}", outrider::cmd::one_line(&e));
             ExitCode::FAILURE
         }
     }

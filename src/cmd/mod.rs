@@ -34,6 +34,19 @@ pub enum Command {
     },
 }
 
+/// An error and its causes on one line. A cause that the line names already is not said twice:
+/// messages meant to be read alone name their cause themselves.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line += if line.is_empty() { "" } else { ": " };
+            line += &cause;
+        }
+    }
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 impl Cli {
     /// Does what was asked.
     pub fn run(self) -> anyhow::Result<()> {

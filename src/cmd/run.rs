@@ -9,6 +9,9 @@ mod daemon;
 mod lists;
 mod teller;
 mod watchdog;
+#[cfg(test)]
+#[path = "run/tests.rs"]
+mod whole;
 
 use std::path::PathBuf;
 use std::time::Duration;

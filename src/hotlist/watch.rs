@@ -92,28 +92,44 @@ impl Watch {
 
     /// Looks every two seconds, on a thread of its own, until the handle is dropped.
     pub fn spawn(mut self) -> WatchHandle {
-        let (stop, stopped): (SyncSender<()>, Receiver<()>) = sync_channel(0);
+        let (wake, woken): (SyncSender<()>, Receiver<()>) = sync_channel(1);
         let thread = thread::Builder::new()
             .name("hotlists".into())
             .spawn(move || {
-                while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                    self.step();
+                loop {
+                    match woken.recv_timeout(LOOK_EVERY) {
+                        Err(RecvTimeoutError::Timeout) => self.step(),
+                        // Who asks says that the files are whole: two looks, one after the other.
+                        Ok(()) => {
+                            self.step();
+                            self.step();
+                        }
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    }
                 }
             })
             .expect("the system has room for a thread");
-        WatchHandle { stop: Some(stop), thread: Some(thread) }
+        WatchHandle { wake: Some(wake), thread: Some(thread) }
     }
 }
 
 /// A watch at work; dropping it ends it.
 pub struct WatchHandle {
-    stop: Option<SyncSender<()>>,
+    wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl WatchHandle {
+    /// Looks at the files now rather than at the next turn.
+    pub fn look_now(&self) {
+        // A full channel is a look that is already asked for.
+        let _ = self.wake.as_ref().map(|wake| wake.try_send(()));
+    }
 }
 
 impl Drop for WatchHandle {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        drop(self.wake.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -326,7 +326,7 @@ pub struct Names {
 
 /// The parts that health may name, beside the cameras. Others are counted, not named.
 const PARTS: [&str; 10] =
-    ["alert", "broker", "clock", "console", "disk", "gps", "hits", "hotlists", "ring", "tone"];
+    ["alert", "broker", "clock", "console", "disk", "gps", "hits", "hotlists", "ring", "sound"];
 
 /// Plate-free counters. Every field is a number, a word of a closed set, or a camera's name from
 /// the configuration: what a part says in its own words stays in the car.

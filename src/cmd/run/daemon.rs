@@ -23,14 +23,14 @@ use crate::alert::console::status::Beside;
 use crate::alert::{Annunciator, Desk, Sounder, Sounding, Speaker};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Retention};
-use crate::gps::Fixes;
+use crate::gps::{Fixes, Gps};
 use crate::health::{Health, PartState, Snapshot};
-use crate::hotlist::Hotlists;
+use crate::hotlist::{self, Hotlists};
 use crate::onboard::capture::watch::Opener;
 use crate::onboard::frame::CameraId;
 use crate::onboard::store::Ring;
 use crate::onboard::vision::Reader;
-use crate::onboard::{self, CameraParts, Look, Onboard, score};
+use crate::onboard::{self, CameraParts, Look, Onboard, capture, score};
 use crate::uplink::wire::Names;
 use crate::uplink::{self, Outbox, Uplink};
 
@@ -78,10 +78,10 @@ const RECALLED: usize = 20;
 
 /// A running Outrider.
 pub struct Daemon {
-    config: Config,
     clock: Arc<dyn Clock>,
     health: Arc<Health>,
-    hotlists: Arc<Hotlists>,
+    lists: hotlist::WatchHandle,
+    gps: Gps,
     outbox: Outbox,
     onboard: Onboard,
     teller: JoinHandle<()>,
@@ -100,11 +100,14 @@ impl Daemon {
         // First of all, so that nothing expired outlives the start.
         let ring = Ring::open(&config.keeping, clock.clone(), health.clone())?;
         let outbox = Outbox::open(&config.keeping, &config.vehicle, clock.clone(), health.clone())?;
-        let hotlists = Arc::new(Hotlists::default());
-        let fixes = Fixes::new(config.gps.max_age.get());
+        let lists = hotlist::Watch::new(config.hotlist.clone(), clock.clone(), health.clone());
+        let hotlists = lists.service();
+        let lists = lists.spawn();
         let cameras = cameras_and_readers(&config, cameras, &clock)?;
         let names: Vec<CameraId> = cameras.iter().map(|c| c.id.clone()).collect();
 
+        let gps = Gps::start(&config.gps, clock.clone(), health.clone());
+        let fixes = gps.fixes();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("console")
@@ -160,10 +163,10 @@ impl Daemon {
         let desk = Desk::new(sounder, board, health.clone());
         let teller = teller::spawn(hits, desk, outbox.clone());
         Ok(Self {
-            config,
             clock,
             health,
-            hotlists,
+            lists,
+            gps,
             outbox,
             onboard,
             teller,
@@ -189,9 +192,10 @@ impl Daemon {
         self.console.as_ref().map(Console::address)
     }
 
-    /// Reads the hotlist files again. A list that cannot be read stays as it was, and says so.
+    /// Looks at the hotlist files now rather than within two seconds. A list that cannot be read
+    /// stays as it was, and says so.
     pub fn reload_hotlists(&self) {
-        let _ = (&self.config, &self.hotlists);
+        self.lists.look_now();
     }
 
     /// Waits until every camera is at its end by itself, as recordings are; returns whether they
@@ -217,6 +221,7 @@ impl Daemon {
             Ok(()) => warn!("hits still being recorded, left behind"),
             Err(e) => warn!(error = %e, "cameras left behind"),
         }
+        drop((self.gps, self.lists));
         if !self.uplink.stop(GOODBYE) {
             warn!("uplink left behind");
         }
@@ -266,15 +271,14 @@ fn cameras_and_readers(
     seams: Option<Vec<SeamCamera>>,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Vec<CameraParts>> {
-    let _ = clock;
-    let cameras = match seams {
-        Some(cameras) => cameras,
-        None => config
-            .camera
-            .iter()
-            .map(|_camera| bail!("V4L2 capture lands next"))
-            .collect::<anyhow::Result<Vec<SeamCamera>>>()?,
-    };
+    let cameras = seams.unwrap_or_else(|| {
+        let car = config.camera.iter().map(|camera| SeamCamera {
+            id: camera.name.clone(),
+            open: capture::opener(camera.clone(), clock.clone()),
+            reader: None,
+        });
+        car.collect()
+    });
     if cameras.is_empty() {
         bail!(
             "no camera is configured: add a [[camera]] section; `outrider check` lists what is plugged in"
