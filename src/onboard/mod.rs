@@ -82,9 +82,12 @@ mod pipeline;
 mod read;
 mod reading;
 pub mod score;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 mod script;
 pub mod store;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 mod track;
 pub mod vision;
 mod vote;

@@ -1,4 +1,6 @@
-//! Sightings written by hand, for the step tests of tracker, vote and matcher.
+//! Sightings written by hand, for the step tests and benches of tracker, vote and matcher.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -13,8 +15,8 @@ pub(super) const SIZE: (u32, u32) = (1920, 1080);
 
 /// An instant on both clocks.
 pub(super) fn at_ms(ms: u64) -> FrameTime {
-    let start: Timestamp = "2026-11-23T07:00:00Z".parse().unwrap();
-    let monotonic = std::time::Duration::from_millis(ms);
+    let start: Timestamp = "2026-11-23T07:00:00Z".parse().expect("a time");
+    let monotonic = Duration::from_millis(ms);
     FrameTime { monotonic, wall: start + monotonic }
 }
 
@@ -26,6 +28,7 @@ pub(super) fn slot(symbol: u8, p: f32) -> Slot {
 }
 
 /// A slot with two rivals.
+#[cfg(test)]
 pub(super) fn doubtful(one: u8, p: f32, other: u8, q: f32) -> Slot {
     let mut slot = slot(one, p);
     slot.0[usize::from(symbol_index(other))] = q;

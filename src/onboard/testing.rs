@@ -1,0 +1,89 @@
+//! The inside of the pipeline for benches and tests of what comes after it. Behind a feature that
+//! release builds leave off; it opens the fence, so the fence's own tests run without it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::matcher::{Matcher, Outcome};
+use super::read::PlateRead;
+use super::script;
+use super::track::Tracker;
+use super::vision::candidate::{Crop, Sighted, Slots};
+use super::vote::{self, Voter};
+use crate::config::ReadingConfig;
+use crate::gps::Position;
+use crate::hotlist::Hotlists;
+use crate::plate::{Jurisdiction, Plate};
+
+/// Tracker and vote of one camera.
+pub struct JoinAndVote(Tracker, Voter);
+
+impl Default for JoinAndVote {
+    fn default() -> Self {
+        let config = ReadingConfig::default();
+        Self(Tracker::new(config.max_gap_frames), Voter::new(config))
+    }
+}
+
+impl JoinAndVote {
+    /// Takes one frame; how many reads it completed.
+    pub fn step(&mut self, sighted: Sighted) -> usize {
+        let events = self.0.step(sighted);
+        let outcomes = events.into_iter().filter_map(|event| self.1.step(event));
+        outcomes.filter(|outcome| matches!(outcome, vote::Outcome::Read(_))).count()
+    }
+}
+
+/// The matcher.
+pub struct Look(Matcher);
+
+impl Look {
+    /// On these lists; every match alarms.
+    pub fn new(lists: &Arc<Hotlists>) -> Self {
+        Self(Matcher::new(lists.lookups(), Duration::ZERO))
+    }
+
+    /// Matches a read of these slots; whether it was a hit.
+    pub fn step(&mut self, slots: Slots) -> bool {
+        let text: String = slots.iter().map(|slot| char::from(slot.best().0)).collect();
+        let read = PlateRead {
+            id: ulid::Ulid::nil(),
+            plate: Plate::parse(&text).expect("slots of a plate"),
+            jurisdiction: Jurisdiction::UNKNOWN,
+            weakest: slots[0].best().1,
+            slots,
+            camera: super::frame::CameraId::new("front"),
+            seen: script::at_ms(0),
+            frames: 5,
+            position: Position::NoFix,
+            crop: Crop::default(),
+            models: Arc::default(),
+        };
+        matches!(self.0.step(read), Outcome::Hit(_))
+    }
+}
+
+/// A text that the vote barely let pass: every character at 0.92, with rivals at 0.06 and 0.01.
+pub fn doubtful_slots(text: &str) -> Slots {
+    text.bytes()
+        .map(|c| {
+            let place = usize::from(crate::plate::symbol_index(c));
+            let mut slot = script::slot(c, 0.92);
+            slot.0[(place + 1) % 36] = 0.06;
+            slot.0[(place + 7) % 36] = 0.01;
+            slot
+        })
+        .collect()
+}
+
+/// The `n`th frame of a road with some plates side by side, each coming nearer.
+pub fn frame(n: u64, plates: usize) -> Sighted {
+    let near = (n % 60) as f32;
+    let seen = (0..plates)
+        .map(|i| {
+            let x = 150.0 + 200.0 * i as f32;
+            script::plate(&format!("CKSV84{i}"), 0.95, (x, 500.0 + near), 60.0 + near)
+        })
+        .collect();
+    script::frame(n, seen)
+}
