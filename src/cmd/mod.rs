@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+pub mod eval;
 pub mod model_args;
 pub mod pictures;
 pub mod read;
@@ -26,6 +27,8 @@ pub enum Command {
     Run(run::RunArgs),
     /// Find and read the plates in pictures.
     Read(read::ReadArgs),
+    /// Measure the models on a labelled folder.
+    Eval(eval::EvalArgs),
     /// Print a completion script for a shell.
     #[command(after_help = "Example: outrider completions bash > /etc/bash_completion.d/outrider")]
     Completions {
@@ -53,6 +56,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => args.run(),
             Command::Read(args) => args.run(),
+            Command::Eval(args) => args.run(),
             Command::Completions { shell } => {
                 clap_complete::generate(
                     shell,

@@ -53,17 +53,17 @@ impl Runtime {
             Some(path) => Self::load(&path)?,
             None => Self::search()?,
         };
-        tracing::debug!(path = %runtime.path.display(), version = runtime.version(), "onnx runtime loaded");
+        tracing::debug!(path = %runtime.path.display(), "onnx runtime loaded");
         Ok(loaded.insert(runtime).clone())
     }
 
-    /// Version of the library, such as `1.26.0`.
-    pub fn version(&self) -> &'static str {
-        // "... git-branch=rel-1.26.0, ..." in the upstream builds.
+    /// Version of the library, such as `1.26.0`; the commit it was built from where the file does
+    /// not say. Reads the file: for reports, not for each frame.
+    pub fn version(&self) -> String {
+        let named = std::fs::read(&self.path).ok().and_then(|file| symbol_version(&file));
         let info = ort::info();
-        info.split_once("git-branch=rel-")
-            .and_then(|(_, rest)| rest.split([',', ' ']).next())
-            .unwrap_or("of unknown version")
+        let commit = info.split_once("git-commit-id=").and_then(|(_, r)| r.split(',').next());
+        named.unwrap_or_else(|| format!("of commit {}", commit.unwrap_or("unknown")))
     }
 
     /// Where it was loaded from.
@@ -117,6 +117,14 @@ impl Runtime {
         environment.set_log_level(ort::logging::LogLevel::Error);
         Ok(Self { environment, path: path.to_owned() })
     }
+}
+
+/// The library marks its symbols with `VERS_` and its version.
+fn symbol_version(library: &[u8]) -> Option<String> {
+    let mark = b"\0VERS_";
+    let at = library.windows(mark.len()).position(|w| w == mark)? + mark.len();
+    let version = library[at..].iter().take_while(|c| c.is_ascii_digit() || **c == b'.');
+    Some(version.map(|c| char::from(*c)).collect()).filter(|v: &String| v.contains('.'))
 }
 
 /// Looks at a library's first bytes: what the dynamic loader says about them is hard to read.
@@ -297,6 +305,13 @@ mod tests {
             e.contains(&format!("is for riscv64, this machine is {}", env::consts::ARCH)),
             "{e}"
         );
+    }
+
+    #[test]
+    fn version_is_found_among_the_symbols() {
+        let found = symbol_version(b"OrtGetApiBase\0VERS_1.26.0\0VERS_9");
+        assert_eq!(found.as_deref(), Some("1.26.0"));
+        assert_eq!(symbol_version(b"nothing"), None);
     }
 
     #[test]

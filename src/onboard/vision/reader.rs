@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::VisionError;
-use super::candidate::{Candidate, Detection, Sighted, Slots};
+use super::candidate::{Candidate, Crop, Detection, Sighted, Slots};
 use super::crop::crop;
 use super::detector::{Detector, OnnxDetector};
 use super::letterbox::{Region, Scaler, sides};
@@ -14,7 +14,7 @@ use super::ocr::{Ocr, OnnxOcr};
 use super::onnx::Runtime;
 use super::picture::Picture;
 use crate::config::{ModelsConfig, Rectify};
-use crate::geometry::{Point, Quad};
+use crate::geometry::{Point, Quad, Rect};
 use crate::onboard::frame::Frame;
 use crate::onboard::{self, Look};
 
@@ -93,24 +93,15 @@ impl Reader {
 
     /// Finds and reads the plates of a frame.
     pub fn look(&mut self, frame: &Frame) -> Result<Sighted, VisionError> {
-        let start = cpu_time();
-        self.picture.refill(&frame.pixels)?;
+        self.decode(frame)?;
         let decoded = cpu_time();
         self.found.clear();
         self.detector.detect(&self.picture, &mut self.found)?;
         self.found.truncate(self.most_plates);
-        let detected = cpu_time();
+        self.spent.detect = cpu_time() - decoded;
         let found = std::mem::take(&mut self.found);
-        let result = self.read_found(&found);
-        let read = cpu_time();
-        let candidates = result.map(|slots| self.candidates(&found, slots));
+        let candidates = self.read_at(&found);
         self.found = found;
-        self.spent = Spent {
-            decode: decoded - start,
-            detect: detected - decoded,
-            ocr: read - detected,
-            crops: cpu_time() - read,
-        };
         Ok(Sighted {
             camera: frame.camera.clone(),
             sequence: frame.sequence,
@@ -120,19 +111,32 @@ impl Reader {
         })
     }
 
-    /// Reads a plate whose place is already known, such as the whole of a cropped picture.
-    pub fn read_at(
-        &mut self,
-        frame: &Frame,
-        plates: &[Detection],
-    ) -> Result<Vec<Candidate>, VisionError> {
+    /// Decodes a frame without looking for plates.
+    pub fn decode(&mut self, frame: &Frame) -> Result<(), VisionError> {
         let start = cpu_time();
         self.picture.refill(&frame.pixels)?;
-        let decoded = cpu_time();
+        self.spent = Spent { decode: cpu_time() - start, ..Spent::default() };
+        Ok(())
+    }
+
+    /// Reads plates of the decoded picture whose place is already known.
+    pub fn read_at(&mut self, plates: &[Detection]) -> Result<Vec<Candidate>, VisionError> {
+        let start = cpu_time();
         let slots = self.read_found(plates)?;
-        self.spent =
-            Spent { decode: decoded - start, ocr: cpu_time() - decoded, ..Spent::default() };
-        Ok(self.candidates(plates, slots))
+        let read = cpu_time();
+        let candidates = plates.iter().zip(slots).map(|(detection, slots)| Candidate {
+            detection: detection.clone(),
+            slots,
+            crop: crop(&mut self.scaler, &self.picture, &detection.bbox),
+        });
+        let candidates = candidates.collect();
+        (self.spent.ocr, self.spent.crops) = (read - start, cpu_time() - read);
+        Ok(candidates)
+    }
+
+    /// Cuts a part of the decoded picture out in colour.
+    pub fn crop(&mut self, bbox: &Rect) -> Crop {
+        crop(&mut self.scaler, &self.picture, bbox)
     }
 
     fn read_found(&mut self, found: &[Detection]) -> Result<Vec<Slots>, VisionError> {
@@ -144,18 +148,6 @@ impl Reader {
         self.read.clear();
         self.ocr.read(&self.picture, &self.regions, &mut self.read)?;
         Ok(std::mem::take(&mut self.read))
-    }
-
-    fn candidates(&mut self, found: &[Detection], slots: Vec<Slots>) -> Vec<Candidate> {
-        found
-            .iter()
-            .zip(slots)
-            .map(|(detection, slots)| Candidate {
-                detection: detection.clone(),
-                slots,
-                crop: crop(&mut self.scaler, &self.picture, &detection.bbox),
-            })
-            .collect()
     }
 }
 

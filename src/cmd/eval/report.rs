@@ -1,0 +1,447 @@
+//! The figures of an evaluation, as one JSON object, as a table, as Markdown.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use super::score::{Case, Selective, edits, folded, selective, wilson};
+use crate::onboard::vision::Weights;
+
+/// Share of accepted reads that must be right where a read may stop a car.
+const SELECTIVE_TARGET: f64 = 0.995;
+
+/// What one source, or all together, added up to.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Tally {
+    pub(super) frames: usize,
+    pub(super) crops: usize,
+    pub(super) unreadable: usize,
+    pub(super) cases: Vec<Case>,
+    /// Detections in frames, and those that cover a labelled plate.
+    pub(super) detections: usize,
+    /// Confidences of reads that no label covers.
+    pub(super) beside: Vec<f32>,
+    pub(super) decode: Duration,
+    pub(super) detect: Duration,
+    pub(super) ocr: Duration,
+    /// Reading pictures that are nothing but a plate.
+    pub(super) ocr_of_crops: Duration,
+    /// Cutting plates out in colour for the officer.
+    pub(super) colour_crops: Duration,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.frames += other.frames;
+        self.crops += other.crops;
+        self.unreadable += other.unreadable;
+        self.cases.extend(other.cases.iter().cloned());
+        self.detections += other.detections;
+        self.beside.extend(&other.beside);
+        self.decode += other.decode;
+        self.detect += other.detect;
+        self.ocr += other.ocr;
+        self.ocr_of_crops += other.ocr_of_crops;
+        self.colour_crops += other.colour_crops;
+    }
+}
+
+/// The figures of one source, or of all together. Rates are fractions, 0 to 1; absent where there
+/// is nothing to divide by.
+#[derive(Debug, Serialize)]
+pub(super) struct Figures {
+    /// Labelled plates, those set aside left out.
+    pub(super) n: usize,
+    /// Pictures with surroundings; only they count for detection.
+    pub(super) n_frames: usize,
+    /// Pictures that are nothing but a plate.
+    pub(super) n_crops: usize,
+    /// Labelled plates whose text is known.
+    pub(super) n_text: usize,
+    /// Labelled plates in frames.
+    pub(super) n_boxes: usize,
+    /// Pictures that could not be decoded; their plates count as missed.
+    pub(super) unreadable: usize,
+    /// Share of labelled plates in frames that a detection covers (IoU 0.5).
+    pub(super) detection_recall: Option<f64>,
+    /// Share of detections that cover a labelled plate. A lower bound where not every plate is
+    /// labelled.
+    pub(super) detection_precision: Option<f64>,
+    /// Share of texts read without a fault.
+    pub(super) exact: Option<f64>,
+    /// The same with O, Q and 0 as one, and I and 1.
+    pub(super) folded: Option<f64>,
+    /// Edits per labelled character.
+    pub(super) cer: Option<f64>,
+    /// The same, folded.
+    pub(super) cer_folded: Option<f64>,
+    /// Reads of at least `false_read_confidence` that overlap no labelled plate. An upper bound
+    /// where not every plate is labelled.
+    pub(super) false_reads: usize,
+    /// The same, of any confidence.
+    pub(super) false_reads_any: usize,
+    /// CPU milliseconds of detector and OCR per frame (per crop where there are no frames), one
+    /// thread.
+    pub(super) cpu_ms_per_frame: Option<f64>,
+    pub(super) decode_ms_per_frame: Option<f64>,
+    pub(super) detect_ms_per_frame: Option<f64>,
+    pub(super) ocr_ms_per_frame: Option<f64>,
+    pub(super) colour_crop_ms_per_frame: Option<f64>,
+    /// 95 % intervals by Wilson's score.
+    pub(super) intervals: BTreeMap<&'static str, [f64; 2]>,
+    /// At which confidence nearly all accepted reads are right, and how many are accepted.
+    pub(super) selective: Selective,
+    /// Folded reads by width of the labelled plate.
+    pub(super) by_width: Vec<Slice>,
+}
+
+/// A part of the plates.
+#[derive(Debug, Serialize)]
+pub(super) struct Slice {
+    /// Width in pixels, from and below.
+    pub(super) from: f32,
+    pub(super) below: Option<f32>,
+    pub(super) n: usize,
+    pub(super) detected: Option<f64>,
+    pub(super) folded: Option<f64>,
+}
+
+/// Everything.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    #[serde(flatten)]
+    pub(super) pooled: Figures,
+    pub(super) sources: BTreeMap<String, Figures>,
+    /// Highest resident memory of this process, models and all, in megabytes.
+    pub(super) peak_rss_mb: f64,
+    /// Confidence from which a read beside every label counts as a false one.
+    pub(super) false_read_confidence: f32,
+    /// Overlaps (IoU) that count as detected, and as the same plate.
+    pub(super) iou_detected: f32,
+    pub(super) iou_same_plate: f32,
+    pub(super) detector: Weights,
+    pub(super) ocr: Weights,
+    pub(super) onnxruntime: String,
+    pub(super) outrider: &'static str,
+    /// Labels known to be wrong, left out of the figures.
+    pub(super) set_aside: Vec<Case>,
+}
+
+fn rate(hits: usize, n: usize) -> Option<f64> {
+    (n > 0).then(|| hits as f64 / n as f64)
+}
+
+impl Figures {
+    pub(super) fn of(tally: &Tally, false_read_confidence: f32) -> Self {
+        let cases: Vec<&Case> = tally.cases.iter().filter(|c| c.aside.is_none()).collect();
+        let count = |f: &dyn Fn(&Case) -> bool| cases.iter().filter(|c| f(c)).count();
+        let n_text = count(&|c| c.label.is_some());
+        let n_boxes = count(&|c| c.detected.is_some());
+        let detected = count(&|c| c.detected == Some(true));
+        // Detections of labels that are set aside are neither right nor wrong.
+        let aside = tally.cases.iter().filter(|c| c.aside.is_some());
+        let detections = tally.detections - aside.filter(|c| c.detected == Some(true)).count();
+        let (exact, is_folded) = (count(&Case::is_exact), count(&Case::is_folded));
+        let texts = cases.iter().filter_map(|c| Some((c.label.as_deref()?, c.read.as_str())));
+        let text = |t: &str| String::from_utf8(folded(t)).expect("folding keeps ASCII");
+        let (mut wrong, mut wrong_folded, mut characters) = (0, 0, 0);
+        for (label, read) in texts {
+            wrong += edits(label, read);
+            wrong_folded += edits(&text(label), &text(read));
+            characters += label.len();
+        }
+        let reads: Vec<_> = cases
+            .iter()
+            .filter(|c| c.label.is_some())
+            .map(|c| (c.weakest, c.is_folded()))
+            .collect();
+        let mut intervals = BTreeMap::new();
+        if n_boxes > 0 {
+            intervals.insert("detection_recall", wilson(detected, n_boxes));
+        }
+        if n_text > 0 {
+            intervals.insert("exact", wilson(exact, n_text));
+            intervals.insert("folded", wilson(is_folded, n_text));
+        }
+        let (pictures, ocr) = match tally.frames {
+            0 => (tally.crops, tally.ocr_of_crops),
+            frames => (frames, tally.ocr),
+        };
+        let ms = |spent: Duration| {
+            (pictures > 0).then(|| spent.as_secs_f64() * 1000.0 / pictures as f64)
+        };
+        Self {
+            n: cases.len(),
+            n_frames: tally.frames,
+            n_crops: tally.crops,
+            n_text,
+            n_boxes,
+            unreadable: tally.unreadable,
+            detection_recall: rate(detected, n_boxes),
+            detection_precision: rate(detected, detections),
+            exact: rate(exact, n_text),
+            folded: rate(is_folded, n_text),
+            cer: rate(wrong, characters),
+            cer_folded: rate(wrong_folded, characters),
+            false_reads: tally.beside.iter().filter(|p| **p >= false_read_confidence).count(),
+            false_reads_any: tally.beside.len(),
+            cpu_ms_per_frame: ms(tally.detect + ocr),
+            decode_ms_per_frame: ms(tally.decode),
+            detect_ms_per_frame: ms(tally.detect),
+            ocr_ms_per_frame: ms(ocr),
+            colour_crop_ms_per_frame: ms(tally.colour_crops),
+            intervals,
+            selective: selective(&reads, SELECTIVE_TARGET),
+            by_width: by_width(&cases),
+        }
+    }
+}
+
+/// A plate wants some 50 pixels to be read, and the detector some 22 at its own scale.
+const WIDTHS: [f32; 5] = [0.0, 50.0, 70.0, 100.0, 150.0];
+
+fn by_width(cases: &[&Case]) -> Vec<Slice> {
+    let slices = WIDTHS.iter().enumerate().map(|(i, from)| {
+        let below = WIDTHS.get(i + 1).copied();
+        let inside =
+            |c: &&&Case| c.width.is_some_and(|w| w >= *from && below.is_none_or(|below| w < below));
+        let part: Vec<_> = cases.iter().filter(inside).collect();
+        let with_text = part.iter().filter(|c| c.label.is_some());
+        let detected = part.iter().filter(|c| c.detected == Some(true)).count();
+        let read = part.iter().filter(|c| c.is_folded()).count();
+        Slice {
+            from: *from,
+            below,
+            n: part.len(),
+            detected: rate(detected, part.len()),
+            folded: rate(read, with_text.count()),
+        }
+    });
+    slices.filter(|s| s.n > 0).collect()
+}
+
+/// `93.1 (88.2-96.1) n=111`: percent, interval, count.
+fn percent(value: Option<f64>, interval: Option<&[f64; 2]>, n: usize) -> String {
+    let Some(value) = value else { return "-".into() };
+    let p = |v: f64| format!("{:.1}", v * 100.0);
+    let range = interval.map(|[low, high]| format!(" ({}-{})", p(*low), p(*high)));
+    format!("{}{} n={n}", p(value), range.unwrap_or_default())
+}
+
+const HEAD: [&str; 8] = [
+    "source",
+    "detected %",
+    "exact %",
+    "O/Q=0, I=1 %",
+    "character errors %",
+    "reads beside labels",
+    "accepted % at 99.5 % right",
+    "CPU ms, detect + read",
+];
+
+impl Report {
+    fn rows(&self) -> Vec<[String; 8]> {
+        let sources = self.sources.iter().map(|(name, f)| (name.as_str(), f));
+        let all = std::iter::once(("all", &self.pooled)).filter(|_| self.sources.len() != 1);
+        sources
+            .chain(all)
+            .map(|(name, f)| {
+                let recall = f.intervals.get("detection_recall");
+                let ms = f.cpu_ms_per_frame.map_or("-".into(), |v| format!("{v:.1}"));
+                let beside = format!("{} of {}", f.false_reads, f.n_frames);
+                let s = &f.selective;
+                let accepted = match s.threshold {
+                    Some(t) => format!("{:.1} (from {t:.3})", s.accepted * 100.0),
+                    None => "none".into(),
+                };
+                [
+                    name.to_owned(),
+                    percent(f.detection_recall, recall, f.n_boxes),
+                    percent(f.exact, f.intervals.get("exact"), f.n_text),
+                    percent(f.folded, f.intervals.get("folded"), f.n_text),
+                    f.cer.map_or("-".into(), |v| format!("{:.1}", v * 100.0)),
+                    if f.n_frames > 0 { beside } else { "-".into() },
+                    if f.n_text > 0 { accepted } else { "-".into() },
+                    ms,
+                ]
+            })
+            .collect()
+    }
+
+    fn models(&self) -> String {
+        let model = |w: &Weights| format!("{} {} ({})", w.name, w.version, &w.sha256[..12]);
+        format!(
+            "{}, {}; ONNX Runtime {}; Outrider {}",
+            model(&self.detector),
+            model(&self.ocr),
+            self.onnxruntime,
+            self.outrider
+        )
+    }
+
+    /// For a person at a terminal.
+    pub(super) fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.set_header(HEAD);
+        for row in self.rows() {
+            table.add_row(row);
+        }
+        let mut text = format!("{table}\n{}\n", self.models());
+        text += &format!(
+            "95 % intervals (Wilson). Reads beside labels: of {:.2} and more, of any confidence {}.\n",
+            self.false_read_confidence, self.pooled.false_reads_any
+        );
+        for s in &self.pooled.by_width {
+            let to = s.below.map_or(String::new(), |b| format!(" to {b:.0}"));
+            text += &format!(
+                "plates {:.0}{to} px wide: detected {}, read {} (n={})\n",
+                s.from,
+                s.detected.map_or("-".into(), |v| format!("{:.1} %", v * 100.0)),
+                s.folded.map_or("-".into(), |v| format!("{:.1} %", v * 100.0)),
+                s.n
+            );
+        }
+        let f = &self.pooled;
+        let ms = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.2}"));
+        text += &format!(
+            "CPU ms: decode {}, detect {}, read {}, colour crops {}; {:.0} MB at most\n",
+            ms(f.decode_ms_per_frame),
+            ms(f.detect_ms_per_frame),
+            ms(f.ocr_ms_per_frame),
+            ms(f.colour_crop_ms_per_frame),
+            self.peak_rss_mb
+        );
+        for case in &self.set_aside {
+            let label = case.label.as_deref().unwrap_or_default();
+            let why = case.aside.as_deref().unwrap_or_default();
+            text += &format!("set aside: {} {label}: {why}\n", case.source);
+        }
+        text.trim_end().to_owned()
+    }
+
+    /// For a document: the same figures, so that none is typed by hand.
+    pub(super) fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let mut text = line(&HEAD.map(String::from));
+        text += &format!("|{}\n", "---|".repeat(HEAD.len()));
+        for row in self.rows() {
+            text += &line(&row);
+        }
+        text += &format!("\n{}; {:.0} MB at most.", self.models(), self.peak_rss_mb);
+        text += " 95 % intervals by Wilson's score.";
+        if !self.set_aside.is_empty() {
+            let n = self.set_aside.len();
+            text += &format!(" {n} labels known to be wrong are set aside.");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(label: Option<&str>, read: &str, weakest: f32, detected: Option<bool>) -> Case {
+        Case {
+            source: "us".into(),
+            file: "a.jpg".into(),
+            label: label.map(String::from),
+            read: read.into(),
+            weakest,
+            detected,
+            width: detected.map(|_| 80.0),
+            aside: None,
+        }
+    }
+
+    fn tally() -> Tally {
+        let mut wrong_label = case(Some("WRONG1"), "RIGHT1", 0.99, Some(true));
+        wrong_label.aside = Some("shows RIGHT1".into());
+        Tally {
+            frames: 4,
+            crops: 1,
+            unreadable: 0,
+            cases: vec![
+                case(Some("ABC123"), "ABC123", 0.99, Some(true)),
+                case(Some("OIQ"), "010", 0.9, Some(true)),
+                case(Some("XYZ987"), "", 0.0, Some(false)),
+                case(None, "QQ", 0.5, Some(true)),
+                case(Some("CROP1"), "CR0P", 0.4, None),
+                wrong_label,
+            ],
+            detections: 6,
+            beside: vec![0.2, 0.95],
+            decode: Duration::from_millis(20),
+            detect: Duration::from_millis(40),
+            ocr: Duration::from_millis(8),
+            ocr_of_crops: Duration::from_millis(2),
+            colour_crops: Duration::from_millis(1),
+        }
+    }
+
+    #[test]
+    fn figures_add_up() {
+        let f = Figures::of(&tally(), 0.5);
+        assert_eq!((f.n, f.n_text, f.n_boxes, f.n_frames, f.n_crops), (5, 4, 4, 4, 1));
+        assert_eq!(f.detection_recall, Some(0.75));
+        assert_eq!(f.detection_precision, Some(0.6));
+        assert_eq!((f.exact, f.folded), (Some(0.25), Some(0.5)));
+        assert_eq!(f.cer, Some((3.0 + 6.0 + 2.0) / 20.0));
+        assert_eq!(f.cer_folded, Some((6.0 + 1.0) / 20.0));
+        assert_eq!((f.false_reads, f.false_reads_any), (1, 2));
+        assert_eq!(f.cpu_ms_per_frame, Some(12.0));
+        assert_eq!(f.selective.accepted, 0.5);
+    }
+
+    #[test]
+    fn nothing_to_divide_by_is_absent_not_zero() {
+        let f = Figures::of(&Tally::default(), 0.5);
+        assert_eq!((f.exact, f.detection_recall, f.cpu_ms_per_frame), (None, None, None));
+    }
+
+    #[test]
+    fn json_has_the_agreed_shape() {
+        let weights = |name: &str| Weights {
+            name: name.into(),
+            version: "1.0.0".into(),
+            decoder: "ctc",
+            sha256: "0123456789abcdef".repeat(4),
+        };
+        let mut with_reason = case(Some("WRONG1"), "RIGHT1", 0.5, Some(true));
+        with_reason.aside = Some("shows RIGHT1".into());
+        let report = Report {
+            pooled: Figures::of(&tally(), 0.5),
+            sources: [("us".to_owned(), Figures::of(&tally(), 0.5))].into(),
+            peak_rss_mb: 120.5,
+            false_read_confidence: 0.5,
+            iou_detected: 0.5,
+            iou_same_plate: 0.1,
+            detector: weights("detector"),
+            ocr: weights("ocr"),
+            onnxruntime: "1.26.0".into(),
+            outrider: "0.1.0",
+            set_aside: vec![with_reason],
+        };
+        let json = serde_json::to_value(&report).unwrap();
+        for key in [
+            "n",
+            "detection_recall",
+            "exact",
+            "folded",
+            "cer",
+            "false_reads",
+            "cpu_ms_per_frame",
+            "peak_rss_mb",
+        ] {
+            assert!(json[key].is_number(), "{key}");
+            if key != "peak_rss_mb" {
+                assert!(json["sources"]["us"][key].is_number(), "sources.us.{key}");
+            }
+        }
+        insta::assert_json_snapshot!("eval_json", json);
+        insta::assert_snapshot!("eval_markdown", report.markdown());
+    }
+}
