@@ -93,14 +93,14 @@ def frames_to_text(
                 "width": w * size[0] / max(image.shape[1], image.shape[0] * size[0] / size[1]),
                 "light": float(grey.mean()) if grey.size else 0.0,
                 "sharp": float(cv2.Laplacian(cv2.resize(grey, (160, 64)), cv2.CV_32F).var()) if grey.size else 0.0,
-                "found": bool(overlap) and max(overlap) >= 0.5,
-                "iou": max(overlap, default=0.0),
+                "found": bool(max(overlap, default=0) >= 0.5),
+                "iou": float(max(overlap, default=0.0)),
                 "read": reads[own][0] if matched and own < len(reads) else "",
                 "confidence": reads[own][1] if matched and own < len(reads) else 0.0,
                 "any": any(same(t, text) for t, _ in reads),
                 "strict": any(t == text for t, _ in reads),
                 "best": bool(ranked) and same(ranked[0][1][0], text),
-                "extra": sum(v < 0.1 for v in overlap),
+                "extra": int(sum(v < 0.1 for v in overlap)),
             }
         )
     return records
@@ -113,6 +113,29 @@ def summary(records: list[dict]) -> dict:
     out["any_clean"] = rate(sum(r["any"] for r in clean), len(clean))
     out["own_box"] = rate(sum(same(r["read"], r["text"]) for r in records), len(records))
     out["extra_boxes_per_frame"] = round(float(np.mean([r["extra"] for r in records])), 2)
+    return out
+
+
+SLICES = {
+    "plate under 30 px at the network": lambda r: r["width"] < 30,
+    "plate 30-60 px": lambda r: 30 <= r["width"] < 60,
+    "plate 60-150 px": lambda r: 60 <= r["width"] < 150,
+    "plate over 150 px": lambda r: r["width"] >= 150,
+    "dark plate (mean under 70)": lambda r: r["light"] < 70,
+    "blurred plate (Laplacian under 300)": lambda r: r["sharp"] < 300,
+    "box off (IoU under 0.7)": lambda r: r["iou"] < 0.7,
+}
+"""Where a record of frames_to_text belongs."""
+
+
+def slices(records: list[dict]) -> dict:
+    """Found and read (folded, own box) for each slice of the records."""
+    out = {}
+    for name, belongs in SLICES.items():
+        part = [r for r in records if belongs(r)]
+        if part:
+            read = sum(same(r["read"], r["text"]) for r in part)
+            out[name] = {"found": rate(sum(r["found"] for r in part), len(part)), "read": rate(read, len(part))}
     return out
 
 

@@ -61,8 +61,9 @@ def reader_scores(path: pathlib.Path, data: pathlib.Path, temperature: float = 1
         folded = [evaluate.same(t, g) for (t, _), g in zip(reads, texts, strict=True)]
         strict = sum(t == g for (t, _), g in zip(reads, texts, strict=True))
         out[name] = {"folded": evaluate.rate(sum(folded), len(texts)), "strict": evaluate.rate(strict, len(texts))}
-        confidence += [c for _, c in reads]
-        right += folded
+        sure = [i for i, g in enumerate(texts) if g not in evaluate.KNOWN_ERRORS]
+        confidence += [reads[i][1] for i in sure]
+        right += [folded[i] for i in sure]
     out["selective"] = evaluate.selective(np.array(confidence), np.array(right, float))
     out["reliability"] = evaluate.reliability(np.array(confidence), np.array(right, float))
     x = np.random.default_rng(0).random((1, 1, 64, 160), np.float32)
@@ -77,6 +78,12 @@ def detector_scores(path: pathlib.Path, reader: pathlib.Path, data: pathlib.Path
         records = evaluate.frames_to_text(session, read, data / "evaluation", name, 0.03, threshold)
         out[name], everything = evaluate.summary(records), everything + records
     out["pooled"] = evaluate.summary(everything)
+    out["slices"] = evaluate.slices(everything)
+    out["misread"] = [
+        {k: r[k] for k in ("file", "text", "read", "confidence", "width")}
+        for r in everything
+        if not evaluate.same(r["read"], r["text"])
+    ]
     x = np.random.default_rng(0).random((1, 3, 384, 640), np.float32)
     out["cpu_ms"] = evaluate.cpu_ms(session, x)
     return out
