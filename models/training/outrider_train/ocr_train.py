@@ -14,10 +14,11 @@ from torch.nn import functional as F
 from . import checkpoint, labels
 from .crops import RealCrops, true_crops
 from .ocr_net import HEIGHT, SLOTS, WIDTH, Reader
+from .share import Group
 from .warm import load_package
 
 BATCH, REAL = 64, 6
-"""Samples a step, and how many of them are real."""
+"""Samples a step over all processes, and how many of them are real."""
 FLAT_STEPS = 450
 """Steps over which the flat start fades out: CTC leaves its plateau at about 450."""
 
@@ -152,6 +153,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--lr", type=float, default=1.2e-3)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--processes", type=int, default=1, help="that share each batch")
     p.add_argument("--every", type=float, default=600, help="seconds between measurements")
     return p.parse_args()
 
@@ -164,12 +166,17 @@ def main() -> None:
     stop = checkpoint.Stop()
     schedule = checkpoint.Schedule(args.steps, args.lr, args.warm, args.cooldown, args.minutes)
     model, average, optimiser, step, flat_steps = start(args)
-    rng = np.random.default_rng([args.seed, step])
+    group = Group(args.processes, args.work)
+    rng = np.random.default_rng([args.seed, step, group.rank])
+    share, real_share = BATCH // group.size, REAL // group.size
     pool, real = Pool(args.pool or args.work / "pool", args.limit), RealCrops(args.data / "pack/train")
-    sets, seen_loss, last = measured_sets(args.data), 0.0, time.time()
-    print(json.dumps({"step": step, "real": len(real.items), **exact(average.model, sets)}), flush=True)
+    sets, seen_loss, last = {} if group.rank else measured_sets(args.data), 0.0, time.time()
+    if group.rank == 0 and step == 0:
+        print(json.dumps({"step": step, "real": len(real.items), **exact(average.model, sets)}), flush=True)
 
     def keep():
+        if group.rank:
+            return
         state = {"model": model.state_dict(), "average": average.model.state_dict(), "optimiser": optimiser.state_dict()}
         checkpoint.save(args.work / "ocr.pt", **state, step=step, flat=flat_steps)
         line = {"step": step, "pool": len(pool.x), "loss": round(seen_loss, 4), "lr": rate, "cpu": round(time.process_time())}
@@ -178,14 +185,11 @@ def main() -> None:
             f.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
 
-    rate = 0.0
-    while not schedule.done(step) and not stop:
+    rate, over = 0.0, False
+    while not over:
         pool.refresh()
-        rate = schedule.rate(step)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        x, texts = pool.draw(rng, BATCH)
-        for i in range(REAL):
+        x, texts = pool.draw(rng, share)
+        for i in range(real_share):
             x[i], texts[i] = real.draw(rng)
         batch = augment(torch.from_numpy(x)[:, None].float() / 255, rng).to(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -193,6 +197,9 @@ def main() -> None:
         loss = loss_of(logits, texts, 1 - step / flat_steps if step < flat_steps else 0)
         optimiser.zero_grad()
         loss.backward()
+        rate, over = group.agree(model, schedule.rate(step), bool(stop) or schedule.done(step + 1))
+        for settings in optimiser.param_groups:
+            settings["lr"] = rate
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
         average.update(model)
@@ -202,6 +209,7 @@ def main() -> None:
             keep()
             last = time.time()
     keep()
+    group.end()
 
 
 if __name__ == "__main__":
