@@ -44,8 +44,7 @@ pub struct Camera {
     clock: Arc<dyn Clock>,
     stream: Stream,
     layout: Layout,
-    /// The sequence number widened to 64 bits.
-    sequence: Option<(u32, u64)>,
+    count: Count,
     warned_about_stamps: bool,
 }
 
@@ -72,7 +71,7 @@ impl Camera {
         if config.width.is_some() && (layout.width, layout.height) != (choice.width, choice.height)
         {
             return Err(setting(
-                "width and height",
+                "width, height",
                 format!("{}x{}", choice.width, choice.height),
                 format!("{}x{}", layout.width, layout.height),
             ));
@@ -100,7 +99,7 @@ impl Camera {
             clock,
             stream,
             layout,
-            sequence: None,
+            count: Count::default(),
             warned_about_stamps: false,
         })
     }
@@ -123,9 +122,15 @@ impl Camera {
             }
         }
     }
+}
 
+/// The driver's sequence number, 32 bits wide, widened to 64.
+#[derive(Debug, Default)]
+struct Count(Option<(u32, u64)>);
+
+impl Count {
     fn widen(&mut self, sequence: u32) -> u64 {
-        let wide = match self.sequence {
+        let wide = match self.0 {
             Some((last, wide)) => match sequence.wrapping_sub(last) {
                 // Less than half way round forward; anything else is a count that began anew.
                 step @ 1..0x8000_0000 => wide + u64::from(step),
@@ -133,7 +138,7 @@ impl Camera {
             },
             None => u64::from(sequence),
         };
-        self.sequence = Some((sequence, wide));
+        self.0 = Some((sequence, wide));
         wide
     }
 }
@@ -154,7 +159,7 @@ impl FrameSource for Camera {
             let taken = self.stream.next(|buffer, bytes| (*buffer, take(layout, buffer, bytes)));
             match taken.map_err(|e| self.gone(e))? {
                 Some((buffer, pixels)) => {
-                    let sequence = self.widen(buffer.sequence);
+                    let sequence = self.count.widen(buffer.sequence);
                     let captured = self.stamp(&buffer);
                     let camera = self.camera.clone();
                     return match pixels {
@@ -231,4 +236,41 @@ fn set_rate(device: &Device, fps: Option<f64>) -> Option<f64> {
         return None;
     }
     offer::per_second(asked.interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PixelFormat;
+
+    fn stamped(flags: u32, seconds: i64, microseconds: i64) -> Option<Duration> {
+        monotonic(&Buffer { flags, seconds, microseconds, ..Default::default() })
+    }
+
+    #[test]
+    fn only_stamps_of_the_boot_clock_are_believed() {
+        let by_boot_clock = buf::TIMESTAMP_MONOTONIC;
+        assert_eq!(stamped(by_boot_clock, 12, 345_678), Some(Duration::new(12, 345_678_000)));
+        // v4l2loopback copies what its feeder wrote; old drivers leave zeros.
+        assert_eq!(stamped(0x4000, 12, 0), None);
+        assert_eq!(stamped(by_boot_clock, 0, 0), None);
+        assert_eq!(stamped(by_boot_clock, -1, 0), None);
+        assert_eq!(stamped(by_boot_clock, 12, 1_000_000), None);
+    }
+
+    #[test]
+    fn frame_that_the_driver_marks_is_broken() {
+        let grey = Layout { format: PixelFormat::Grey, width: 2, height: 1, stride: 2 };
+        let buffer = Buffer { flags: buf::ERROR, ..Default::default() };
+        assert_eq!(take(grey, &buffer, b"ab").unwrap_err(), "the driver lost a part of it");
+        assert_eq!(take(grey, &Buffer::default(), b"ab").unwrap().bytes(), b"ab");
+    }
+
+    #[test]
+    fn count_goes_past_32_bits_and_may_begin_anew() {
+        let mut count = Count::default();
+        let got = [u32::MAX - 1, u32::MAX, 1, 5, 0].map(|n| count.widen(n));
+        let top = u64::from(u32::MAX);
+        assert_eq!(got, [top - 1, top, top + 2, top + 6, 0]);
+    }
 }

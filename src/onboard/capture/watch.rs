@@ -39,15 +39,15 @@ impl Default for Patience {
     /// A stall must be on the officer's screen within 2 s: 1.5 s and one slice are 1.6 s, which
     /// still lets the slowest rate that the configuration allows (2 frames per second) lose two
     /// frames in a row. USB cameras need up to two seconds from stream start to the first
-    /// frame, more when the bus is busy. Opening costs a camera that is not there a few system
-    /// calls, so two seconds at most is cheap, and is how long a replugged camera may stay away.
+    /// frame, more when the bus is busy. An attempt to open a camera that is not there costs a few
+    /// system calls, so one each second is cheap, and a replugged camera is back that much sooner.
     fn default() -> Self {
         Self {
             slice: Duration::from_millis(100),
             stall: Duration::from_millis(1_500),
             first_frame: Duration::from_secs(4),
             retry: Duration::from_millis(250),
-            retry_at_most: Duration::from_secs(2),
+            retry_at_most: Duration::from_secs(1),
         }
     }
 }

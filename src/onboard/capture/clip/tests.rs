@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
@@ -193,10 +194,10 @@ fn repeating_recording_of_nothing_but_damage_ends() {
 #[test]
 fn real_time_takes_its_time_and_never_more_than_asked() {
     let folder = tempfile::tempdir().unwrap();
-    for n in 0..4 {
+    for n in 0..2 {
         fs::write(folder.path().join(format!("{n}.jpg")), jpeg(9)).unwrap();
     }
-    let options = ClipOptions { fps: Some(20.0), ..ClipOptions::default() };
+    let options = ClipOptions { fps: Some(2.0), ..ClipOptions::default() };
     let mut source = open(folder.path(), options).unwrap();
     assert!(source.live());
     let started = Instant::now();
@@ -209,8 +210,101 @@ fn real_time_takes_its_time_and_never_more_than_asked() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert_eq!(frames, 4);
-    // Three intervals of 50 ms in waits of 10; a busy machine may stretch a wait, not shorten it.
-    assert!(started.elapsed() >= Duration::from_millis(150));
-    assert!(waits >= 3, "{waits}");
+    assert_eq!(frames, 2);
+    // A busy machine may stretch a wait, not shorten it.
+    assert!(started.elapsed() >= Duration::from_millis(500));
+    assert!(waits >= 1, "half a second is longer than a wait of 10 ms");
+}
+
+/// Writes a film of 12 frames, 64x48, 12 per second, with the real ffmpeg; `None` where there is none.
+fn film_by_ffmpeg(path: &Path, codec: &str) -> Option<()> {
+    let made = std::process::Command::new(ffmpeg::PROGRAM)
+        .args(["-nostdin", "-v", "error", "-f", "lavfi"])
+        .args(["-i", "testsrc=size=64x48:rate=12:duration=1", "-c:v", codec])
+        .arg(path)
+        .status();
+    match made {
+        Ok(status) => assert!(status.success(), "ffmpeg could not write the film: {status}"),
+        Err(error) => {
+            eprintln!("SKIPPED: films by ffmpeg because it is not installed: {error}");
+            return None;
+        }
+    }
+    Some(())
+}
+
+#[rstest]
+#[case("drive.avi", 916)]
+#[case("drive.mjpeg", 366)]
+fn what_ffmpeg_writes_is_read_without_it(#[case] name: &str, #[case] last_ms: u128) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    if film_by_ffmpeg(&path, "mjpeg").is_none() {
+        return;
+    }
+    let played = all(open(&path, fast()).unwrap());
+    assert_eq!(played.len(), 12);
+    let last = played[11].as_ref().unwrap();
+    assert_eq!(last.captured.monotonic.as_millis(), last_ms);
+}
+
+/// The real ffmpeg, where it is installed: a film comes back as the frames that went in.
+#[test]
+fn film_is_read_through_the_real_ffmpeg() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = folder.path().join("drive.mkv");
+    if film_by_ffmpeg(&film, "ffv1").is_none() {
+        return;
+    }
+    let frames = all(open(&film, fast()).unwrap());
+    assert_eq!(frames.len(), 12);
+    let last = frames[11].as_ref().unwrap();
+    assert_eq!(format!("{:?}", last.pixels), "Nv12(64x48, 4608 bytes)");
+    assert_eq!(last.captured.monotonic.as_millis(), 916);
+    let luma: u64 = last.pixels.bytes()[..64 * 48].iter().map(|b| u64::from(*b)).sum();
+    assert!((60..200).contains(&(luma / (64 * 48))), "a picture, not a blank");
+
+    // Cut off in the middle, as by a power failure: what is whole plays, the rest is said.
+    let whole = fs::read(&film).unwrap();
+    fs::write(&film, &whole[..whole.len() / 2]).unwrap();
+    let cut = all(open(&film, fast()).unwrap());
+    assert!(cut.iter().filter(|f| f.is_ok()).count() >= 3, "{:?}", sizes(&cut));
+}
+
+#[test]
+fn what_is_no_film_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    fs::write(&path, "no film at all").unwrap();
+    let told = open(&path, fast()).err().unwrap().to_string();
+    assert!(told.starts_with(&format!("recording {}: ", path.display())), "{told}");
+    assert!(told.contains("ffmpeg") && !told.contains('\n'), "{told}");
+}
+
+proptest! {
+    /// Damaged and foreign bytes in a JPEG stream: it ends, and nothing is made up.
+    #[test]
+    fn damaged_jpeg_stream_ends(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+        cut in any::<prop::sample::Index>(),
+        noise in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let mut stream = [jpeg(1), noise, jpeg_with_thumbnail(2)].concat();
+        for (at, value) in damage {
+            let at = at.index(stream.len());
+            stream[at] = value;
+        }
+        stream.truncate(cut.index(stream.len()) + 1);
+        let mut pictures = mjpeg::JpegStream::new(stream.as_slice());
+        let mut bytes = 0;
+        for _ in 0..=stream.len() {
+            match pictures.next() {
+                Ok(Some((_, pixels))) => bytes += pixels.bytes().len(),
+                Ok(None) => break,
+                Err(_) => {}
+            }
+        }
+        prop_assert!(bytes <= stream.len());
+        prop_assert!(matches!(pictures.next(), Ok(None)));
+    }
 }

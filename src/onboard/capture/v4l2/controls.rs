@@ -175,8 +175,13 @@ impl Knob {
                     })
                     .ok_or_else(|| refuse(wanted.to_string()))?;
                 // First the switch: the value of an automatic control cannot be set.
-                if let Some(entry) = self.entry(driver, self.fixed) {
-                    driver.set(self.switch, entry).map_err(failed)?;
+                match self.entry(driver, self.fixed) {
+                    Some(entry) => driver.set(self.switch, entry).map_err(failed)?,
+                    None if self.entry(driver, self.automatic).is_some() => {
+                        let always = "\"auto\": the camera cannot switch that off";
+                        return Err(Refusal::Range(self.key, value.to_string(), always.into()));
+                    }
+                    None => {}
                 }
                 driver.set(id, value).map_err(failed)?;
                 match driver.get(id) {
@@ -330,6 +335,16 @@ mod tests {
     #[case("focus = 36", "focus = 36: must be 0 to 250 in steps of 5 or \"auto\"")]
     fn value_that_the_driver_does_not_take_is_refused(#[case] text: &str, #[case] message: &str) {
         assert_eq!(set_up(&webcam(), text).unwrap_err(), message);
+    }
+
+    #[test]
+    fn camera_that_is_always_automatic_takes_no_value() {
+        let mut camera = webcam();
+        camera.controls.get_mut(&ctrl::EXPOSURE_AUTO).unwrap().1 = vec![0, 3];
+        assert_eq!(
+            set_up(&camera, "exposure = 10").unwrap_err(),
+            "exposure = 10: must be \"auto\": the camera cannot switch that off"
+        );
     }
 
     #[test]

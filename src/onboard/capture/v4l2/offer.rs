@@ -243,7 +243,7 @@ fn misfit(usable: &[(PixelFormat, &FormatOffer)], config: &CameraConfig) -> Misf
     if let (true, Some(width), Some(height)) = (fitting.is_empty(), config.width, config.height) {
         let sizes: Vec<_> = offered.sizes.iter().map(ToString::to_string).collect();
         return Misfit::Setting {
-            field: "width and height",
+            field: "width, height",
             value: format!("{width}x{height}"),
             range: format!("one of {} ({format})", sizes.join(", ")),
         };
@@ -272,11 +272,18 @@ impl Offer {
             };
             // Sizes of what cannot be read are of no use, and some drivers list 80 formats.
             let sizes = if format.is_some() { sizes(device, found.fourcc) } else { Vec::new() };
-            let fourcc = String::from_utf8_lossy(&found.fourcc).trim().to_owned();
+            let fourcc = four_letters(found.fourcc);
             formats.push(FormatOffer { fourcc, format, code: found.fourcc, sizes });
         }
         Self { formats }
     }
+}
+
+/// A code as text. The top bit of the last letter stands for "big-endian".
+fn four_letters(code: [u8; 4]) -> String {
+    let letters = code.map(|b| b & 0x7f);
+    let text = String::from_utf8_lossy(&letters).trim().to_owned();
+    if code[3] & 0x80 == 0 { text } else { format!("{text}-BE") }
 }
 
 fn sizes(device: &Device, fourcc: [u8; 4]) -> Vec<SizeOffer> {
@@ -419,7 +426,7 @@ mod tests {
     #[case::missing_format("format = \"nv12\"", "wanted nv12, offered YUYV, MJPG")]
     #[case::missing_size(
         "width = 1600\nheight = 900",
-        "width and height = 1600x900: must be one \
+        "width, height = 1600x900: must be one \
         of 640x480, 1280x720, 1920x1080, 2592x1944 (mjpeg)"
     )]
     #[case::missing_rate(
@@ -436,7 +443,7 @@ mod tests {
     #[case("width = 1002\nheight = 500\nfps = 12.5", "nv12 1002x500 Some(12.5)")]
     #[case(
         "width = 1001\nheight = 500",
-        "width and height = 1001x500: must be one of 320x240 to \
+        "width, height = 1001x500: must be one of 320x240 to \
         2000x1200 (nv12)"
     )]
     #[case("fps = 90", "fps = 90: must be one of 1 to 60 (nv12 at 1920x1080)")]
@@ -456,6 +463,12 @@ mod tests {
         assert_eq!(chosen(&offer, ""), "grey 1920x1080 None");
         assert_eq!(chosen(&offer, "fps = 9"), "grey 1920x1080 Some(9.0)");
         assert_eq!(chosen(&Offer::default(), ""), "wanted mjpeg, yuyv, nv12 or grey, offered none");
+    }
+
+    #[test]
+    fn codes_are_printed_as_letters() {
+        assert_eq!(four_letters(*b"Y16 "), "Y16");
+        assert_eq!(four_letters([b'Y', b'1', b'6', 0xa0]), "Y16-BE");
     }
 
     #[rstest]

@@ -278,9 +278,9 @@ fn closing_the_slot_stops_a_capture_that_waits_to_try_again() {
 #[rstest]
 #[case(0, 250)]
 #[case(1, 500)]
-#[case(3, 2_000)]
-#[case(40, 2_000)]
-fn pauses_double_up_to_two_seconds(#[case] failures: u32, #[case] ms: u64) {
+#[case(3, 1_000)]
+#[case(40, 1_000)]
+fn pauses_double_up_to_one_second(#[case] failures: u32, #[case] ms: u64) {
     assert_eq!(Patience::default().pause(failures), Duration::from_millis(ms));
 }
 
