@@ -198,6 +198,14 @@ pub(super) fn validate(cameras: &[CameraConfig]) -> Result<(), ConfigError> {
             });
         }
         camera.validate()?;
+        // "The only camera" would be whichever is plugged in when the other is not.
+        if cameras.len() > 1 && camera.device.is_none() {
+            return Err(camera.refuse(
+                "device",
+                "(left out)",
+                "written for each camera when there is more than one",
+            ));
+        }
         for earlier in &cameras[..i] {
             if earlier.name == camera.name {
                 return Err(ConfigError::Range {
@@ -207,7 +215,7 @@ pub(super) fn validate(cameras: &[CameraConfig]) -> Result<(), ConfigError> {
                 });
             }
             if earlier.device == camera.device {
-                let device = camera.device.as_deref().unwrap_or("");
+                let device = camera.device.as_deref().unwrap_or_default();
                 return Err(camera.refuse(
                     "device",
                     format!("{device:?}"),
@@ -304,6 +312,10 @@ mod tests {
     #[case(
         "[[camera]]\nname = \"a\"\ndevice = \"x\"\n[[camera]]\nname = \"b\"\ndevice = \"x\"",
         "camera.b.device = \"x\": must be another device than that of camera a"
+    )]
+    #[case(
+        "[[camera]]\nname = \"a\"\ndevice = \"x\"\n[[camera]]\nname = \"b\"",
+        "camera.b.device = (left out): must be written for each camera when there is more than one"
     )]
     fn cameras_must_not_share(#[case] text: &str, #[case] message: &str) {
         let told = parse(text).unwrap_err();
