@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+pub mod check;
 pub mod eval;
 pub mod model_args;
 pub mod pictures;
@@ -25,6 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Run on the car's cameras until a signal stops it.
     Run(run::RunArgs),
+    /// Say whether this car is fit for duty, and what to do where it is not.
+    Check(check::CheckArgs),
     /// Find and read the plates in pictures.
     Read(read::ReadArgs),
     /// Measure the models on a labelled folder.
@@ -55,6 +58,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run(args) => args.run(),
+            Command::Check(args) => args.run(),
             Command::Read(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Completions { shell } => {

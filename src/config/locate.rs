@@ -78,6 +78,9 @@ impl<'t> Document<'t> {
             .or_else(|| message.strip_prefix("invalid value: "))
             .and_then(|m| m.rsplit_once(", expected "))
         {
+            if expected == "a sequence" && item.is_some_and(|i| i.is_table) {
+                return (line, format!("[{path}] must be written [[{path}]], once for each"));
+            }
             if item.is_some_and(|i| i.is_table) {
                 return (line, format!("{path}: must be {}", in_words(expected)));
             }

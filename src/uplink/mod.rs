@@ -20,6 +20,7 @@ mod link;
 pub mod memory;
 mod mqtt;
 mod outbox;
+mod probe;
 pub mod wire;
 
 pub use link::LinkState;
@@ -27,6 +28,7 @@ use link::{Happened, Link};
 pub use mqtt::Mqtt;
 pub use outbox::{Delivery, Detail, KeptHit, Outbox, OutboxError, Recorded};
 use outbox::{News, TOO_LARGE};
+pub use probe::{ProbeError, probe};
 use wire::{HealthReport, Message, Names, Outbound, Promise, StatusReport};
 
 use crate::clock::Clock;
