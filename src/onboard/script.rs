@@ -30,7 +30,8 @@ pub(super) fn slot(symbol: u8, p: f32) -> Slot {
 /// A slot with two rivals.
 #[cfg(test)]
 pub(super) fn doubtful(one: u8, p: f32, other: u8, q: f32) -> Slot {
-    let mut slot = slot(one, p);
+    let mut slot = Slot([(1.0 - p - q) / 40.0; 36]);
+    slot.0[usize::from(symbol_index(one))] = p;
     slot.0[usize::from(symbol_index(other))] = q;
     slot
 }

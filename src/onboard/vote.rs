@@ -39,7 +39,11 @@ const FULL_WIDTH: f32 = 80.0;
 const LEAST_WEIGHT: f32 = 0.05;
 
 /// Probability that the least certain character must have for a read to replace one that is out.
-const CERTAIN: f32 = 0.97;
+const CERTAIN: f32 = 0.98;
+
+/// Tenths of the frames that must not have seen a character for it to be no question any more: one
+/// frame in ten with a screw or a drop on it must not keep a plate from being read for good.
+const STRAY_TENTHS: u32 = 9;
 
 /// How long after a plate was last seen the same text is still the same pass. A lorry in between
 /// hides a car for two or three seconds; the same plate on another car within five is no accident
@@ -131,6 +135,7 @@ struct Count {
     elected: Vec<Elected>,
     weakest: f32,
     agree: u32,
+    frames: u32,
 }
 
 impl Voter {
@@ -258,10 +263,12 @@ impl Poll {
         if self.ballot.frames() == 0 {
             return None;
         }
-        let elected = self.ballot.elect();
+        let mut elected = self.ballot.elect();
+        let frames = self.ballot.frames();
+        elected.retain(|e| !(e.symbol == NONE && e.agree * 10 >= frames * STRAY_TENTHS));
         let weakest = elected.iter().map(|e| e.p[e.symbol]).fold(1.0, f32::min);
         let agree = elected.iter().map(|e| e.agree).min().unwrap_or(0);
-        Some(Count { elected, weakest, agree })
+        Some(Count { elected, weakest, agree, frames })
     }
 }
 
@@ -270,6 +277,9 @@ impl Count {
     fn passes(&self, config: &ReadingConfig) -> Result<(), Unread> {
         if self.characters().count() < LEAST_CHARACTERS {
             return Err(Unread::Illegible);
+        }
+        if self.frames < config.min_agreeing_frames {
+            return Err(Unread::Brief);
         }
         if self.weakest < config.min_confidence {
             return Err(Unread::Unsure);
