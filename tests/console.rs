@@ -335,6 +335,8 @@ fn camera_that_stops_is_on_the_screen_within_two_seconds() {
     browser.until("document.getElementById('banner').hidden");
     car.health.set("sound", PartState::Down("sound device \"default\": No such device".into()));
     browser.until("document.getElementById('chips').innerText.includes('Sound NONE')");
+    car.health.set("hotlist/wanted", PartState::Down("wanted.csv is not there".into()));
+    browser.until("document.getElementById('chips').innerText.includes('wanted NOT LOADED')");
 }
 
 #[test]

@@ -316,6 +316,7 @@ function drawStatus() {
     fact(state, name, part.detail || part.state, CALM[part.state]);
   }
   for (const [name, part] of Object.entries(status.parts)) {
+    if (name.startsWith("hotlist/") && part.state === "down") chips.push(chip("bad", name.slice(8), "NOT LOADED"));
     if (name.startsWith("hotlist/") && part.detail) fact(state, "List", `${name.slice(8)}: ${part.detail}`, CALM[part.state]);
   }
   refill($("chips"), ...chips);
