@@ -64,3 +64,31 @@ fn missing_file_is_named() {
 fn example_loads() {
     Config::load(Path::new("examples/outrider.toml")).unwrap_or_else(|e| panic!("{e}"));
 }
+
+/// The lines `# key = value` of the example are defaults: uncommented, they change nothing.
+#[test]
+fn defaults_of_the_example_are_the_defaults() {
+    const SECTIONS: [&str; 5] = ["[reading]", "[gps]", "[keeping]", "[console]", "[alert]"];
+    let example = fs::read_to_string("examples/outrider.toml").unwrap();
+    let mut text = String::from("[vehicle]\nid = \"4127\"\nagency = \"peel\"\n");
+    let mut inside = false;
+    let mut stated = 0;
+    for line in example.lines() {
+        if line.starts_with('[') {
+            inside = SECTIONS.contains(&line);
+        }
+        let key = line.strip_prefix("# ").filter(|l| {
+            l.split_once(" = ")
+                .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        });
+        if let (true, Some(line)) = (inside, key.or(line.starts_with('[').then_some(line))) {
+            stated += usize::from(key.is_some());
+            text += &format!("{line}\n");
+        }
+    }
+    assert!(stated >= 15, "the example states {stated} defaults only");
+    let stated =
+        Config::parse(&text, Path::new("uncommented.toml")).unwrap_or_else(|e| panic!("{e}"));
+    let default = Config::load(Path::new("tests/config/good/minimal.toml")).unwrap();
+    assert_eq!(format!("{stated:#?}"), format!("{default:#?}"));
+}
