@@ -3,33 +3,33 @@
 //! Reading this list from top to bottom follows a frame to an alert. Only [`onboard`] sees every
 //! plate that passes; what it hands out is a [`onboard::Hit`] or plate-free counters.
 
-/// How a hit reaches the officer: sound and screen.
+// How a hit reaches the officer: sound and screen.
 pub mod alert;
-/// Time: the wall clock and the boot clock, real or simulated.
+// Time: the wall clock and the boot clock, real or simulated.
 pub mod clock;
-/// One module per subcommand.
+// One module per subcommand.
 pub mod cmd;
-/// Where the settings come from: one TOML file, as types.
+// Where the settings come from: one TOML file, as types.
 pub mod config;
-/// A whole drive without a car: rendered cameras, simulated GPS, embedded broker.
+// A whole drive without a car: rendered cameras, simulated GPS, embedded broker.
 pub mod demo;
-/// Points, boxes and quadrilaterals in pixels.
+// Points, boxes and quadrilaterals in pixels.
 pub mod geometry;
-/// Where the car is: fixes with their age and accuracy.
+// Where the car is: fixes with their age and accuracy.
 pub mod gps;
-/// Per-stage counters and the state of every part, free of plates.
+// Per-stage counters and the state of every part, free of plates.
 pub mod health;
-/// The lists that turn a read into a hit.
+// The lists that turn a read into a hit.
 pub mod hotlist;
-/// Secrets: the device key and what derives from it.
+// Secrets: the device key and what derives from it.
 pub mod keys;
-/// Everything that sees plates that are nobody's business.
+// Everything that sees plates that are nobody's business.
 pub mod onboard;
-/// Plate text, jurisdictions, look-alike characters.
+// Plate text, jurisdictions, look-alike characters.
 pub mod plate;
-/// Our own renderer: plates, cars, road, day and dusk.
+// Our own renderer: plates, cars, road, day and dusk.
 pub mod render;
-/// Opens the encrypted databases.
+// Opens the encrypted databases.
 pub mod sqlcipher;
-/// How a hit leaves the vehicle, and the only way anything does.
+// How a hit leaves the vehicle, and the only way anything does.
 pub mod uplink;

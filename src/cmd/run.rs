@@ -1,7 +1,7 @@
 //! `outrider run`: the daemon. Starts the parts, tells systemd how they are, stops them on a
 //! signal.
 //!
-//! SIGTERM or SIGINT stops in order within [`DEADLINE`]; a second one leaves at once. SIGHUP reads
+//! SIGTERM or SIGINT stops in order within `DEADLINE`; a second one leaves at once. SIGHUP reads
 //! the hotlist files again. With `Type=notify`, systemd hears READY when the cameras are being
 //! opened, a STATUS line whenever it changes, and the watchdog's food while frames move.
 

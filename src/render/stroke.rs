@@ -3,7 +3,7 @@
 //! In: a glyph's paths as a short text (below) with a width and a weight. Out: coverage from 0 to
 //! 1 for any point, from the signed distance to the union of the strokes. Costs a minimum over
 //! 5 to 60 boxes per pixel, so callers keep the masks they need often. Leaves to others: which
-//! glyphs exist ([`super::glyphs`]) and where they go ([`super::text`], [`super::plate`]).
+//! glyphs exist (`glyphs`) and where they go ([`super::text`], [`super::plate`]).
 //!
 //! Paths are written in the box that the stroke's *centre line* may fill, 0 to 1 both ways, y
 //! down: whatever the weight, 0 is half a stroke inside the glyph's edge. `m x y` starts a path,

@@ -1,6 +1,6 @@
 //! The encrypted ring of reads that matched nothing: bounded, and gone for good when its time is.
 //!
-//! In: reads, by [`Ring::offer`], which never waits. Out: nothing; look-ups are not built. Costs:
+//! In: reads, by `Ring::offer`, which never waits. Out: nothing; look-ups are not built. Costs:
 //! one thread, and one commit a second at most. Leaves to others: whether a read is a hit.
 //!
 //! Time is cut into buckets, each a database file with a random key of its own. To forget a bucket

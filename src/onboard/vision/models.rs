@@ -2,7 +2,7 @@
 //!
 //! The contract is in `models/README.md`. Weights whose SHA-256 is not the one in `model.toml` are
 //! refused: a daemon that reads with weights nobody measured would be worse than one that does not
-//! start. The field's open models are taken as they are, see [`super::open_models`].
+//! start. The field's open models are taken as they are, see `open_models`.
 
 use std::env;
 use std::path::{Path, PathBuf};
