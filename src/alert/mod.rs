@@ -5,6 +5,7 @@
 //! thread and a short queue, pages have a stream that is cut when they fall behind.
 
 pub mod card;
+#[expect(clippy::disallowed_types, reason = "listens for the officer's browser")]
 pub mod console;
 mod desk;
 mod sound;

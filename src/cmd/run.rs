@@ -11,6 +11,7 @@ mod teller;
 mod watchdog;
 #[cfg(test)]
 #[path = "run/tests.rs"]
+#[allow(clippy::disallowed_types, reason = "the test is the other end of the socket")]
 mod whole;
 
 use std::path::PathBuf;

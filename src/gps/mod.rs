@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 mod fixes;
+#[expect(clippy::disallowed_types, reason = "asks gpsd, says nothing but WATCH")]
 pub mod gpsd;
 pub mod nmea;
 mod service;

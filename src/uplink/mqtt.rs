@@ -296,25 +296,36 @@ fn refused(at: &str, why: String) -> BrokerError {
 
 /// Whether the broker ended the connection, rather than the line going quiet.
 fn hung_up(e: &ConnectionError) -> bool {
+    if let Some(e) = io_error(e) {
+        return e.kind() != io::ErrorKind::TimedOut;
+    }
+    !matches!(
+        e,
+        ConnectionError::MqttState(StateError::AwaitPingResp) | ConnectionError::Timeout(_)
+    )
+}
+
+/// The error of the socket or of TLS inside, wherever the library wraps it.
+fn io_error(e: &ConnectionError) -> Option<&io::Error> {
     match e {
-        ConnectionError::MqttState(StateError::AwaitPingResp) | ConnectionError::Timeout(_) => {
-            false
-        }
-        ConnectionError::MqttState(StateError::Io(e)) | ConnectionError::Io(e) => {
-            e.kind() != io::ErrorKind::TimedOut
-        }
-        _ => true,
+        ConnectionError::Io(e)
+        | ConnectionError::MqttState(
+            StateError::Io(e) | StateError::Deserialization(rumqttc::Error::Io(e)),
+        )
+        | ConnectionError::Tls(TlsError::Io(e)) => Some(e),
+        _ => None,
     }
 }
 
 /// What went wrong, in words for an installer.
 fn explain(e: &ConnectionError) -> String {
+    if let Some(e) = io_error(e) {
+        return explain_io(e);
+    }
     match e {
         ConnectionError::ConnectionRefused(code)
         | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => explain_code(*code),
         ConnectionError::Timeout(_) => format!("no answer within {} s", CONNECT_WITHIN.as_secs()),
-        ConnectionError::Io(e) | ConnectionError::MqttState(StateError::Io(e)) => explain_io(e),
-        ConnectionError::Tls(TlsError::Io(e)) => explain_io(e),
         ConnectionError::Tls(TlsError::TLS(e)) => explain_tls(e),
         ConnectionError::Tls(TlsError::NoValidCertInChain) => {
             "uplink.ca holds no certificate".into()

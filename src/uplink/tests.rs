@@ -145,6 +145,7 @@ fn every_field_of_health() {
     health.set("gps", PartState::Working);
     health.set("ring", PartState::Impaired("disk nearly full".into()));
     health.set("camera/front", PartState::Down("unplugged".into()));
+    health.set("hotlist/cpic", PartState::Impaired("old".into()));
     health.camera(&CameraId::new("front")).frames.many(9_000);
     health.hits.one();
     let report = health_report(&health.snapshot());
@@ -167,6 +168,7 @@ fn health_has_no_place_for_a_plate() {
         link,
         queue: QueueReport { hits: queued, images, set_aside, not_on_disk },
         parts,
+        hotlists_down,
         other_parts_down,
         cameras,
         hits,
@@ -179,7 +181,8 @@ fn health_has_no_place_for_a_plate() {
         recorded,
         delivered,
     } = health_report(&Health::default().snapshot());
-    let _: (u8, Timestamp, LinkState, usize) = (v, at, link, other_parts_down);
+    let _: (u8, Timestamp, LinkState) = (v, at, link);
+    let _: [usize; 2] = [hotlists_down, other_parts_down];
     for n in [uptime_s, hits, hits_quiet, non_hits, ring_written, ring_dropped, ring_purged] {
         number(n);
     }

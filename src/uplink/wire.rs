@@ -325,8 +325,8 @@ pub struct Names {
 }
 
 /// The parts that health may name, beside the cameras. Others are counted, not named.
-const PARTS: [&str; 10] =
-    ["alert", "broker", "clock", "console", "disk", "gps", "hits", "hotlists", "ring", "sound"];
+const PARTS: [&str; 9] =
+    ["broker", "clock", "console", "disk", "gps", "hits", "matcher", "ring", "sound"];
 
 /// Plate-free counters. Every field is a number, a word of a closed set, or a camera's name from
 /// the configuration: what a part says in its own words stays in the car.
@@ -339,6 +339,7 @@ pub struct HealthReport {
     pub link: LinkState,
     pub queue: QueueReport,
     pub parts: Vec<PartReport>,
+    pub hotlists_down: usize,
     pub other_parts_down: usize,
     pub cameras: Vec<CameraReport>,
     pub hits: u64,
@@ -425,9 +426,14 @@ impl HealthReport {
     ) -> Self {
         let word = |part: &str| health.parts.get(part).map(StateWord::from);
         let camera_part = |id: &CameraId| format!("camera/{id}");
-        let named = |part: &String| {
-            PARTS.contains(&part.as_str()) || names.cameras.iter().any(|c| camera_part(c) == *part)
+        let named = |part: &str| {
+            PARTS.contains(&part) || names.cameras.iter().any(|c| camera_part(c) == *part)
         };
+        let down = |which: &dyn Fn(&str) -> bool| {
+            let bad = |s: &PartState| matches!(s, PartState::Impaired(_) | PartState::Down(_));
+            health.parts.iter().filter(|(part, state)| which(part) && bad(state)).count()
+        };
+        let list = |part: &str| part.starts_with("hotlist/");
         Self {
             v: FORMAT,
             at,
@@ -438,13 +444,8 @@ impl HealthReport {
                 .into_iter()
                 .filter_map(|part| Some(PartReport { part, state: word(part)? }))
                 .collect(),
-            other_parts_down: health
-                .parts
-                .iter()
-                .filter(|(part, state)| {
-                    !named(part) && matches!(state, PartState::Impaired(_) | PartState::Down(_))
-                })
-                .count(),
+            hotlists_down: down(&list),
+            other_parts_down: down(&|part| !named(part) && !list(part)),
             cameras: names
                 .cameras
                 .iter()
