@@ -1,6 +1,7 @@
 //! The officer's page in a real browser: what it shows of hits and health, how soon, and that
 //! nothing on a list can be more than text there.
 
+#![allow(clippy::disallowed_types, reason = "the test is the other end of the socket")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 mod browser;

@@ -1,5 +1,6 @@
 //! The real gpsd, fed with NMEA through a pseudo-terminal: start, fix, loss of the fix, restart of
 //! gpsd, no receiver.
+#![allow(clippy::disallowed_types, reason = "the test is the other end of the socket")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs::{self, File};

@@ -1,0 +1,31 @@
+//! What several integration tests need: a real mosquitto, a subscriber that is not ours, waiting
+//! for a condition, a scripted car.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of this")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
+
+pub mod car;
+pub mod mosquitto;
+
+use std::time::{Duration, Instant};
+
+/// Waits for something to become true, and says what did not.
+#[track_caller]
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+    within(Duration::from_secs(30), what, &mut done);
+}
+
+/// Waits for something to become true, this long at most.
+#[track_caller]
+pub fn within(limit: Duration, what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Says loudly that a test did not happen.
+pub fn skipped(what: &str, why: &str) {
+    eprintln!("SKIPPED: {what} because {why}");
+}
