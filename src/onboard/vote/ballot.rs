@@ -288,14 +288,18 @@ impl Evidence {
         let sum: f32 = p.iter().sum();
         p.iter_mut().for_each(|p| *p /= sum);
         let symbol = likeliest(&p);
+        let mut whole = [0.0; 36];
+        for (s, raw) in self.raw.iter().enumerate() {
+            whole[folded(s)] += raw;
+        }
         let mut share = [0.0; 36];
         let mut shown = SYMBOLS.get(symbol).copied().unwrap_or(b'0');
         let mut most = f32::NEG_INFINITY;
         for (s, raw) in self.raw.iter().enumerate() {
             let group = folded(s);
-            let whole: f32 = (0..36).filter(|t| folded(*t) == group).map(|t| self.raw[t]).sum();
             // Of what was never seen, the folded symbol stands for all.
-            share[s] = if whole > 0.0 { raw / whole } else { f32::from(u8::from(s == group)) };
+            let sole = f32::from(u8::from(s == group));
+            share[s] = if whole[group] > 0.0 { raw / whole[group] } else { sole };
             if group == symbol && *raw > most {
                 (most, shown) = (*raw, SYMBOLS[s]);
             }
