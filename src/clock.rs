@@ -71,6 +71,14 @@ impl SimulatedClock {
         now.wall += by;
     }
 
+    /// Moves both clocks forward to an instant of the boot clock; one that has passed is let be.
+    pub fn advance_to(&self, monotonic: Duration) {
+        let mut now = self.0.lock().expect("no holder of the simulated clock panics");
+        let by = monotonic.saturating_sub(now.monotonic);
+        now.monotonic += by;
+        now.wall += by;
+    }
+
     /// Sets the wall clock, forward or back, and leaves the boot clock alone.
     pub fn set_wall(&self, wall: Timestamp) {
         self.0.lock().expect("no holder of the simulated clock panics").wall = wall;

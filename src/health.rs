@@ -3,9 +3,10 @@
 //! Every stage counts under the same names: received, sent, dropped, failed. Counters are atomics
 //! that only their own stage writes; a [`Snapshot`] is what the console and the broker get.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,32 @@ impl Counter {
     /// The count so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How long the latest things of a kind took.
+#[derive(Debug, Default)]
+pub struct Latency(Mutex<VecDeque<Duration>>);
+
+impl Latency {
+    /// Times kept: at a hit a minute, four hours.
+    const KEPT: usize = 256;
+
+    /// Takes one more.
+    pub fn record(&self, took: Duration) {
+        let mut kept = self.0.lock().expect("no holder panics");
+        if kept.len() == Self::KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(took);
+    }
+
+    /// The time within which 95 % of those kept were done.
+    pub fn p95(&self) -> Option<Duration> {
+        let mut kept: Vec<_> = self.0.lock().expect("no holder panics").iter().copied().collect();
+        kept.sort_unstable();
+        let place = (kept.len() * 95).div_ceil(100).checked_sub(1)?;
+        kept.get(place).copied()
     }
 }
 
@@ -102,6 +129,8 @@ pub struct Health {
     pub ring_purged: Counter,
     /// Hits shown and sounded.
     pub alerted: Counter,
+    /// From the capture of the frame that made a vote sure to the alert.
+    pub alert_latency: Latency,
     /// Hits committed to disk.
     pub recorded: Counter,
     /// Hits that the broker has acknowledged.

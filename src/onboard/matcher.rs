@@ -63,6 +63,7 @@ pub struct Hit {
     others: Vec<Match>,
     camera: CameraId,
     seen: FrameTime,
+    decided: Duration,
     frames: u32,
     position: Position,
     crop: Crop,
@@ -125,6 +126,10 @@ impl Hit {
     pub fn seen(&self) -> FrameTime {
         self.seen
     }
+    /// Boot-clock time of the frame that made the vote sure: what the alert's delay counts from.
+    pub fn decided(&self) -> Duration {
+        self.decided
+    }
     /// Frames that took part in the vote.
     pub fn frames(&self) -> u32 {
         self.frames
@@ -167,6 +172,7 @@ pub fn hit_for_tests(
         others: Vec::new(),
         camera,
         seen,
+        decided: seen.monotonic,
         frames: 7,
         position,
         crop,
@@ -221,6 +227,7 @@ impl Matcher {
             others: matches,
             camera: read.camera,
             seen: read.seen,
+            decided: read.decided,
             frames: read.frames,
             position: read.position,
             crop: read.crop,

@@ -2,6 +2,7 @@
 //! `PlateRead`, so nobody outside can keep, print or send one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ulid::Ulid;
 
@@ -29,6 +30,8 @@ pub(crate) struct PlateRead {
     pub(crate) camera: CameraId,
     /// The best frame's own time.
     pub(crate) seen: FrameTime,
+    /// Boot-clock time of the frame that made the vote sure.
+    pub(crate) decided: Duration,
     /// Frames that took part in the vote.
     pub(crate) frames: u32,
     /// Where the car was at that time.

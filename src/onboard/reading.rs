@@ -129,6 +129,7 @@ impl Reading {
             weakest: voted.weakest,
             camera: self.camera.clone(),
             seen: voted.seen,
+            decided: voted.decided,
             frames: voted.frames,
             position: self.fixes.at(voted.seen.monotonic),
             crop: voted.crop,

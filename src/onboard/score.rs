@@ -25,6 +25,9 @@ pub struct TruePass {
     pub first: Duration,
     /// Boot-clock time at which it was last in the picture.
     pub last: Duration,
+    /// Whether it could be read: wide enough, for long enough, and gone before the end. Others are
+    /// no passes; that they are read all the same is no misread.
+    pub legible: bool,
 }
 
 /// A drive's ground truth. A cheap handle: clones share it.
@@ -42,6 +45,7 @@ struct Pass {
     camera: CameraId,
     first: Duration,
     last: Duration,
+    legible: bool,
     read: bool,
 }
 
@@ -58,18 +62,21 @@ pub struct Score {
     pub misread: u64,
     /// Right reads of a pass that had been read rightly before.
     pub repeated: u64,
+    /// Right reads of plates that were no passes: too small, too brief, or still in view.
+    pub beyond: u64,
 }
 
 impl Truth {
     /// Announces a pass, before its first frame is looked at.
     pub fn expect(&self, pass: &TruePass) {
         let mut state = self.0.lock().expect("no holder panics");
-        state.score.passes += 1;
+        state.score.passes += u64::from(pass.legible);
         state.passes.push(Pass {
             key: pass.plate.key(),
             camera: pass.camera.clone(),
             first: pass.first,
             last: pass.last,
+            legible: pass.legible,
             read: false,
         });
     }
@@ -105,7 +112,8 @@ impl Truth {
             Some(pass) if pass.read => score.repeated += 1,
             Some(pass) => {
                 pass.read = true;
-                score.correct += 1;
+                score.correct += u64::from(pass.legible);
+                score.beyond += u64::from(!pass.legible);
             }
             None => score.misread += 1,
         }

@@ -63,6 +63,8 @@ pub(super) struct Voted {
     pub(super) weakest: Confidence,
     /// The best frame's time.
     pub(super) seen: FrameTime,
+    /// Boot-clock time of the frame that made the vote sure.
+    pub(super) decided: Duration,
     /// Frames that voted.
     pub(super) frames: u32,
     /// The plate in the best frame.
@@ -203,6 +205,7 @@ impl Voter {
             slots: count.slots(),
             weakest: Confidence::new(count.weakest),
             seen: best.seen,
+            decided: now,
             frames: poll.ballot.frames(),
             crop: best.crop.clone(),
             revises,

@@ -4,7 +4,6 @@
 //! A car is some 150 polygons, worked out once per vehicle; a frame only turns, lights and draws
 //! those that face the camera.
 
-use super::chance::Chance;
 use super::view::{Point3, p3};
 
 /// What a vehicle is built like.
@@ -90,7 +89,7 @@ struct Shape {
 }
 
 /// Paints as they are common on the road, as sRGB fractions.
-const PAINTS: [[f32; 3]; 11] = [
+pub const PAINTS: [[f32; 3]; 11] = [
     [0.88, 0.89, 0.90],
     [0.10, 0.10, 0.11],
     [0.52, 0.54, 0.56],
@@ -105,8 +104,8 @@ const PAINTS: [[f32; 3]; 11] = [
 ];
 
 impl Car {
-    /// Builds a car of this kind, painted by chance.
-    pub fn new(body: Body, chance: &mut Chance) -> Self {
+    /// Builds a car of this kind and colour.
+    pub fn new(body: Body, paint: [f32; 3]) -> Self {
         let shape = shape(body);
         let mut faces = Vec::new();
         hull(&mut faces, &shape.sections);
@@ -117,7 +116,7 @@ impl Car {
         let half = shape.sections.iter().map(|s| s.half).fold(0.0, f32::max);
         Self {
             faces,
-            paint: *chance.pick(&PAINTS),
+            paint,
             length_m: shape.length,
             width_m: 2.0 * half,
             height_m: shape.height,
@@ -305,8 +304,15 @@ fn cabin(faces: &mut Vec<Face>, s: &Shape, body: Body) {
     let low = |x: f32, z| p3(x * base, belt, z);
     let high = |x: f32, z| p3(x * r, top - 0.03, z);
     let quad = |faces: &mut Vec<Face>, c: [Point3; 4], stuff, nearer| {
-        let outward = facing_out(&c, p3(0.0, belt, (front + back) / 2.0));
-        faces.push(Face { corners: c.to_vec(), outward: vec![outward; 4], stuff, nearer });
+        let flat = facing_out(&c, p3(0.0, belt, (front + back) / 2.0));
+        // Glass is bent: its upper edge mirrors the sky, its lower one what stands around.
+        let bend = if stuff == Stuff::Glass { 0.32 } else { 0.0 };
+        let bent = |c: &Point3| {
+            let up = (c.y - belt) / (top - belt) * 2.0 - 1.0;
+            unit(p3(flat.x, flat.y + bend * up, flat.z))
+        };
+        let outward = c.iter().map(bent).collect();
+        faces.push(Face { corners: c.to_vec(), outward, stuff, nearer });
     };
     // Pillars and roof in body colour, then the glass laid into them.
     let screen = [low(-1.0, front), high(-1.0, roof_front), high(1.0, roof_front), low(1.0, front)];
@@ -613,7 +619,7 @@ mod tests {
     #[test]
     fn every_body_stands_on_the_road_and_faces_outwards() {
         for body in BODIES {
-            let car = Car::new(body, &mut Chance::new(1));
+            let car = Car::new(body, PAINTS[0]);
             let mut away = 0;
             for face in &car.faces {
                 for (c, n) in face.corners.iter().zip(&face.outward) {
@@ -629,7 +635,7 @@ mod tests {
 
     #[test]
     fn plate_reads_from_left_to_right_on_both_ends() {
-        let car = Car::new(Body::Sedan, &mut Chance::new(1));
+        let car = Car::new(Body::Sedan, PAINTS[0]);
         let tail = car.plate_corners((0.3, 0.15), false);
         assert!(tail[0].x < tail[1].x && tail[0].y > tail[3].y && tail[0].z < 0.0);
         let nose = car.plate_corners((0.3, 0.15), true);

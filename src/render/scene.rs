@@ -324,6 +324,7 @@ fn halo(frame: &mut RgbImage, at: (f32, f32), radius: f32, colour: [f32; 3]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::car::{Body, PAINTS};
 
     const VIEW: View = View {
         width: 640,
@@ -341,7 +342,7 @@ mod tests {
 
     #[test]
     fn plate_is_drawn_where_it_is_said_to_be() {
-        let car = Car::new(crate::render::car::Body::Sedan, &mut Chance::new(2));
+        let car = Car::new(Body::Sedan, PAINTS[2]);
         let plate = Texture::plate(crate::render::plate::Design::Gold, "ABC 1234", 1);
         let placed = oncoming(&car, 10.0);
         let mut scene = Scene::new(VIEW, TimeOfDay::Day, 0.0, 1);
@@ -361,7 +362,7 @@ mod tests {
 
     #[test]
     fn plate_behind_another_car_is_not_clear() {
-        let car = Car::new(crate::render::car::Body::Van, &mut Chance::new(2));
+        let car = Car::new(Body::Van, PAINTS[1]);
         let seen = plates_in_view(&VIEW, &[oncoming(&car, 9.0), oncoming(&car, 16.0)], 0.0);
         let clear = |vehicle| seen.iter().find(|p| p.vehicle == vehicle).is_some_and(|p| p.clear);
         assert!(clear(0) && !clear(1));

@@ -152,20 +152,28 @@ impl Sprite {
         let (step_x, step_y) = (*lw as f32 / w, *lh as f32 / h);
         let raw: &mut [u8] = frame.as_mut();
         for row in inside(top, fh)..inside(y + 1.0, fh) {
-            let v = (((row as f32 + 0.5 - top) * step_y).max(0.0) as usize).min(lh - 1);
-            let line = &level[v * lw..(v + 1) * lw];
-            for column in inside(left, fw)..inside(left + w + 1.0, fw) {
-                // The cover of the four neighbours in the row is enough: sprites are far away.
-                let u = ((column as f32 + 0.5 - left) * step_x - 0.5).max(0.0);
-                let (i, t) = (u as usize, u.fract());
-                let (a, b) = (line[i.min(lw - 1)], line[(i + 1).min(lw - 1)]);
-                let cover = a[3] + (b[3] - a[3]) * t;
-                if cover < 0.01 {
+            let v = ((row as f32 + 0.5 - top) * step_y - 0.5).clamp(0.0, *lh as f32 - 1.0);
+            let (j, s) = (v as usize, v.fract());
+            let upper = &level[j * lw..(j + 1) * lw];
+            let lower = &level[(j + 1).min(lh - 1) * lw..][..*lw];
+            let columns = inside(left, fw)..inside(left + w + 1.0, fw);
+            let line = &mut raw[(row * fw + columns.start) * 3..(row * fw + columns.end) * 3];
+            let mut u = (columns.start as f32 + 0.5 - left) * step_x - 0.5;
+            for to in line.chunks_exact_mut(3) {
+                let (i, t) = (u.max(0.0) as usize, u.max(0.0).fract());
+                u += step_x;
+                let (i, k) = (i.min(lw - 1), (i + 1).min(lw - 1));
+                let (a, b, c, d) = (upper[i], upper[k], lower[i], lower[k]);
+                if a[3] + b[3] + c[3] + d[3] == 0.0 {
                     continue;
                 }
-                for (k, to) in raw[(row * fw + column) * 3..][..3].iter_mut().enumerate() {
-                    let colour = a[k] + (b[k] - a[k]) * t;
-                    let lit = colour * gain[k] + haze[k] * cover;
+                let at = |n: usize| {
+                    let (above, below) = (a[n] + (b[n] - a[n]) * t, c[n] + (d[n] - c[n]) * t);
+                    above + (below - above) * s
+                };
+                let cover = at(3);
+                for (n, to) in to.iter_mut().enumerate() {
+                    let lit = at(n) * gain[n] + haze[n] * cover;
                     *to = (f32::from(*to) * (1.0 - cover) + lit).min(255.0) as u8;
                 }
             }
@@ -213,7 +221,8 @@ impl Verge {
             ((u - 0.5).abs() < 0.06).then_some([0.45, 0.46, 0.47])
         });
         let post = Sprite::new((128, 512), (2.6, 9.0), |u, v| {
-            let x = u * 2.6;
+            // The pole stands right of the road, its arm reaches over it.
+            let x = 2.6 - u * 2.6;
             let y = v * 9.0;
             let pole = (x - 0.35).abs() < 0.075 + 0.02 * v;
             let arm = (y - 0.25 + (x - 0.35) * 0.06).abs() < 0.05 && x > 0.35 && x < 2.2;
@@ -275,8 +284,6 @@ impl Verge {
     pub(super) fn draw(&self, frame: &mut RgbImage, eye: &Eye, light: &Light, one: &Standing) {
         let (sprite, foot) = match one.kind {
             Kind::Tree(i) => (&self.trees[i], one.across),
-            // The pole stands at the left of its picture, which would put the arm over the verge:
-            // it is drawn mirrored by moving it; see `mirrored`.
             Kind::Post => (&self.post, one.across),
             Kind::Sign => (&self.sign, one.across),
         };
@@ -303,7 +310,7 @@ fn tree(seed: u64) -> Sprite {
                 let (sin, cos) = angle.sin_cos();
                 [
                     0.5 + 0.36 * r * cos,
-                    0.33 + 0.27 * r * sin,
+                    0.40 + 0.26 * r * sin,
                     chance.between(0.07, 0.13),
                     chance.unit(),
                 ]

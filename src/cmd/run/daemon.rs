@@ -161,7 +161,7 @@ impl Daemon {
             truth,
         });
         let desk = Desk::new(sounder, board, health.clone());
-        let teller = teller::spawn(hits, desk, outbox.clone());
+        let teller = teller::spawn(hits, desk, outbox.clone(), clock.clone(), health.clone());
         Ok(Self {
             clock,
             health,

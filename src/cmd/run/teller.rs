@@ -4,12 +4,15 @@
 //! same second. A disk that refuses does not stop the next alert: the outbox keeps the hit in
 //! memory and tries on.
 
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 
 use tracing::error;
 
 use crate::alert::Desk;
+use crate::clock::Clock;
+use crate::health::Health;
 use crate::onboard::Hit;
 use crate::onboard::store::thumbnail;
 use crate::uplink::Outbox;
@@ -19,12 +22,20 @@ use crate::uplink::Outbox;
 const QUALITY: u8 = 92;
 
 /// Starts the thread. It ends when the matcher has.
-pub(super) fn spawn(hits: Receiver<Hit>, desk: Desk, outbox: Outbox) -> JoinHandle<()> {
+pub(super) fn spawn(
+    hits: Receiver<Hit>,
+    desk: Desk,
+    outbox: Outbox,
+    clock: Arc<dyn Clock>,
+    health: Arc<Health>,
+) -> JoinHandle<()> {
     std::thread::Builder::new()
         .name("hits".into())
         .spawn(move || {
             for hit in hits {
                 desk.tell(&hit, picture(&hit));
+                let now = clock.now().monotonic;
+                health.alert_latency.record(now.saturating_sub(hit.decided()));
                 if let Err(e) = outbox.record(&hit) {
                     error!(hit = %hit.id(), error = %e, "hit told and not on the disk yet");
                 }

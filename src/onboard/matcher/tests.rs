@@ -36,6 +36,7 @@ fn read_of(slots: Slots, ms: u64) -> PlateRead {
         slots,
         camera: CameraId::new("front"),
         seen: at_ms(ms),
+        decided: at_ms(ms).monotonic,
         frames: 5,
         position: Position::NoFix,
         crop: Crop::default(),

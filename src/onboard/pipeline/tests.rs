@@ -135,6 +135,7 @@ fn drive_gives_hits_counters_and_a_score() {
             camera: CameraId::new("front"),
             first: Duration::from_millis(n * 40_000 / 30),
             last: Duration::from_millis(n * 40_000 / 30 + 20_000 / 30),
+            legible: true,
         });
     }
     let (onboard, hits) = spawn(parts);
@@ -164,6 +165,7 @@ fn misread_is_scored_as_one() {
         camera: CameraId::new("front"),
         first: Duration::ZERO,
         last: Duration::from_secs(1),
+        legible: true,
     });
     let (onboard, hits) = spawn(parts);
     assert_eq!(hits.iter().count(), 0);

@@ -71,6 +71,7 @@ fn read(n: u32, seen: FrameTime) -> PlateRead {
         weakest: Confidence::new(0.9),
         camera: CameraId::new("front"),
         seen,
+        decided: seen.monotonic,
         frames: 5,
         position: Position::NoFix,
         crop: Crop { width: 96, height: 48, rgb: vec![90; 96 * 48 * 3] },
