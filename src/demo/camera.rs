@@ -3,37 +3,79 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use image::RgbImage;
 
 use super::scenario::{DriveScenario, Side};
-use crate::clock::{Clock, FrameTime, SimulatedClock};
+use crate::clock::{Clock, FrameTime};
 use crate::onboard::capture::{CaptureError, FrameSource};
 use crate::onboard::frame::{CameraId, Frame, Pixels};
 use crate::render::chance::{Chance, mix};
 use crate::render::plate::Texture;
 use crate::render::scene::{Scene, Vehicle};
 
-/// When frames are due.
-#[derive(Clone)]
+/// How frames come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// As a camera gives them: frame `n` at `start` plus `n` periods; those that cannot be drawn in
-    /// time are left out, as a camera leaves them out when the bus is full.
-    Real {
-        /// The machine's clock.
-        clock: Arc<dyn Clock>,
-        /// Boot-clock time of the drive's start.
-        start: Duration,
-    },
-    /// As fast as they are taken; the clock is moved to each frame's time, never back.
-    Simulated {
-        /// The clock that everyone else looks at.
-        clock: Arc<SimulatedClock>,
-        /// Its time at the drive's start.
-        start: FrameTime,
-    },
+    /// As a camera gives them: each at its time; those that cannot be drawn in time are left out,
+    /// as a camera leaves them out when the bus is full.
+    Real,
+    /// As fast as they are taken, each stamped with its own time.
+    AsFastAsTaken,
+}
+
+/// What to do at the moment of departure, which it is told.
+type AtStart = Box<dyn FnOnce(FrameTime) + Send>;
+
+/// The moment at which the drive begins: when the first camera is asked for its first frame. All
+/// cameras, the receiver and the truth go by it.
+pub struct Departure {
+    clock: Arc<dyn Clock>,
+    at: OnceLock<FrameTime>,
+    then: Mutex<Option<AtStart>>,
+    over: AtomicBool,
+}
+
+impl Departure {
+    /// Ready to go; `then` is called once, before the first frame is handed out.
+    pub fn new(clock: Arc<dyn Clock>, then: impl FnOnce(FrameTime) + Send + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            at: OnceLock::new(),
+            then: Mutex::new(Some(Box::new(then))),
+            over: AtomicBool::new(false),
+        })
+    }
+
+    /// Goes, or says when the others went.
+    fn go(&self) -> FrameTime {
+        *self.at.get_or_init(|| {
+            let now = self.clock.now();
+            if let Some(then) = self.then.lock().expect("no holder panics").take() {
+                then(now);
+            }
+            now
+        })
+    }
+
+    /// When the drive began, if it has.
+    pub fn at(&self) -> Option<FrameTime> {
+        self.at.get().copied()
+    }
+
+    /// Seconds since the beginning; 0 before it.
+    pub fn seconds(&self) -> f64 {
+        let began = self.at().map_or(Duration::MAX, |t| t.monotonic);
+        self.clock.now().monotonic.saturating_sub(began).as_secs_f64()
+    }
+
+    /// Ends the drive early: every camera is at its end at its next frame.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
 }
 
 /// One rendered camera. Costs some 15 to 25 ms of a core per 1280x720 frame.
@@ -41,11 +83,20 @@ pub struct RenderedCamera {
     id: CameraId,
     plan: Arc<DriveScenario>,
     pace: Pace,
+    departure: Arc<Departure>,
     painter: Painter,
     next: u64,
     /// The next frame, drawn ahead of its time.
     ready: Option<(u64, Vec<u8>)>,
+    /// How long drawing takes of late.
+    drawing: Duration,
 }
+
+/// How late a frame's stamp may be for what it shows: less than the truth's own tolerance.
+const LATE_AT_MOST: Duration = Duration::from_millis(50);
+
+/// How far ahead a slow machine draws at most: a camera that is silent for longer would seem lost.
+const DRAWING_AT_MOST: Duration = Duration::from_millis(300);
 
 /// Draws any frame of one camera's drive.
 pub struct Painter {
@@ -118,16 +169,35 @@ impl Painter {
 
 impl RenderedCamera {
     /// A camera of the drive.
-    pub fn new(plan: Arc<DriveScenario>, side: Side, pace: Pace) -> Result<Self, CaptureError> {
-        let painter = Painter::new(plan.clone(), side).map_err(|e| broken(side, &e))?;
-        Ok(Self { id: side.id(), plan, pace, painter, next: 0, ready: None })
+    pub fn new(
+        plan: Arc<DriveScenario>,
+        side: Side,
+        pace: Pace,
+        departure: Arc<Departure>,
+    ) -> Result<Self, CaptureError> {
+        let mut painter = Painter::new(plan.clone(), side).map_err(|e| broken(side, &e))?;
+        // Makes the plates that are in sight from the start, before the drive begins.
+        painter.picture(0);
+        Ok(Self {
+            id: side.id(),
+            plan,
+            pace,
+            departure,
+            painter,
+            next: 0,
+            ready: None,
+            drawing: Duration::ZERO,
+        })
     }
 
     /// Draws the next frame unless that is done.
     fn prepare(&mut self) -> Result<(), CaptureError> {
         if self.ready.is_none() && self.next < self.plan.frames() {
+            let began = Instant::now();
             let bytes = self.painter.jpeg(self.next).map_err(|e| broken(self.painter.side, &e))?;
             self.ready = Some((self.next, bytes));
+            // Follows a slower machine at once, a quicker one slowly.
+            self.drawing = began.elapsed().max(self.drawing * 7 / 8).min(DRAWING_AT_MOST);
             self.next += 1;
         }
         Ok(())
@@ -141,38 +211,44 @@ fn broken(side: Side, error: &turbojpeg::Error) -> CaptureError {
 
 impl FrameSource for RenderedCamera {
     fn next_frame(&mut self, timeout: Duration) -> Result<Option<Frame>, CaptureError> {
-        let period = Duration::from_secs_f32(1.0 / self.plan.settings.fps);
-        let captured = match &self.pace {
-            Pace::Real { clock, start } => {
-                let (clock, start) = (clock.clone(), *start);
-                // Frames whose time is gone are not drawn.
-                let late = clock.now().monotonic.saturating_sub(start + period / 2);
-                let due = (late.as_secs_f64() * f64::from(self.plan.settings.fps)).ceil() as u64;
-                if self.ready.as_ref().is_some_and(|r| r.0 < due) {
+        if self.departure.over.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let start = self.departure.go();
+        let captured = match self.pace {
+            Pace::Real => {
+                let departure = self.departure.clone();
+                let gone = || departure.clock.now().monotonic.saturating_sub(start.monotonic);
+                let fps = f64::from(self.plan.settings.fps);
+                // Frames that cannot be ready in time are not drawn, and one that nobody fetched for
+                // more than a period is not given.
+                let first_after =
+                    |t: Duration| (t.as_secs_f64() * fps - 0.5).ceil().max(0.0) as u64;
+                if self.ready.as_ref().is_some_and(|r| r.0 + 1 < first_after(gone())) {
                     self.ready = None;
                 }
-                self.next = self.next.max(due);
-                self.prepare()?;
-                let Some((n, _)) = &self.ready else { return Ok(None) };
-                let wait = (start + self.plan.frame_time(*n)).saturating_sub(clock.now().monotonic);
-                if wait > timeout {
-                    std::thread::sleep(timeout);
-                    return Err(CaptureError::Stalled {
-                        camera: self.id.to_string(),
-                        waited: timeout,
-                    });
+                if self.ready.is_none() {
+                    self.next = self.next.max(first_after(gone() + self.drawing));
                 }
-                std::thread::sleep(wait);
-                clock.now()
-            }
-            Pace::Simulated { clock, start } => {
-                let (clock, start) = (clock.clone(), *start);
                 self.prepare()?;
                 let Some((n, _)) = &self.ready else { return Ok(None) };
                 let at = self.plan.frame_time(*n);
-                let time = FrameTime { monotonic: start.monotonic + at, wall: start.wall + at };
-                clock.advance(time.monotonic.saturating_sub(clock.now().monotonic));
-                time
+                let wait = at.saturating_sub(gone());
+                std::thread::sleep(wait.min(timeout));
+                if wait > timeout {
+                    let camera = self.id.to_string();
+                    return Err(CaptureError::Stalled { camera, waited: timeout });
+                }
+                // Stamped when it is there, as the kernel does; what came late shows the past, and
+                // says so.
+                let late = gone().saturating_sub(at).min(LATE_AT_MOST);
+                FrameTime { monotonic: start.monotonic + at + late, wall: start.wall + (at + late) }
+            }
+            Pace::AsFastAsTaken => {
+                self.prepare()?;
+                let Some((n, _)) = &self.ready else { return Ok(None) };
+                let at = self.plan.frame_time(*n);
+                FrameTime { monotonic: start.monotonic + at, wall: start.wall + at }
             }
         };
         let Some((n, bytes)) = self.ready.take() else { return Ok(None) };
@@ -182,14 +258,14 @@ impl FrameSource for RenderedCamera {
     }
 
     fn live(&self) -> bool {
-        matches!(self.pace, Pace::Real { .. })
+        self.pace == Pace::Real
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::clock::{SimulatedClock, SystemClock};
     use crate::demo::scenario::DriveSettings;
 
     fn small() -> DriveSettings {
@@ -201,15 +277,15 @@ mod tests {
         let take = || {
             let plan = Arc::new(DriveScenario::plan(small()));
             let clock = Arc::new(SimulatedClock::starting_at(jiff::Timestamp::UNIX_EPOCH));
-            let pace = Pace::Simulated { start: clock.now(), clock: clock.clone() };
-            let mut camera = RenderedCamera::new(plan, Side::Left, pace).unwrap();
+            let departure = Departure::new(clock, |_| {});
+            let pace = Pace::AsFastAsTaken;
+            let mut camera = RenderedCamera::new(plan, Side::Left, pace, departure).unwrap();
             assert!(!camera.live());
             let mut frames = Vec::new();
             while let Some(frame) = camera.next_frame(Duration::from_secs(1)).unwrap() {
                 let Pixels::Mjpeg(bytes) = frame.pixels else { panic!("not a JPEG") };
                 frames.push((frame.sequence, frame.captured, bytes));
             }
-            assert_eq!(clock.now().monotonic, frames.last().unwrap().1.monotonic);
             frames
         };
         let (first, second) = (take(), take());
@@ -223,12 +299,18 @@ mod tests {
         let plan = DriveScenario::plan(DriveSettings { seconds: 60.0, ..small() });
         let plan = Arc::new(plan);
         let clock = Arc::new(SystemClock);
-        let pace = Pace::Real { start: clock.now().monotonic, clock: clock.clone() };
-        let mut camera = RenderedCamera::new(plan, Side::Left, pace).unwrap();
+        let (told, start) = std::sync::mpsc::channel();
+        let departure = Departure::new(clock.clone(), move |at| told.send(at).unwrap());
+        assert_eq!(departure.at(), None);
+        let mut camera =
+            RenderedCamera::new(plan, Side::Left, Pace::Real, departure.clone()).unwrap();
         let first = camera.next_frame(Duration::from_secs(2)).unwrap().unwrap();
         std::thread::sleep(Duration::from_millis(350));
         let second = camera.next_frame(Duration::from_secs(2)).unwrap().unwrap();
         assert!(second.sequence >= first.sequence + 3, "{} {}", first.sequence, second.sequence);
         assert!(second.captured > first.captured && second.captured <= clock.now());
+        assert!(start.recv().unwrap() <= first.captured);
+        departure.end();
+        assert!(camera.next_frame(Duration::from_secs(2)).unwrap().is_none());
     }
 }

@@ -1,4 +1,37 @@
 //! A whole drive without a car: rendered cameras, simulated GPS, embedded broker.
+//!
+//! Nothing here is part of the product: the product's own daemon runs on these stand-ins for the
+//! road and the fleet, through the same seams as on a car.
 
+pub mod broker;
 pub mod camera;
+pub mod gps;
+pub mod listed;
+pub mod replay;
 pub mod scenario;
+pub mod wire;
+
+use crate::clock::FrameTime;
+use crate::onboard::score::{TruePass, Truth};
+use scenario::{DriveScenario, Visit};
+
+/// Tells the score what will be there to be read: a pass is a plate that is legible in at least
+/// `legible_frames` frames and has left the picture before the last one.
+pub fn announce(
+    truth: &Truth,
+    plan: &DriveScenario,
+    visits: &[Visit],
+    legible_frames: u32,
+    began: FrameTime,
+) {
+    let last = plan.frames().saturating_sub(1);
+    for visit in visits {
+        truth.expect(&TruePass {
+            plate: plan.encounters[visit.vehicle].plate,
+            camera: visit.side.id(),
+            first: began.monotonic + plan.frame_time(visit.visible.0),
+            last: began.monotonic + plan.frame_time(visit.visible.1),
+            legible: visit.legible_frames >= legible_frames && visit.visible.1 < last,
+        });
+    }
+}

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::onboard::frame::CameraId;
 use crate::plate::Plate;
-use crate::render::car::{BODIES, Body, Car};
+use crate::render::car::{BODIES, Body, Car, PAINTS};
 use crate::render::chance::Chance;
 use crate::render::light::TimeOfDay;
 use crate::render::plate::Design;
@@ -163,7 +163,7 @@ impl DriveSettings {
 /// One vehicle that comes along.
 pub struct Encounter {
     /// Its shape and colour.
-    pub car: Car,
+    pub car: Arc<Car>,
     /// What its plate looks like.
     pub design: Design,
     /// Its plate as painted, with spaces.
@@ -233,6 +233,7 @@ impl DriveScenario {
     pub fn plan(settings: DriveSettings) -> Self {
         let mut chance = Chance::new(settings.seed);
         let mut encounters = Vec::new();
+        let mut garage = Garage::default();
         let own = settings.speed_kmh / 3.6;
         let seconds = f64::from(settings.seconds);
         if settings.oncoming_per_minute > 0.0 {
@@ -240,7 +241,7 @@ impl DriveScenario {
             let mut closing = |chance: &mut Chance| {
                 chance.between(settings.closing_kmh.0, settings.closing_kmh.1) / 3.6
             };
-            lane(&mut encounters, &mut chance, seconds, mean, true, &mut closing);
+            lane(&mut encounters, &mut chance, seconds, mean, true, &mut closing, &mut garage);
         }
         if settings.right_per_minute > 0.0 {
             let mean = 60.0 / settings.right_per_minute;
@@ -254,7 +255,7 @@ impl DriveScenario {
                 left -= 1;
                 if parked { own } else { own.min(chance.between(5.0, 9.0)) }
             };
-            lane(&mut encounters, &mut chance, seconds, mean, false, &mut closing);
+            lane(&mut encounters, &mut chance, seconds, mean, false, &mut closing, &mut garage);
         }
         encounters.sort_by(|a: &Encounter, b| a.beside_s.total_cmp(&b.beside_s));
         name_plates(&mut encounters, &mut chance, settings.region);
@@ -333,6 +334,22 @@ impl DriveScenario {
 /// Least distance between the near ends of two vehicles of a lane, in metres.
 const LEAST_GAP_M: f64 = 8.5;
 
+/// Cars in every shape and paint, each built once: a long drive meets thousands.
+#[derive(Default)]
+struct Garage(Vec<(Body, usize, Arc<Car>)>);
+
+impl Garage {
+    fn any(&mut self, body: Body, chance: &mut Chance) -> Arc<Car> {
+        let paint = chance.below(PAINTS.len());
+        if let Some((.., car)) = self.0.iter().find(|(b, p, _)| (*b, *p) == (body, paint)) {
+            return car.clone();
+        }
+        let car = Arc::new(Car::new(body, PAINTS[paint]));
+        self.0.push((body, paint, car.clone()));
+        car
+    }
+}
+
 /// Fills one lane, one vehicle after another, so that none drives through another in sight.
 fn lane(
     encounters: &mut Vec<Encounter>,
@@ -341,6 +358,7 @@ fn lane(
     mean_s: f32,
     oncoming: bool,
     closing: &mut dyn FnMut(&mut Chance) -> f32,
+    garage: &mut Garage,
 ) {
     let across = if oncoming { ONCOMING_LANE_M } else { RIGHT_LANE_M };
     // The first comes into view soon after the start; the last are still ahead at the end.
@@ -371,7 +389,7 @@ fn lane(
             Body::Pickup,
         ]);
         encounters.push(Encounter {
-            car: Car::new(body, chance),
+            car: garage.any(body, chance),
             design: Design::Ontario,
             painted: String::new(),
             plate: Plate::parse("0").expect("0 is a plate"),
