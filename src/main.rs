@@ -8,10 +8,10 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = match EnvFilter::try_new(&cli.log) {
+    let filter = match EnvFilter::try_new(cli.log_filter()) {
         Ok(filter) => filter,
         Err(e) => {
-            eprintln!("error: --log {:?}: {e}", cli.log);
+            eprintln!("error: --log {:?}: {e}", cli.log_filter());
             return ExitCode::from(2);
         }
     };

@@ -5,10 +5,12 @@
     reason = "tries whether the console's port is free, sends nothing"
 )]
 pub mod check;
+pub mod demo;
 pub mod eval;
 pub mod model_args;
 pub mod pictures;
 pub mod read;
+pub mod replay;
 pub mod run;
 
 use clap::{Parser, Subcommand};
@@ -20,9 +22,10 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Log level: error, warn, info, debug or trace, or a tracing filter.
-    #[arg(long, global = true, env = "OUTRIDER_LOG", default_value = "info")]
-    pub log: String,
+    /// Log level: error, warn, info, debug or trace, or a tracing filter [default: info; warn for
+    /// demo and replay, whose own words go to the same place].
+    #[arg(long, global = true, env = "OUTRIDER_LOG")]
+    pub log: Option<String>,
 }
 
 /// The subcommands.
@@ -32,6 +35,10 @@ pub enum Command {
     Run(run::RunArgs),
     /// Say whether this car is fit for duty, and what to do where it is not.
     Check(check::CheckArgs),
+    /// Watch the whole system on a drive that it renders itself.
+    Demo(demo::DemoArgs),
+    /// Run a recorded or rendered drive through the pipeline, as fast as it goes.
+    Replay(replay::ReplayArgs),
     /// Find and read the plates in pictures.
     Read(read::ReadArgs),
     /// Measure the models on a labelled folder.
@@ -58,11 +65,22 @@ pub fn one_line(error: &anyhow::Error) -> String {
 }
 
 impl Cli {
+    /// What is logged.
+    pub fn log_filter(&self) -> &str {
+        let usual = match self.command {
+            Command::Demo(_) | Command::Replay(_) => "warn,rumqttd=off",
+            _ => "info",
+        };
+        self.log.as_deref().unwrap_or(usual)
+    }
+
     /// Does what was asked.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),
+            Command::Demo(args) => args.run(),
+            Command::Replay(args) => args.run(),
             Command::Read(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Completions { shell } => {

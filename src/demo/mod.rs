@@ -11,6 +11,8 @@ pub mod replay;
 pub mod scenario;
 pub mod wire;
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
 use crate::clock::FrameTime;
 use crate::onboard::score::{TruePass, Truth};
 use scenario::{DriveScenario, Visit};
@@ -33,5 +35,13 @@ pub fn announce(
             last: began.monotonic + plan.frame_time(visit.visible.1),
             legible: visit.legible_frames >= legible_frames && visit.visible.1 < last,
         });
+    }
+}
+
+/// The address, or a free port of the loopback address if that one is taken.
+pub fn free_address(wanted: SocketAddr) -> SocketAddr {
+    match TcpListener::bind(wanted) {
+        Ok(_) => wanted,
+        Err(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
     }
 }
