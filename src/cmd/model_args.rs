@@ -25,6 +25,9 @@ pub struct ModelArgs {
     /// Flatten plates by their corners before they are read.
     #[arg(long, value_enum)]
     rectify: Option<Rectify>,
+    /// Do not read plates in doubt once more.
+    #[arg(long)]
+    no_second_look: bool,
     /// Lowest detector score, 0.05 to 0.95.
     #[arg(long, value_name = "SCORE")]
     min_detection: Option<f32>,
@@ -45,6 +48,7 @@ impl ModelArgs {
             ocr: self.ocr.clone().unwrap_or(default.ocr),
             folder: self.models.clone(),
             onnxruntime: self.onnxruntime.clone(),
+            second_look: !self.no_second_look,
             rectify: self.rectify.unwrap_or_default(),
             min_detection: self.min_detection,
             crop_margin: self.crop_margin,

@@ -22,6 +22,8 @@ pub struct ModelsConfig {
     pub onnxruntime: Option<PathBuf>,
     /// Whether plates are flattened by their corners before they are read.
     pub rectify: Rectify,
+    /// Whether plates in doubt are read once more in another crop.
+    pub second_look: bool,
     /// Lowest detector score, 0.05 to 0.95; by default what the package was measured with.
     pub min_detection: Option<f32>,
     /// Margin around a plate before it is read, as a fraction of its size, -0.1 to 0.5; by default
@@ -55,6 +57,7 @@ impl Default for ModelsConfig {
             folder: None,
             onnxruntime: None,
             rectify: Rectify::default(),
+            second_look: true,
             min_detection: None,
             crop_margin: None,
             detector_input: None,

@@ -66,9 +66,10 @@ pub(super) struct InputSpec {
     pub(super) filter: ResizeAlg,
 }
 
-/// Averages over the source pixels under a target pixel: without it, thin strokes break up when a
-/// 1080p frame shrinks to a third.
-pub(super) const AREA: ResizeAlg = ResizeAlg::Convolution(FilterType::Bilinear);
+/// The mean of the source pixels under a target pixel, as the detectors were trained with (OpenCV's
+/// INTER_AREA); bilinear where a picture has to grow. Measured on the prototype's development half:
+/// reads of US frames 87.4 % folded, 84.7 % with a triangle filter, 86.5 % without antialiasing.
+pub(super) const AREA: ResizeAlg = ResizeAlg::Convolution(FilterType::Box);
 /// The filter with which the OCR's training crops were made.
 pub(super) const LINEAR: ResizeAlg = ResizeAlg::Interpolation(FilterType::Bilinear);
 
@@ -171,6 +172,8 @@ fn resize_box(
         width: f64::from(r.w * scale.0).clamp(1.0, f64::from(stride) - left),
         height: f64::from(r.h * scale.1).clamp(1.0, f64::from(rows) - top),
     };
+    let grows = crop.width < f64::from(width) || crop.height < f64::from(height);
+    let filter = if filter == AREA && grows { LINEAR } else { filter };
     let options = ResizeOptions {
         algorithm: filter,
         cropping: SrcCropping::Crop(crop),

@@ -21,6 +21,10 @@ mod open_models;
 pub mod picture;
 mod reader;
 pub mod scripted;
+mod second_look;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 
 use std::path::PathBuf;
 

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::VisionError;
 use super::candidate::{Candidate, Crop, Detection, Sighted, Slots};
 use super::crop::crop;
 use super::detector::{Detector, OnnxDetector};
@@ -13,6 +12,7 @@ use super::models::Weights;
 use super::ocr::{Ocr, OnnxOcr};
 use super::onnx::Runtime;
 use super::picture::Picture;
+use super::{VisionError, second_look};
 use crate::config::{ModelsConfig, Rectify};
 use crate::geometry::{Point, Quad, Rect};
 use crate::onboard::frame::Frame;
@@ -36,6 +36,7 @@ pub struct Reader {
     detector: Box<dyn Detector>,
     ocr: Box<dyn Ocr>,
     rectify: Rectify,
+    second_look: bool,
     most_plates: usize,
     picture: Picture,
     scaler: Scaler,
@@ -66,6 +67,7 @@ impl Reader {
             ocr,
             stamp,
             rectify: config.rectify,
+            second_look: config.second_look,
             most_plates: config.most_plates,
             picture: Picture::default(),
             scaler: Scaler::default(),
@@ -147,7 +149,30 @@ impl Reader {
         }
         self.read.clear();
         self.ocr.read(&self.picture, &self.regions, &mut self.read)?;
-        Ok(std::mem::take(&mut self.read))
+        let mut read = std::mem::take(&mut self.read);
+        if self.second_look {
+            self.look_again(found, &mut read)?;
+        }
+        Ok(read)
+    }
+
+    /// Reads plates in doubt once more, in other crops.
+    fn look_again(&mut self, found: &[Detection], read: &mut [Slots]) -> Result<(), VisionError> {
+        let doubtful: Vec<usize> = second_look::doubtful(read).collect();
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        let margin = self.ocr.crop_margin() + second_look::WIDER;
+        self.regions.clear();
+        for i in &doubtful {
+            self.regions.push(region(&found[*i], self.rectify, margin, &self.picture));
+        }
+        let mut again = Vec::with_capacity(self.regions.len());
+        self.ocr.read(&self.picture, &self.regions, &mut again)?;
+        for (i, again) in doubtful.into_iter().zip(again) {
+            read[i] = second_look::join(&[std::mem::take(&mut read[i]), again]);
+        }
+        Ok(())
     }
 }
 

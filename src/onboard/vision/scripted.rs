@@ -1,4 +1,5 @@
-//! A detector and an OCR that say what they are told: for tests of what comes after them.
+//! A detector and an OCR that say what they are told: for tests of what comes after them. For readers
+//! whose `second_look` is off: a second look would take the next frame's texts.
 
 use std::collections::VecDeque;
 
@@ -94,7 +95,7 @@ mod tests {
         let mut reader = Reader::with(
             Box::new(ScriptedDetector::new([vec![plate]])),
             Box::new(ScriptedOcr::new([vec![("ABC123".into(), 0.8)]])),
-            &ModelsConfig::default(),
+            &ModelsConfig { second_look: false, ..ModelsConfig::default() },
         );
         let frame =
             || still(Pixels::Grey(Raw { width: 160, height: 120, bytes: vec![90; 160 * 120] }));

@@ -1,0 +1,115 @@
+//! The path of one 1080p MJPEG frame to candidates, whole and by stage, on one core.
+//!
+//! `whole` is what a camera's reading thread does per frame before tracking: JPEG bytes in,
+//! candidates with slots and colour crops out, default models, one plate in view. DESIGN 5 gives
+//! decode to voted read 15 ms of one x86 core; `benches/matching.rs` measures the rest. The scene is
+//! our own rendering. Needs `scripts/onnxruntime.sh`.
+
+use std::hint::black_box;
+use std::path::Path;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use image::RgbImage;
+use outrider::config::ModelsConfig;
+use outrider::onboard::frame::{Frame, Pixels, Raw};
+use outrider::onboard::vision::candidate::Detection;
+use outrider::onboard::vision::testing::Letterbox;
+use outrider::onboard::vision::{Picture, Reader, jpeg, still};
+use outrider::render::car::{Body, Car};
+use outrider::render::chance::Chance;
+use outrider::render::light::TimeOfDay;
+use outrider::render::plate::{Design, Texture};
+use outrider::render::scene::{Placed, Scene, Vehicle};
+use outrider::render::view::View;
+
+const SIZE: (u32, u32) = (1920, 1080);
+
+/// A car coming towards us, its plate some 100 pixels wide.
+fn scene() -> RgbImage {
+    let view = View {
+        width: SIZE.0,
+        height: SIZE.1,
+        focal: SIZE.0 as f32 * 1.75,
+        yaw_deg: -11.0,
+        horizon: 0.4,
+        above_m: 1.35,
+    };
+    let car = Car::new(Body::Van, &mut Chance::new(2));
+    let plate = Texture::plate(Design::Ontario, "CKSV 841", 3);
+    let placed = Placed {
+        car: &car,
+        plate_m: plate.size_m(),
+        across_m: outrider::render::ONCOMING_LANE_M,
+        ahead_m: 10.0,
+        oncoming: true,
+        closing_mps: 0.0,
+    };
+    let mut image = RgbImage::new(SIZE.0, SIZE.1);
+    let mut scene = Scene::new(view, TimeOfDay::Day, 0.0, 1);
+    let vehicles = [Vehicle { placed, plate: &plate }];
+    scene.draw(&mut image, &vehicles, 0.0, 0.0, &mut Chance::new(1));
+    image
+}
+
+fn mjpeg(image: &RgbImage) -> Frame {
+    let jpeg = jpeg::encode_rgb(image.as_raw(), SIZE.0, SIZE.1, 85).expect("a picture");
+    eprintln!("{}x{} MJPEG of {} kB", SIZE.0, SIZE.1, jpeg.len() / 1000);
+    still(Pixels::Mjpeg(jpeg))
+}
+
+fn stages(c: &mut Criterion) {
+    let image = scene();
+    let frame = mjpeg(&image);
+    let yuyv = still(Pixels::Yuyv(Raw {
+        width: SIZE.0,
+        height: SIZE.1,
+        bytes: vec![110; (SIZE.0 * SIZE.1 * 2) as usize],
+    }));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let library = format!("build/onnxruntime/{}/libonnxruntime.so", std::env::consts::ARCH);
+    let config = ModelsConfig {
+        folder: Some(root.join("models")),
+        onnxruntime: Some(root.join(library)),
+        ..ModelsConfig::default()
+    };
+    let mut reader = Reader::load(&config).expect("models and ONNX Runtime are there");
+    let seen = reader.look(&frame).expect("a picture");
+    eprintln!("{} plates found in the scene", seen.candidates.len());
+    let plates: Vec<Detection> = seen.candidates.iter().map(|c| c.detection.clone()).collect();
+    let one = &plates[..plates.len().min(1)];
+
+    let mut group = c.benchmark_group("1080p");
+    group.throughput(Throughput::Elements(1));
+    let mut picture = Picture::default();
+    group.bench_function("decode MJPEG", |b| {
+        b.iter(|| picture.refill(black_box(&frame.pixels)).expect("a picture"));
+    });
+    let mut raw = Picture::default();
+    group.bench_function("split YUYV", |b| {
+        b.iter(|| raw.refill(black_box(&yuyv.pixels)).expect("a picture"));
+    });
+    let mut letterbox = Letterbox::default();
+    group.bench_function("letterbox", |b| b.iter(|| letterbox.fill(black_box(&picture))));
+    group.bench_function("letterbox and detect", |b| {
+        // The reader times its own stages; the rest of the look is left out.
+        b.iter_custom(|n| {
+            (0..n)
+                .map(|_| {
+                    reader.look(&frame).expect("a picture");
+                    reader.spent().detect
+                })
+                .sum()
+        });
+    });
+    group.bench_function("read one plate", |b| {
+        reader.decode(&frame).expect("a picture");
+        b.iter(|| reader.read_at(black_box(one)).expect("a plate"));
+    });
+    group.bench_function("whole: MJPEG bytes to candidates", |b| {
+        b.iter(|| reader.look(black_box(&frame)).expect("a picture"));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, stages);
+criterion_main!(benches);
