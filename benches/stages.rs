@@ -34,7 +34,7 @@ fn scene() -> RgbImage {
         horizon: 0.4,
         above_m: 1.35,
     };
-    let car = Car::new(Body::Van, &mut Chance::new(2));
+    let car = Car::new(Body::Van, [0.80, 0.81, 0.80]);
     let plate = Texture::plate(Design::Ontario, "CKSV 841", 3);
     let placed = Placed {
         car: &car,

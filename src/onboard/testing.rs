@@ -54,6 +54,7 @@ impl Look {
             slots,
             camera: super::frame::CameraId::new("front"),
             seen: script::at_ms(0),
+            decided: Duration::ZERO,
             frames: 5,
             position: Position::NoFix,
             crop: Crop::default(),
