@@ -192,3 +192,40 @@ fn recorded_folder_with_track_and_list_is_replayed() {
     assert!(hit.seen().monotonic < Duration::from_secs(5));
     assert!(replayed.score.is_none(), "nobody knows the truth of a recording");
 }
+
+#[test]
+fn demo_adds_up_and_leaves_nothing_behind() {
+    if runtime_is_missing() {
+        return;
+    }
+    let temporary = tempfile::tempdir().unwrap();
+    let demo = assert_cmd::Command::cargo_bin("outrider")
+        .unwrap()
+        .args(["demo", "--headless", "--json", "--seconds", "8", "--traffic", "50"])
+        .args(["--size", "960x540", "--closing", "60"])
+        .env("TMPDIR", temporary.path())
+        .timeout(Duration::from_secs(120))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(demo.stdout).unwrap();
+    assert!(demo.status.success(), "{said}{}", String::from_utf8_lossy(&demo.stderr));
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let line: serde_json::Value = serde_json::from_str(&said).unwrap();
+    println!("demo: {line}");
+    let count = |key: &str| line[key].as_u64().unwrap_or_else(|| panic!("{key} in {line}"));
+    assert!(count("passes") > 0, "{line}");
+    let parts = ["correct", "misread", "repeated", "beyond"].map(count);
+    assert_eq!(count("reads"), parts.iter().sum::<u64>(), "{line}");
+    assert!(parts[0] <= count("passes"), "{line}");
+    for stage in ["alerted", "recorded", "delivered"] {
+        assert_eq!(count(stage), count("hits"), "{line}");
+    }
+    assert_eq!(count("non_hits_on_wire"), 0, "{line}");
+    // A status and a health message at the least.
+    assert!(count("bytes_on_wire") > 500, "{line}");
+    // A machine that is busy with something else gives few frames and may read nobody.
+    if line["fps"].as_f64().unwrap() > 8.0 {
+        assert!(count("correct") > 0 && count("hits") > 0, "{line}");
+    }
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "the folder is gone");
+}

@@ -24,6 +24,7 @@ use crate::demo::camera::{Departure, Pace, RenderedCamera};
 use crate::demo::gps::{Route, SimulatedGpsd};
 use crate::demo::listed::{DemoList, must_stay};
 use crate::demo::scenario::{DriveScenario, DriveSettings, Region, Side, Visit};
+use crate::demo::watch::Screen;
 use crate::demo::wire::{Search, Tap};
 use crate::demo::{announce, broker, free_address};
 use crate::health::{PartState, Snapshot};
@@ -182,7 +183,7 @@ impl DemoArgs {
         config.uplink.broker = Some(format!("mqtt://{}", tap.address()));
         let truth = Truth::default();
         let departure = Departure::new(clock.clone(), {
-            let (plan, truth) = (plan.clone(), truth.clone());
+            let (plan, truth, visits) = (plan.clone(), truth.clone(), visits.clone());
             move |began| announce(&truth, &plan, &visits, frames, began)
         });
         let gone = {
@@ -194,16 +195,17 @@ impl DemoArgs {
         config.gps.address = gpsd.address().to_string();
         config.validate()?;
 
+        let screen = (!self.headless).then(Screen::default);
         let daemon = Daemon::start(
             config,
             Seams {
                 clock,
-                cameras: Some(cameras(&plan, &departure)?),
+                cameras: Some(cameras(&plan, &departure, screen.as_ref())?),
                 annunciator: self.headless.then(|| Box::new(Recorder::default()) as _),
                 truth: Some(truth.clone()),
             },
         )?;
-        self.welcome(&daemon, &plan);
+        self.welcome(&daemon, &plan, screen)?;
         let cut_short = self.watch(&daemon, &departure, &truth, &tap, plan.settings.seconds)?;
 
         // The cameras are at their end; what is under way arrives before anything is counted.
@@ -213,7 +215,13 @@ impl DemoArgs {
         daemon.wait_for_delivery(Duration::from_secs(20));
         let latency = daemon.health().alert_latency.p95();
         let last = daemon.stop();
-        let outcome = outcome(&truth.score(), &last, &tap, latency, seconds);
+        let mut outcome = outcome(&truth.score(), &last, &tap, latency, seconds);
+        if cut_short {
+            // Whoever had not come by then is no pass.
+            let gone = |v: &&Visit| plan.frame_s(v.visible.1) < seconds;
+            let passed = visits.iter().filter(gone).filter(|v| v.legible_frames >= frames);
+            outcome.passes = passed.count() as u64;
+        }
         if self.json {
             println!("{}", serde_json::to_string(&outcome)?);
         } else {
@@ -225,15 +233,21 @@ impl DemoArgs {
         Ok(())
     }
 
-    fn welcome(&self, daemon: &Daemon, plan: &DriveScenario) {
-        if self.headless {
-            return;
-        }
+    fn welcome(
+        &self,
+        daemon: &Daemon,
+        plan: &DriveScenario,
+        screen: Option<Screen>,
+    ) -> anyhow::Result<()> {
+        let Some(screen) = screen else { return Ok(()) };
         let s = &plan.settings;
         eprintln!();
         if let Some(address) = daemon.console() {
             eprintln!("  Officer's console   http://{address}/   (open it in a browser)");
         }
+        screen.link(daemon.console());
+        let road = screen.serve(s.cameras.clone()).context("cannot serve the view of the road")?;
+        eprintln!("  View of the road    http://{road}/");
         eprintln!(
             "  The drive           {:.0} km/h, {}, {} camera{}, {:.0} frames a second",
             s.speed_kmh,
@@ -243,6 +257,7 @@ impl DemoArgs {
             s.fps
         );
         eprintln!("  Ctrl-C ends it, and everything that it kept goes with it.\n");
+        Ok(())
     }
 
     /// Shows how it goes until the cameras are at their end or someone has seen enough; says which.
@@ -381,10 +396,15 @@ fn print_outcome(o: &Outcome, cut_short: bool) {
 fn cameras(
     plan: &Arc<DriveScenario>,
     departure: &Arc<Departure>,
+    screen: Option<&Screen>,
 ) -> anyhow::Result<Vec<SeamCamera>> {
     let open = |&side: &Side| {
-        let camera = RenderedCamera::new(plan.clone(), side, Pace::Real, departure.clone())?;
-        let (plan, departure) = (plan.clone(), departure.clone());
+        let (plan, departure, screen) = (plan.clone(), departure.clone(), screen.cloned());
+        let make = move || {
+            RenderedCamera::new(plan.clone(), side, Pace::Real, departure.clone())
+                .map(|camera| camera.shown_on(screen.clone()))
+        };
+        let camera = make()?;
         // Made before the drive begins, so that it begins for all cameras at once.
         let mut first = Some(camera);
         Ok(SeamCamera {
@@ -392,7 +412,7 @@ fn cameras(
             open: Box::new(move || {
                 let camera = match first.take() {
                     Some(camera) => camera,
-                    None => RenderedCamera::new(plan.clone(), side, Pace::Real, departure.clone())?,
+                    None => make()?,
                 };
                 Ok(Box::new(camera))
             }),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 
 use super::scenario::{DriveScenario, Side};
+use super::watch::Screen;
 use crate::clock::{Clock, FrameTime};
 use crate::onboard::capture::{CaptureError, FrameSource};
 use crate::onboard::frame::{CameraId, Frame, Pixels};
@@ -90,6 +91,7 @@ pub struct RenderedCamera {
     ready: Option<(u64, Vec<u8>)>,
     /// How long drawing takes of late.
     drawing: Duration,
+    screen: Option<Screen>,
 }
 
 /// How late a frame's stamp may be for what it shows: less than the truth's own tolerance.
@@ -187,7 +189,14 @@ impl RenderedCamera {
             next: 0,
             ready: None,
             drawing: Duration::ZERO,
+            screen: None,
         })
+    }
+
+    /// Shows every frame to whoever watches, too.
+    pub fn shown_on(mut self, screen: Option<Screen>) -> Self {
+        self.screen = screen;
+        self
     }
 
     /// Draws the next frame unless that is done.
@@ -252,6 +261,9 @@ impl FrameSource for RenderedCamera {
             }
         };
         let Some((n, bytes)) = self.ready.take() else { return Ok(None) };
+        if let Some(screen) = &self.screen {
+            screen.show(self.painter.side, n, &bytes);
+        }
         let frame =
             Frame { camera: self.id.clone(), sequence: n, captured, pixels: Pixels::Mjpeg(bytes) };
         Ok(Some(frame))

@@ -9,6 +9,7 @@ pub mod gps;
 pub mod listed;
 pub mod replay;
 pub mod scenario;
+pub mod watch;
 pub mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

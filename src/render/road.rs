@@ -27,8 +27,22 @@ const GRAIN_SIDE: usize = 256;
 /// Keeps coordinates positive, so that cutting the fraction rounds down.
 const GRAIN_SHIFT_M: f32 = 512.0;
 
-/// A cell: its colour where a dash is painted, and where not.
-type Cell = [[f32; 3]; 2];
+/// A cell of the cross-section.
+#[derive(Clone, Copy)]
+struct Cell {
+    /// Its colour between dashes.
+    plain: [f32; 3],
+    /// What a dash adds to it.
+    paint: [f32; 3],
+    /// Whether it has dashes.
+    dashed: bool,
+}
+
+impl Cell {
+    fn new(plain: [f32; 3], paint: [f32; 3]) -> Self {
+        Self { plain, paint, dashed: paint != [0.0; 3] }
+    }
+}
 
 pub(super) struct Road {
     /// The cross-section, then averaged over 2, 4, 8... cells.
@@ -42,15 +56,16 @@ impl Road {
         let first: Vec<_> = (0..cells)
             .map(|i| {
                 let x = (i as f32 + 0.5) / CELLS_PER_M - REACH_M;
-                [surface(x, true), surface(x, false)]
+                let (plain, painted) = (surface(x, false), surface(x, true));
+                Cell::new(plain, std::array::from_fn(|c| painted[c] - plain[c]))
             })
             .collect();
         let mut levels = vec![first];
         while let Some(last) = levels.last().filter(|l| l.len() > 8) {
-            let half = |pair: &[Cell]| -> Cell {
-                std::array::from_fn(|k| {
-                    std::array::from_fn(|c| (pair[0][k][c] + pair[1][k][c]) / 2.0)
-                })
+            let mean = |a: [f32; 3], b: [f32; 3]| std::array::from_fn(|c| (a[c] + b[c]) / 2.0);
+            let half = |pair: &[Cell]| {
+                let [a, b] = [pair[0], pair[1]];
+                Cell::new(mean(a.plain, b.plain), mean(a.paint, b.paint))
             };
             levels.push(last.chunks_exact(2).map(half).collect());
         }
@@ -83,21 +98,29 @@ impl Road {
             let (per_texel, half_level) = (1.0 / fine, 0.5 / fine);
             let clear = (-depth / 700.0).exp();
             let beam = light.beam_at(depth) * 1.3;
+            let narrow = 1.0 / (9.0 + 0.16 * depth * depth);
+            let air = light.haze.map(|h| h * (1.0 - clear) * 255.0);
+            let seen = clear * 255.0;
             let line = &mut raw[row * width * 3..(row + 1) * width * 3];
             let (mut x, mut z) = (start.x, start.z);
             for pixel in line.chunks_exact_mut(3) {
                 let at = ((x + REACH_M).max(0.0) * per_m) as usize;
                 let cell = &cells[at.min(cells.len() - 1)];
-                let painted = if cell[0] == cell[1] { 0.0 } else { dash(z + travelled, long) };
+                let mut colour = cell.plain;
+                if cell.dashed {
+                    let painted = dash(z + travelled, long);
+                    for (c, add) in colour.iter_mut().zip(cell.paint) {
+                        *c += add * painted;
+                    }
+                }
                 let (u, v) = (x + GRAIN_SHIFT_M, z + travelled + GRAIN_SHIFT_M);
                 let speck = self.grain_at(u * per_texel, v * per_texel) * (1.0 - blend)
                     + self.grain_at(u * half_level, v * half_level) * blend;
-                let speck = 1.0 + 0.055 * speck;
-                let lane = beam * (1.0 - (x * x) / (9.0 + 0.16 * depth * depth)).max(0.0);
-                for (i, (to, haze)) in pixel.iter_mut().zip(light.haze).enumerate() {
-                    let colour = cell[1][i] + (cell[0][i] - cell[1][i]) * painted;
-                    let lit = colour * speck * (light.flat[i] + lane);
-                    *to = ((haze + (lit - haze) * clear) * 255.0).clamp(0.0, 255.0) as u8;
+                let shade = (1.0 + 0.055 * speck) * seen;
+                let lane = beam * (1.0 - x * x * narrow).max(0.0);
+                for (i, to) in pixel.iter_mut().enumerate() {
+                    // The conversion cuts at 0 and 255.
+                    *to = (colour[i] * shade * (light.flat[i] + lane) + air[i]) as u8;
                 }
                 x += dx;
                 z += dz;
@@ -141,8 +164,8 @@ impl Road {
                 let p = eye.unturned(p3(across, 0.0, depth));
                 let out_x = (on[0] - p.x).max(p.x - on[1]).max(-0.4);
                 let out_z = (on[2] - p.z).max(p.z - on[3]).max(-0.4);
-                let far =
-                    (out_x.max(0.0).hypot(out_z.max(0.0)) + out_x.max(out_z).min(0.0)) / reach;
+                let (ax, az) = (out_x.max(0.0), out_z.max(0.0));
+                let far = ((ax * ax + az * az).sqrt() + out_x.max(out_z).min(0.0)) / reach;
                 let dark = strength * (0.62 - far).clamp(0.0, 1.0);
                 if dark > 0.0 {
                     for c in &mut raw[(row * width + column) * 3..][..3] {

@@ -100,9 +100,29 @@ fn scaled(colour: [f32; 3], light: &Light) -> [f32; 3] {
 
 /// A picture with cover, and its smaller copies.
 struct Sprite {
-    /// Width, height, and R G B (times cover) and cover per pixel, 0 to 1.
-    levels: Vec<(usize, usize, Vec<[f32; 4]>)>,
+    levels: Vec<Level>,
     size_m: (f32, f32),
+}
+
+/// A sprite at one size.
+struct Level {
+    width: usize,
+    height: usize,
+    /// R G B (times cover) and cover per pixel, 0 to 1.
+    pixels: Vec<[f32; 4]>,
+    /// Per row, the columns outside of which there is nothing.
+    filled: Vec<(usize, usize)>,
+}
+
+impl Level {
+    fn new(width: usize, height: usize, pixels: Vec<[f32; 4]>) -> Self {
+        let row = |line: &[[f32; 4]]| {
+            let first = line.iter().position(|p| p[3] > 0.0).unwrap_or(width);
+            (first, line.iter().rposition(|p| p[3] > 0.0).map_or(first, |last| last + 1))
+        };
+        let filled = pixels.chunks_exact(width).map(row).collect();
+        Self { width, height, pixels, filled }
+    }
 }
 
 impl Sprite {
@@ -119,17 +139,17 @@ impl Sprite {
                 first.push(colour.map_or([0.0; 4], |[r, g, b]| [r, g, b, 1.0]));
             }
         }
-        let mut levels = vec![(size.0, size.1, first)];
-        while let Some((w, h, last)) = levels.last().filter(|l| l.0 > 2 && l.1 > 2) {
-            let (nw, nh) = (w / 2, h / 2);
-            let next = (0..nw * nh).map(|i| {
-                let (x, y) = (i % nw * 2, i / nw * 2);
-                let at = |dx: usize, dy: usize| last[(y + dy) * w + x + dx];
+        let mut levels = vec![Level::new(size.0, size.1, first)];
+        while let Some(last) = levels.last().filter(|l| l.width > 2 && l.height > 2) {
+            let (w, h) = (last.width / 2, last.height / 2);
+            let next = (0..w * h).map(|i| {
+                let (x, y) = (i % w * 2, i / w * 2);
+                let at = |dx: usize, dy: usize| last.pixels[(y + dy) * last.width + x + dx];
                 std::array::from_fn(|c| {
                     (at(0, 0)[c] + at(1, 0)[c] + at(0, 1)[c] + at(1, 1)[c]) / 4.0
                 })
             });
-            levels.push((nw, nh, next.collect()));
+            levels.push(Level::new(w, h, next.collect()));
         }
         Self { levels, size_m }
     }
@@ -143,24 +163,33 @@ impl Sprite {
         let (left, top) = (x - w / 2.0, y - h);
         let (fw, fh) = (frame.width() as usize, frame.height() as usize);
         let inside = |v: f32, end: usize| (v.max(0.0) as usize).min(end);
-        let shrink = (self.levels[0].1 as f32 / h.max(1.0)).max(1.0).log2() as usize;
-        let (lw, lh, level) = &self.levels[shrink.min(self.levels.len() - 1)];
+        let shrink = (self.levels[0].height as f32 / h.max(1.0)).max(1.0).log2() as usize;
+        let level = &self.levels[shrink.min(self.levels.len() - 1)];
+        let (lw, lh) = (level.width, level.height);
         let clear = (-p.z / 700.0).exp();
         let beam = light.beam_at(p.z) * 0.5;
         let gain: [f32; 3] = std::array::from_fn(|i| (light.flat[i] + beam) * clear * 255.0);
         let haze: [f32; 3] = std::array::from_fn(|i| light.haze[i] * (1.0 - clear) * 255.0);
-        let (step_x, step_y) = (*lw as f32 / w, *lh as f32 / h);
+        let (step_x, step_y) = (lw as f32 / w, lh as f32 / h);
         let raw: &mut [u8] = frame.as_mut();
         for row in inside(top, fh)..inside(y + 1.0, fh) {
-            let v = ((row as f32 + 0.5 - top) * step_y - 0.5).clamp(0.0, *lh as f32 - 1.0);
-            let (j, s) = (v as usize, v.fract());
-            let upper = &level[j * lw..(j + 1) * lw];
-            let lower = &level[(j + 1).min(lh - 1) * lw..][..*lw];
-            let columns = inside(left, fw)..inside(left + w + 1.0, fw);
+            let v = ((row as f32 + 0.5 - top) * step_y - 0.5).clamp(0.0, lh as f32 - 1.0);
+            let (j, below) = (v as usize, (v as usize + 1).min(lh - 1));
+            let s = v - j as f32;
+            let (upper, lower) = (&level.pixels[j * lw..][..lw], &level.pixels[below * lw..][..lw]);
+            let (a, b) = (level.filled[j], level.filled[below]);
+            // A column of the sprite on either side, for the soft edge.
+            let from = left + (a.0.min(b.0) as f32 - 1.0) / step_x;
+            let to = left + (a.1.max(b.1) as f32 + 1.0) / step_x;
+            let columns = inside(from.max(left), fw)..inside(to.min(left + w) + 1.0, fw);
+            if columns.is_empty() {
+                continue;
+            }
             let line = &mut raw[(row * fw + columns.start) * 3..(row * fw + columns.end) * 3];
             let mut u = (columns.start as f32 + 0.5 - left) * step_x - 0.5;
             for to in line.chunks_exact_mut(3) {
-                let (i, t) = (u.max(0.0) as usize, u.max(0.0).fract());
+                let i = u.max(0.0) as usize;
+                let t = u.max(0.0) - i as f32;
                 u += step_x;
                 let (i, k) = (i.min(lw - 1), (i + 1).min(lw - 1));
                 let (a, b, c, d) = (upper[i], upper[k], lower[i], lower[k]);
@@ -174,7 +203,8 @@ impl Sprite {
                 let cover = at(3);
                 for (n, to) in to.iter_mut().enumerate() {
                     let lit = at(n) * gain[n] + haze[n] * cover;
-                    *to = (f32::from(*to) * (1.0 - cover) + lit).min(255.0) as u8;
+                    // The conversion cuts at 255.
+                    *to = (f32::from(*to) * (1.0 - cover) + lit) as u8;
                 }
             }
         }
@@ -205,7 +235,7 @@ enum Kind {
 }
 
 /// How far ahead things are drawn.
-const SIGHT_M: f32 = 260.0;
+const SIGHT_M: f32 = 220.0;
 
 impl Verge {
     pub(super) fn new(seed: u64) -> Self {
