@@ -23,6 +23,7 @@ lint: ## Format, clippy and documentation without a warning
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	scripts/notices.sh --check
 
 bench: ## Criterion benches of every stage and of the whole path
 	@scripts/setup.sh build

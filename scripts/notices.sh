@@ -7,7 +7,12 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 use_rust
 
-shipped() { cargo tree --locked --edges normal --target all --prefix none --format '{p}' | awk '{print $1, substr($2, 2)}' | grep -v '^outrider ' | sort -u; }
+shipped() {
+  local target
+  for target in x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu; do
+    cargo tree --locked --edges normal,no-proc-macro --target "$target" --prefix none --format '{p}'
+  done | awk '{print $1, substr($2, 2)}' | grep -v '^outrider ' | sort -u
+}
 listed() { sed -n 's/^- \([^ ]*\) \([0-9][^ ]*\)$/\1 \2/p' THIRD-PARTY.md | sort -u; }
 
 if [ "${1:-}" = --check ]; then
@@ -16,6 +21,6 @@ if [ "${1:-}" = --check ]; then
   exit 0
 fi
 [ -x build/tools/bin/cargo-about ] || cargo install --quiet --locked --root build/tools cargo-about@0.9.3 --features cli
-build/tools/bin/cargo-about generate --locked --fail about.hbs >THIRD-PARTY.md.new
+build/tools/bin/cargo-about generate --locked --offline --fail about.hbs >THIRD-PARTY.md.new
 mv THIRD-PARTY.md.new THIRD-PARTY.md
 say "THIRD-PARTY.md lists $(listed | wc -l) libraries"
