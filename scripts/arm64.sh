@@ -25,17 +25,17 @@ cross() { PATH=/usr/bin:/bin:$PATH CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP
 
 # One picture read under emulation must give the same texts as on this machine.
 same_read_as_here() {
-  local pictures=(../shared/data/evaluation/e2e_eu/eu11.jpg ../shared/data/evaluation/e2e_br/FZB9581.jpg) here there
-  if [ ! -e "${pictures[0]}" ]; then
-    printf 'SKIPPED: read under emulation, because %s is not here\n' "${pictures[0]}" >&2
+  local picture=../shared/data/evaluation/e2e_eu/eu11.jpg here there
+  if [ ! -e "$picture" ]; then
+    printf 'SKIPPED: read under emulation, because %s is not here\n' "$picture" >&2
     return
   fi
   texts() { grep -o '"text":"[^"]*"'; }
-  here=$(unset CARGO_TARGET_DIR; use_rust; ORT_DYLIB_PATH=$PWD/build/onnxruntime/libonnxruntime.so cargo run --quiet --locked -- read --json --min-confidence 0.5 "${pictures[@]}" | texts)
-  there=$(timeout 600 qemu-aarch64-static "$CARGO_TARGET_DIR/$target/debug/outrider" read --json --min-confidence 0.5 "${pictures[@]}" | texts)
+  here=$(unset CARGO_TARGET_DIR PKG_CONFIG_PATH PKG_CONFIG_ALLOW_CROSS ORT_DYLIB_PATH; use_rust; scripts/onnxruntime.sh; cargo run --quiet --locked -- read --json --min-confidence 0.5 "$picture" | texts)
+  there=$(timeout 600 qemu-aarch64-static "$CARGO_TARGET_DIR/$target/debug/outrider" read --json --min-confidence 0.5 "$picture" | texts)
   [ -n "$here" ] || die "no plate was read on this machine"
   [ "$here" = "$there" ] || die "aarch64 reads differently: here '$here', there '$there'"
-  say "aarch64 under emulation reads what this machine reads: $(wc -l <<<"$here") plates in ${#pictures[@]} pictures"
+  say "aarch64 under emulation reads what this machine reads: $here"
 }
 
 case ${1:-} in
