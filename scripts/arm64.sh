@@ -21,7 +21,7 @@ export CARGO_TARGET_DIR=${ARM64_TARGET_DIR:-target/arm64}
 export PKG_CONFIG_ALLOW_CROSS=1 PKG_CONFIG_PATH=/usr/lib/aarch64-linux-gnu/pkgconfig
 # An absolute path beats .cargo/config.toml, which names the host's library.
 export ORT_DYLIB_PATH=$PWD/build/onnxruntime/aarch64/libonnxruntime.so
-cross() { PATH=/usr/bin:/bin:$PATH CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP_TOOLCHAIN='' /usr/bin/cargo "$@" --target "$target"; }
+cross() { PATH=/usr/bin:/bin:$PATH CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP_TOOLCHAIN='' /usr/bin/cargo "$1" --target "$target" "${@:2}"; }
 
 # One picture read under emulation must give the same texts as on this machine.
 same_read_as_here() {
