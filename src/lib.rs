@@ -17,6 +17,8 @@ pub mod config;
     reason = "the demo's own broker, receiver and wire searcher, on loopback"
 )]
 pub mod demo;
+// Signed documents.
+pub mod dsse;
 // Points, boxes and quadrilaterals in pixels.
 pub mod geometry;
 // Where the car is: fixes with their age and accuracy.
@@ -35,5 +37,7 @@ pub mod plate;
 pub mod render;
 // Opens the encrypted databases.
 pub mod sqlcipher;
+// Who may sign what.
+pub mod trust;
 // How a hit leaves the vehicle, and the only way anything does.
 pub mod uplink;
