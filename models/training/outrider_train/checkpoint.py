@@ -1,6 +1,7 @@
 """Training state on disk: written whole or not at all, and taken up again where it stopped."""
 
 import copy
+import math
 import os
 import pathlib
 import signal
@@ -56,7 +57,7 @@ class Stop:
 
 
 class Schedule:
-    """Learning rate: linear warm-up, flat, then linear to 2 % over the last `cooldown` steps.
+    """Learning rate: linear warm-up, flat, then along a cosine to nothing over the last `cooldown` steps.
 
     Flat in between, so that a run can be stretched by more steps without having planned for them. With `minutes`, the
     clock decides instead: the rate falls to the end from now on. For a machine shared with others, where nobody can
@@ -76,4 +77,5 @@ class Schedule:
         left = (self.steps - step) / max(1, self.cooldown)
         if self.seconds:
             left = 1 - (time.time() - self.begin) / self.seconds
-        return self.peak * min(1.0, (step + 1) / max(1, self.warm)) * min(1.0, max(0.02, left))
+        fall = 0.5 - 0.5 * math.cos(math.pi * min(1.0, max(0.0, left)))
+        return self.peak * min(1.0, (step + 1) / max(1, self.warm)) * max(0.002, fall)

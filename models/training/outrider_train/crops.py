@@ -1,4 +1,4 @@
-"""Real plates: labelled folders, crops around boxes, and the few real crops that training may see."""
+"""Real plates: labelled folders, their texts, crops around boxes."""
 
 import dataclasses
 import json
@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 
 from . import labels
-from .degrade import degrade
 from .ocr_net import HEIGHT, WIDTH
 
 
@@ -82,30 +81,3 @@ def true_crops(folder: pathlib.Path, prefix: str = "", margin: float = 0.03, jit
             images.append(to_input(cut(image, box, margins)))
             texts.append(labels.normalise(text))
     return np.stack(images), texts
-
-
-class RealCrops:
-    """Draws real training crops, rare plates as often as common ones, degraded and cut with changing margins."""
-
-    def __init__(self, folder: pathlib.Path):
-        self.items = []
-        for picture in more_texts(pictures(folder)):
-            if any(picture.texts):
-                image = picture.load()
-                for box, text in zip(picture.boxes, picture.texts, strict=True):
-                    if text and 2 <= len(labels.normalise(text)) <= 10:
-                        self.items.append((image, box, labels.normalise(text)))
-        texts = [t for *_, t in self.items]
-        weight = np.array([1 / texts.count(t) ** 0.7 for t in texts])
-        self.weight = weight / weight.sum()
-
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-        """One (uint8 [64, 160], text)."""
-        image, box, text = self.items[int(rng.choice(len(self.items), p=self.weight))]
-        crop = cut(image, box, rng.uniform(-0.02, 0.14, 4))
-        if rng.random() < 0.6 and crop.shape[1] > 70:
-            k = rng.uniform(60, crop.shape[1]) / crop.shape[1]
-            crop = cv2.resize(crop, None, fx=k, fy=k, interpolation=cv2.INTER_AREA)
-        if rng.random() < 0.5:
-            crop = degrade(crop, rng, crop.shape[1])
-        return to_input(crop), text

@@ -15,6 +15,7 @@ from .crops import pictures
 from .detector_data import Scenes
 from .detector_loss import loss_of
 from .detector_net import Detector, decode, iou, letterbox, tensor
+from .share import half_is_fast
 from .warm import load_package
 
 
@@ -109,7 +110,7 @@ def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
-    queue = multiprocessing.Queue(4)
+    queue, fast = multiprocessing.Queue(4), half_is_fast()
     model, average, optimiser, step = start(args)
     for i in range(args.workers):
         job = (args.data, args.pool or args.work / "pool", 1000 * args.seed + step * 7 + i, args.batch, queue)
@@ -137,7 +138,7 @@ def main() -> None:
         for group in optimiser.param_groups:
             group["lr"] = rate
         batch = queue.get()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast):
             y = model(tensor(batch.pop("image")))
         loss, parts = loss_of(y, {k: torch.from_numpy(v) for k, v in batch.items()})
         optimiser.zero_grad()

@@ -10,6 +10,8 @@ import numpy as np
 
 LETTERS, CLEAR, DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
 _SETS = {"l": LETTERS, "a": CLEAR, "d": DIGITS, "x": LETTERS + DIGITS}
+RARE = 0.8
+"""How often an I, O or Q that a North American pattern would have is drawn again: most states leave them out of series."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,23 +108,23 @@ STATES = [
     _p("US-AK", 0.2, "lll ddd", "ALASKA", "THE LAST FRONTIER", BLUE, (50, 190, 240)),
     _p("US-DC", 0.2, "ll dddd", "WASHINGTON, D.C.", "TAXATION WITHOUT REPRESENTATION", NAVY, WHITE),
     _p("US-VT", 0.2, "lll ddd", "VERMONT", "GREEN MOUNTAIN STATE", WHITE, (50, 100, 20)),
-    _p("US-WY", 0.2, "d ddddd,dd dddll", "WYOMING", "FOREVER WEST", None, None),
+    _p("US-WY", 0.6, "d ddddd,dd ddd,d ddd,dd ddda,d dddda", "WYOMING", "FOREVER WEST", None, None),
 ]
 EUROPE = [
     _p("GB", 4, "lldd lll,lddd lll,lll dddl"),
     _p("DE", 4, "l ll ddd,ll l dddd,lll ll dd,l lddd,ll ll ddd,l-ll dddd,ll-l ddd,ll-ll dd,lll-l dddd"),
-    _p("FR", 3, "ll-ddd-ll,dddd ll dd,ddd lll dd"),
-    _p("IT", 3, "ll dddll,ll ddd ll,lldddll"),
-    _p("ES", 2, "dddd lll,dddd-lll,l dddd ll"),
+    _p("FR", 3, "aa-ddd-aa,aa ddd aa,dddd aa dd,ddd aaa dd"),
+    _p("IT", 3, "aa dddaa,aa ddd aa,aadddaa"),
+    _p("ES", 2, "dddd aaa,dddd-aaa,l dddd aa"),
     _p("PL", 2, "ll ddddd,lll dddd,ll dddl,lll lddd,ll ddddl,lll ddll,l dlll"),
     _p("RO", 2.5, "ll dd lll,B ddd lll,B dd lll,ll-dd-lll"),
-    _p("NL", 1.5, "ll-ddd-l,l-ddd-ll,dd-lll-d,dd-ll-ll,ll-dd-ll,d-lll-dd,ll-ll-dd"),
-    _p("CZ", 1.5, "dld dddd,dll dddd,dld ddddd"),
+    _p("NL", 1.5, "aa-ddd-a,a-ddd-aa,dd-aaa-d,dd-aa-aa,aa-dd-aa,d-aaa-dd,aa-aa-dd"),
+    _p("CZ", 1.5, "dad dddd,daa dddd,dad ddddd"),
     _p("SK", 1.5, "ll dddll,ll ddd ll,ll-dddll"),
     _p("HU", 1, "lll-ddd,ll ll-ddd"),
     _p("AT", 1, "l ddddl,ll dddll,l ddddd l,ll ddd ll"),
     _p("CH", 0.8, "ll dddddd,ll ddddd,ll dddd"),
-    _p("SE", 0.8, "lll ddd,lll ddl"),
+    _p("SE", 0.8, "aaa ddd,aaa dda"),
     _p("NO", 0.6, "ll ddddd,ll dddd"),
     _p("DK", 0.6, "ll dd ddd,ll ddddd"),
     _p("FI", 0.5, "lll-ddd,lll-dd"),
@@ -164,9 +166,14 @@ def choose(places: list[Place], rng: np.random.Generator) -> Place:
     return places[int(rng.choice(len(places), p=weights / weights.sum()))]
 
 
-def fill(pattern: str, rng: np.random.Generator) -> str:
-    """A pattern with its placeholders drawn: 'aaa ddd' -> 'BXC 401'."""
-    return "".join(_SETS[c][int(rng.integers(len(_SETS[c])))] if c in _SETS else c for c in pattern)
+def fill(pattern: str, rng: np.random.Generator, rare: float = 0.0) -> str:
+    """A pattern with its placeholders drawn: 'aaa ddd' -> 'BXC 401'; `rare` is RARE for North America."""
+
+    def draw(c: str) -> str:
+        drawn = _SETS[c][int(rng.integers(len(_SETS[c])))]
+        return draw(c) if drawn in "IOQ" and rng.random() < rare else drawn
+
+    return "".join(draw(c) if c in _SETS else c for c in pattern)
 
 
 def vanity(rng: np.random.Generator) -> str:

@@ -20,7 +20,10 @@ def any_colour(rng) -> np.ndarray:
 
 
 def pictogram(image, cx, cy, size, rng, ink) -> None:
-    """A shield, disc, blob, animal-like shape, wheelchair, flag or star within `size` of (cx, cy)."""
+    """A drawn pictogram, or a shield, disc, blob, animal-like shape, wheelchair, flag or star within `size` of (cx, cy)."""
+    if typefaces.icons() and rng.random() < 0.5:
+        icon(image, cx, cy, size, rng, ink)
+        return
     kind = int(rng.choice(10, p=(0.09, 0.1, 0.07, 0.09, 0.2, 0.07, 0.09, 0.07, 0.14, 0.08)))
     width = size * rng.uniform(0.5, 0.95)
     first, second = (ink if rng.random() < 0.4 else any_colour(rng)), any_colour(rng)
@@ -78,6 +81,24 @@ def pictogram(image, cx, cy, size, rng, ink) -> None:
         for _ in range(int(rng.integers(2, 7))):
             x, y = cx + rng.uniform(-0.4, 0.4) * width, cy + rng.uniform(-0.45, 0.45) * size
             paint.disc(image, x, y, size * rng.uniform(0.06, 0.2), (first, second)[int(rng.integers(2))])
+
+
+def icon(image, cx, cy, size, rng, ink) -> None:
+    """A silhouette of the pictogram font in the text's colour or another, mirrored or not, now and then on a panel."""
+    mask = typefaces.icon(int(rng.integers(len(typefaces.ICONS))))
+    if rng.random() < 0.5:
+        mask = mask[:, ::-1]
+    wide = max(3, int(size * mask.shape[1] / mask.shape[0] * rng.uniform(0.75, 1.2)))
+    first = ink if rng.random() < 0.6 else any_colour(rng)
+    if rng.random() < 0.15:
+        first = 255 - np.asarray(ink, float)
+        axes = (max(2, int(wide * 0.7)), max(2, int(size * 0.62)))
+        if rng.random() < 0.5:
+            cv2.ellipse(image, (int(cx), int(cy)), axes, 0, 0, 360, paint.colour(ink), -1, cv2.LINE_AA)
+        else:
+            paint.box(image, cx - axes[0], cy - axes[1], cx + axes[0], cy + axes[1], ink)
+    mask = cv2.resize(np.ascontiguousarray(mask), (wide, max(3, int(size))), interpolation=cv2.INTER_AREA)
+    paint.blend(image, mask, cx - wide / 2, cy - size / 2, first, rng.uniform(0.6, 1))
 
 
 def creature(image, cx, cy, size, rng, ink) -> None:

@@ -1,7 +1,6 @@
 """Trains the reader on rendered crops with a few real ones in every batch; CTC with a flat start."""
 
 import argparse
-import glob
 import json
 import pathlib
 import time
@@ -12,68 +11,16 @@ import torch
 from torch.nn import functional as F
 
 from . import checkpoint, labels
-from .crops import RealCrops, true_crops
-from .ocr_net import HEIGHT, SLOTS, WIDTH, Reader
-from .share import Group
+from .crops import true_crops
+from .flats import FlatPlates, NotPlates, Places, RealPlates
+from .ocr_net import SLOTS, Reader
+from .share import Group, half_is_fast
 from .warm import load_package
 
-BATCH, REAL = 64, 6
-"""Samples a step over all processes, and how many of them are real."""
+BATCH, REAL, NOTHING = 64, 8, 0.05
+"""Samples a step over all processes, how many of them are real plates, which share of the others are no plates at all."""
 FLAT_STEPS = 450
 """Steps over which the flat start fades out: CTC leaves its plateau at about 450."""
-
-
-class Pool:
-    """Rendered crops: npz files of x uint8 [n, 64, 160] and y texts; picks up new files while they are written."""
-
-    def __init__(self, folder: pathlib.Path, limit: int):
-        self.folder, self.limit, self.files = folder, limit, {}
-        self.x, self.y, self.looked = np.zeros((0, HEIGHT, WIDTH), np.uint8), np.zeros(0, str), 0.0
-
-    def refresh(self) -> None:
-        """Look for new files, at most once a minute; the oldest are dropped beyond `limit` crops."""
-        if time.time() - self.looked < 60 and len(self.x):
-            return
-        self.looked = time.time()
-        names = sorted(glob.glob(str(self.folder / "*.npz")), key=lambda f: pathlib.Path(f).stat().st_mtime)
-        new = [f for f in names if f not in self.files and not f.endswith(".part.npz")]
-        if not new:
-            return
-        for name in new:
-            with np.load(name) as z:
-                self.files[name] = (z["x"], z["y"])
-        keep, total = [], 0
-        for name in reversed(list(self.files)):
-            if total < self.limit:
-                keep.append(name)
-                total += len(self.files[name][0])
-            else:
-                self.files[name] = (self.files[name][0][:0], self.files[name][1][:0])
-        self.x = np.concatenate([self.files[n][0] for n in keep])
-        self.y = np.concatenate([self.files[n][1] for n in keep])
-
-    def draw(self, rng: np.random.Generator, n: int):
-        """n crops and their texts."""
-        index = rng.integers(0, len(self.x), n)
-        return self.x[index], [str(t) for t in self.y[index]]
-
-
-def augment(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Shift, scale, shear, contrast, noise; now and then an inverted batch. [n, 1, 64, 160] in [0, 1]."""
-    n = len(x)
-    theta = np.zeros((n, 2, 3), np.float32)
-    theta[:, 0, 0], theta[:, 1, 1] = rng.uniform(0.92, 1.12, n), rng.uniform(0.92, 1.12, n)
-    theta[:, 0, 1], theta[:, 1, 0] = rng.normal(0, 0.06, n), rng.normal(0, 0.015, n)
-    theta[:, 0, 2], theta[:, 1, 2] = rng.uniform(-0.05, 0.05, n), rng.uniform(-0.1, 0.1, n)
-    grid = F.affine_grid(torch.from_numpy(theta), list(x.shape), align_corners=False)
-    x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
-    gain = torch.from_numpy(rng.uniform(0.5, 1.4, (n, 1, 1, 1)).astype(np.float32))
-    lift = torch.from_numpy(rng.uniform(-0.15, 0.15, (n, 1, 1, 1)).astype(np.float32))
-    x = (x - 0.5) * gain + 0.5 + lift
-    if rng.random() < 0.5:
-        x = x + torch.from_numpy(rng.standard_normal(x.shape, np.float32)) * 0.03
-    x = x.clamp(0, 1)
-    return 1 - x if rng.random() < 0.03 else x
 
 
 def loss_of(logits: torch.Tensor, texts: list[str], flat: float) -> torch.Tensor:
@@ -143,8 +90,8 @@ def arguments() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--data", type=pathlib.Path, default=pathlib.Path("../../../shared/data"))
     p.add_argument("--work", type=pathlib.Path, default=pathlib.Path("work"))
-    p.add_argument("--pool", type=pathlib.Path, help="folder of rendered crops; default WORK/pool")
-    p.add_argument("--limit", type=int, default=400_000, help="rendered crops to keep in memory (10 KB each)")
+    p.add_argument("--pool", type=pathlib.Path, help="folder of rendered plates; default WORK/pool")
+    p.add_argument("--limit", type=int, default=400_000, help="rendered plates to keep in memory (25 KB each)")
     p.add_argument("--init", type=pathlib.Path, help="ONNX file of a package to continue from")
     p.add_argument("--steps", type=int, default=30_000)
     p.add_argument("--cooldown", type=int, default=6_000)
@@ -169,7 +116,13 @@ def main() -> None:
     group = Group(args.processes, args.work)
     rng = np.random.default_rng([args.seed, step, group.rank])
     share, real_share = BATCH // group.size, REAL // group.size
-    pool, real = Pool(args.pool or args.work / "pool", args.limit), RealCrops(args.data / "pack/train")
+    pool, places = args.pool or args.work / "pool", Places(args.data / "pack/train")
+    rendered, nothing = FlatPlates(pool, places, args.limit), NotPlates(pool / "not-plates.npz", places)
+    real, fast = RealPlates(args.data / "pack/train"), half_is_fast()
+
+    def draw(i):
+        return (real if i < real_share else nothing if rng.random() < NOTHING else rendered).draw(rng)
+
     sets, seen_loss, last = {} if group.rank else measured_sets(args.data), 0.0, time.time()
     if group.rank == 0 and step == 0:
         print(json.dumps({"step": step, "real": len(real.items), **exact(average.model, sets)}), flush=True)
@@ -179,7 +132,7 @@ def main() -> None:
             return
         state = {"model": model.state_dict(), "average": average.model.state_dict(), "optimiser": optimiser.state_dict()}
         checkpoint.save(args.work / "ocr.pt", **state, step=step, flat=flat_steps)
-        line = {"step": step, "pool": len(pool.x), "loss": round(seen_loss, 4), "lr": rate, "cpu": round(time.process_time())}
+        line = {"step": step, "pool": len(rendered), "loss": round(seen_loss, 4), "lr": rate, "cpu": round(time.process_time())}
         line.update(exact(average.model, sets))
         with (args.work / "ocr-curve.jsonl").open("a") as f:
             f.write(json.dumps(line) + "\n")
@@ -187,13 +140,14 @@ def main() -> None:
 
     rate, over = 0.0, False
     while not over:
-        pool.refresh()
-        x, texts = pool.draw(rng, share)
-        for i in range(real_share):
-            x[i], texts[i] = real.draw(rng)
-        batch = augment(torch.from_numpy(x)[:, None].float() / 255, rng).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = model(batch)
+        if step % 50 == 0 or not len(rendered):
+            rendered.refresh()
+        x, texts = zip(*map(draw, range(share)), strict=True)
+        batch = torch.from_numpy(np.stack(x))[:, None].float() / 255
+        if rng.random() < 0.03:
+            batch = 1 - batch
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast):
+            logits = model(batch.to(memory_format=torch.channels_last))
         loss = loss_of(logits, texts, 1 - step / flat_steps if step < flat_steps else 0)
         optimiser.zero_grad()
         loss.backward()

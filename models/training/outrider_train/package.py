@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from . import checkpoint, evaluate, export, labels
-from .crops import RealCrops, pictures, true_crops
+from .crops import pictures, true_crops
 from .detector_net import letterbox
+from .flats import FlatPlates, Places, RealPlates
 
 HEAD = '# A model package of Outrider; the keys are described in models/README.md, "Contract".\n'
 TRAINED = "../shared/data/pack (Open Images CC BY, RobertLucian MIT, andrewmvd CC0, udacity MIT) and rendered plates; "
@@ -35,7 +36,8 @@ def toml(sections: dict[str, dict]) -> str:
 def degraded_crops(data: pathlib.Path, seed: int, n: int) -> tuple[np.ndarray, list[str]]:
     """Real crops of the validation half, degraded and cut with changing margins: what calibration is fitted on."""
     rng = np.random.default_rng(seed)
-    drawn = [RealCrops.draw(crops, rng) for crops in [RealCrops(data / "pack/val")] for _ in range(n)]
+    plates = RealPlates(data / "pack/val")
+    drawn = [plates.draw(rng) for _ in range(n)]
     return np.stack([x for x, _ in drawn]), [t for _, t in drawn]
 
 
@@ -119,8 +121,9 @@ def variants(kind: str, args) -> dict[str, pathlib.Path]:
         export.to_int8(files["f32"], files["int8"], examples, ["Conv"], ("/head/",))
     else:
         real, _ = true_crops(args.data / "pack/train")
-        with np.load(sorted((args.pool or args.work / "pool").glob("reader-*.npz"))[0]) as z:
-            rendered = z["x"][:300]
+        plates, rng = FlatPlates(args.pool or args.work / "pool", Places(args.data / "pack/train")), np.random.default_rng(3)
+        plates.refresh()
+        rendered = np.stack([plates.draw(rng)[0] for _ in range(300)])
         examples = np.concatenate([real[::3], rendered])[:, None].astype(np.float32) / 255
         export.to_int8(files["f32"], files["int8"], examples, ["Conv", "MatMul"], ("/head/",))
     return files

@@ -5,9 +5,9 @@ import pathlib
 import cv2
 import numpy as np
 
-from .crops import pictures, to_input
+from .crops import pictures
 from .degrade import degrade
-from .plates import Plate, render
+from .plates import Plate
 
 
 class Surroundings:
@@ -94,12 +94,3 @@ def picture_of(plate: Plate, rng, around: Surroundings) -> tuple[np.ndarray, np.
     quads = np.stack([np.stack([x0, y0], 1), np.stack([x1, y0], 1), np.stack([x1, y1], 1), np.stack([x0, y1], 1)], 1)
     quads = cv2.perspectiveTransform(quads.reshape(1, -1, 2).astype(np.float32), to).reshape(-1, 4, 2)
     return degrade(crop, rng, width), corners, quads
-
-
-def reader_sample(rng, around: Surroundings) -> tuple[np.ndarray, str, str]:
-    """(uint8 [64, 160], text, jurisdiction): one training crop for the reader."""
-    plate = render(rng)
-    crop, *_ = picture_of(plate, rng, around)
-    u = rng.random()
-    how = cv2.INTER_LINEAR if u < 0.7 else cv2.INTER_AREA if u < 0.85 else cv2.INTER_CUBIC
-    return to_input(crop, how), plate.text, plate.place

@@ -37,12 +37,12 @@ class Style:
     lean: float = 0.0
 
 
-def style(rng, ink, strokes: float, emboss: float) -> Style:
-    """A random typeface with random spacing."""
-    kinds = ["", "", "", "", "dot", "dash", "seal", "seal", "emblem", "blob"]
+def style(rng, ink, strokes: float, emboss: float, emblems: int = 1) -> Style:
+    """A random typeface with random spacing; `emblems` weighs emblems in the gaps."""
+    kinds = ["", "", "", "", "dot", "dash", "seal", "seal", "blob", *["emblem"] * emblems]
     lean = rng.normal(0, 0.12) if rng.random() < 0.05 else 0.0
     face, kind = typefaces.Typeface(rng, strokes), str(rng.choice(kinds))
-    space = rng.uniform(0.3, 1.0) if kind == "emblem" and rng.random() < 0.6 else rng.uniform(0.15, 0.55)
+    space = rng.uniform(0.35, 1.2) if kind == "emblem" and rng.random() < 0.7 else rng.uniform(0.15, 0.55)
     return Style(face, ink, rng.uniform(0.06, 0.2), space, emboss, kind, lean)
 
 
@@ -113,7 +113,7 @@ def north_america(rng) -> Plate:
     canada = rng.random() < 0.35
     place = formats.choose(formats.CANADA if canada else formats.STATES, rng)
     pattern = str(rng.choice(place.patterns if known else formats.OLD_AND_RARE))
-    text = formats.fill(pattern, rng) if rng.random() < 0.92 else formats.vanity(rng)
+    text = formats.fill(pattern, rng, formats.RARE) if rng.random() < 0.92 else formats.vanity(rng)
     if known and rng.random() < 0.6:
         back = np.array(place.back or rng.uniform(190, 255, 3)) + rng.normal(0, 8, 3)
     else:
@@ -127,7 +127,7 @@ def north_america(rng) -> Plate:
     if known and place.ink and (np.mean(place.ink) < 130) == (level > 130) and rng.random() < 0.7:
         ink = np.array(place.ink) + rng.normal(0, 12, 3)
     _words(image, place, known, ink, rng)
-    how = style(rng, ink, 0.62, rng.uniform(0, 0.5) if rng.random() < 0.6 else 0)
+    how = style(rng, ink, 0.62, rng.uniform(0, 0.5) if rng.random() < 0.6 else 0, 3)
     if place.code == "CA-ON" and known and rng.random() < 0.6:
         how.separator = str(rng.choice(["emblem", "seal", "dash"]))
     height, cy = TALL * rng.uniform(0.4, 0.62), TALL * rng.uniform(0.47, 0.58)

@@ -1,35 +1,15 @@
-"""Renders what training draws from: reader crops (npz), the detector's plates and distractors (pickle), sheets."""
+"""Renders what training draws from: the reader's flat plates (npz), the detector's plates and distractors (pickle), sheets."""
 
 import argparse
-import os
 import pathlib
 import pickle
 
 import cv2
 import numpy as np
 
-from . import distractors
-from .ocr_net import HEIGHT, WIDTH
-from .photograph import Surroundings, picture_of, reader_sample
+from . import distractors, flats
+from .photograph import Surroundings, picture_of
 from .plates import render
-
-
-def pool(folder: pathlib.Path, around: Surroundings, seed: int, files: int, each: int) -> None:
-    """`files` npz files of `each` reader crops; file i depends on (seed, i) alone, and is skipped when it exists."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(files):
-        path = folder / f"reader-{seed}-{i:03}.npz"
-        if path.exists():
-            continue
-        rng = np.random.default_rng([seed, i])
-        x, texts, places = np.zeros((each, HEIGHT, WIDTH), np.uint8), [], []
-        for k in range(each):
-            x[k], text, place = reader_sample(rng, around)
-            texts.append(text)
-            places.append(place)
-        part = path.with_suffix(".part.npz")
-        np.savez(part, x=x, y=np.array(texts), place=np.array(places))
-        os.replace(part, path)
 
 
 def detector_pool(folder: pathlib.Path, seed: int, plates: int, panels: int) -> None:
@@ -65,18 +45,17 @@ def main() -> None:
     p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("work/pool"))
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--files", type=int, default=60)
-    p.add_argument("--each", type=int, default=4000)
+    p.add_argument("--each", type=int, default=2500)
     p.add_argument("--plates", type=int, default=3000)
     args = p.parse_args()
     cv2.setNumThreads(1)
     if args.what == "detector":
         detector_pool(args.out, args.seed, args.plates, args.plates)
         return
-    around = Surroundings(args.data / "pack/train")
     if args.what == "pool":
-        pool(args.out, around, args.seed, args.files, args.each)
-    else:
-        sheet(args.out, around, args.seed)
+        flats.pool(args.out, args.seed, args.files, args.each)
+        return
+    sheet(args.out / "sheet.png", Surroundings(args.data / "pack/train"), args.seed)
 
 
 if __name__ == "__main__":

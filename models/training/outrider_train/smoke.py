@@ -16,9 +16,10 @@ import onnxruntime as ort
 from . import export
 from .crops import pictures
 from .detector_net import letterbox
+from .flats import FlatPlates, Places, pool
 from .photograph import Surroundings, stand
 from .plates import render
-from .render import detector_pool, pool
+from .render import detector_pool
 
 
 def scene(folder: pathlib.Path, count: int, seed: int) -> None:
@@ -60,7 +61,7 @@ def main() -> None:
         old.unlink()
     scene(data / "pack/train", 12, 1)
     scene(data / "pack/val", 6, 2)
-    pool(work / "pool", Surroundings(None), 1, 1, 400)
+    pool(work / "pool", 1, 1, 300)
     detector_pool(work / "pool", 1, 60, 60)
 
     reader = train("ocr_train", data, work, args.reader_steps, "ocr-curve.jsonl")
@@ -71,8 +72,9 @@ def main() -> None:
         sys.exit(f"the detector's loss did not fall: {detector[1]['loss']} -> {detector[-1]['loss']}")
 
     images = np.stack([letterbox(i.load())[0] for i in pictures(data / "pack/train")]).transpose(0, 3, 1, 2)
-    with np.load(work / "pool/reader-1-000.npz") as z:
-        crops = z["x"][:20, None]
+    plates, rng = FlatPlates(work / "pool", Places(None)), np.random.default_rng(1)
+    plates.refresh()
+    crops = np.stack([plates.draw(rng)[0] for _ in range(20)])[:, None]
     for kind, x, operators in (("detector", images, ["Conv"]), ("reader", crops, ["Conv", "MatMul"])):
         x = x.astype(np.float32) / 255
         export.to_onnx(export.network(kind, work), kind, work / "f32.onnx")

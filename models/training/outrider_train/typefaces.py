@@ -15,6 +15,16 @@ from PIL import Image, ImageDraw, ImageFont
 from .strokes import MAIN, OTHER
 
 TALL = 96
+ICONS = (
+    "f6f0 f7ab f520 f4ba f52e f700 f717 f578 e4f2 f6c8 f6be f6d3 f6d5 f6ed f535 f1b0 f188 e52b e520 e448 f52d f56b "
+    "f193 e2ce f84a f6ec f7c9 f7ce f5c4 f70c f21c f0d1 f63c f722 f5e4 f207 f7e4 f1bb f06c f4d8 e139 e2cd f6fc e52f "
+    "f185 f2dc f773 f5ca f13d f21a e445 f072 e22d f0fb f533 f135 f005 f621 f699 f654 f521 f132 f3ed e574 f5a2 f559 "
+    "f4d6 f004 f4be f67c f644 f54c f714 f6e2 f7a6 f001 f569 f518 f19d f549 f66f f752 f19c f51d f450 f432 f44e f434 "
+    "f45f f436 f8c0 f8c1 f024 f74d f0ac f57d f14e f655 f013 f0e7 f0f3 f508 f183 e59d f501 e533 f2b5 f6de f5d1 f094 "
+    "f787 f810 f7b6 f030 f084 f0e3 f24e f0f1 e579 f5c9 f5d7 f44b f0c3 f5d2 f3a5 f0eb f0ad f6e3 f7d9 f134 f0f9 e3af "
+    "e57d f6bb f8ff e599 e4d0 e5aa f5a6 e4c8 f557 f75e f747 f06e f577 "
+).split()
+"""Code points of those of Font Awesome's solid pictograms that stand on plates: horses, birds, trees, wheelchairs, crests."""
 _folder = pathlib.Path(os.environ.get("OUTRIDER_FONTS", "work/fonts"))
 
 
@@ -30,6 +40,23 @@ def fonts() -> list[str]:
 def road_fonts() -> int:
     """How many at the start of fonts() are road and plate faces."""
     return sum("fontsource" not in f for f in fonts())
+
+
+@functools.cache
+def icons() -> pathlib.Path | None:
+    """The pictogram font, if it was fetched."""
+    path = _folder / "npm/node_modules/@fortawesome/fontawesome-free/webfonts/fa-solid-900.woff2"
+    return path if path.exists() else None
+
+
+@functools.lru_cache(1_000)
+def icon(number: int) -> np.ndarray:
+    """Mask of the pictogram ICONS[number]; only where icons() is."""
+    character, face = chr(int(ICONS[number], 16)), ImageFont.truetype(str(icons()), 96)
+    x0, y0, x1, y1 = face.getbbox(character)
+    image = Image.new("L", (int(x1 - x0) + 4, int(y1 - y0) + 4))
+    ImageDraw.Draw(image).text((2 - x0, 2 - y0), character, font=face, fill=255)
+    return trim(np.array(image))
 
 
 def trim(mask: np.ndarray) -> np.ndarray:
@@ -54,10 +81,12 @@ def _polylines(drawing: str) -> list[np.ndarray]:
 
 
 def _round_corners(line: np.ndarray, times: int) -> np.ndarray:
-    """Chaikin's corner cutting; closed lines stay closed, open ones keep their ends."""
+    """Chaikin's corner cutting, at most 0.6 of the grid from a corner; closed lines stay closed, open ones keep their ends."""
     for _ in range(times):
         closed = np.allclose(line[0], line[-1])
-        cut = np.stack([line[:-1] * 0.75 + line[1:] * 0.25, line[:-1] * 0.25 + line[1:] * 0.75], 1).reshape(-1, 2)
+        part = line[1:] - line[:-1]
+        step = part * np.minimum(0.25, 0.6 / np.linalg.norm(part, axis=1, keepdims=True))
+        cut = np.stack([line[:-1] + step, line[1:] - step], 1).reshape(-1, 2)
         line = np.vstack([cut, cut[:1]]) if closed else np.vstack([line[:1], cut[1:-1], line[-1:]])
     return line
 

@@ -3,7 +3,8 @@ import pytest
 
 from outrider_train import formats, labels, plates, typefaces
 from outrider_train.degrade import FAINTEST, degrade, light
-from outrider_train.photograph import Surroundings, picture_of, reader_sample
+from outrider_train.flats import FlatPlates, Places, develop, photograph, pool, surroundings
+from outrider_train.photograph import Surroundings, picture_of
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +49,58 @@ def test_boxes_run_from_left_to_right_on_one_line():
         assert (np.diff(plate.boxes[:, 0]) > 0).all()
 
 
-def test_same_seed_same_picture(around):
-    a = reader_sample(np.random.default_rng([7, 3]), around)
-    b = reader_sample(np.random.default_rng([7, 3]), around)
-    assert a[1] == b[1] and a[2] == b[2] and (a[0] == b[0]).all()
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pool")
+    pool(folder, 7, 1, 12)
+    plates = FlatPlates(folder, Places(None))
+    plates.refresh()
+    return plates
+
+
+def test_same_seed_same_plates_and_photographs(flat, tmp_path):
+    pool(tmp_path, 7, 1, 12)
+    again = FlatPlates(tmp_path, Places(None))
+    again.refresh()
+    for seed in range(5):
+        a, b = (f.draw(np.random.default_rng(seed)) for f in (flat, again))
+        assert a[1] == b[1] and (a[0] == b[0]).all()
+        assert a[0].shape == (64, 160) and a[0].dtype == np.uint8
+
+
+def test_no_photograph_is_taken_twice(flat):
+    pixels, sizes, starts, _ = flat.files["flat-7-000.npz"]
+    plate = pixels[: starts[1]].reshape(sizes[0])
+    rng = np.random.default_rng(1)
+    a, b = photograph(plate, rng, flat.places), photograph(plate, rng, flat.places)
+    assert (a != b).any()
+
+
+def test_the_pool_picks_up_new_files_and_drops_the_oldest(tmp_path):
+    plates = FlatPlates(tmp_path, Places(None), limit=5)
+    pool(tmp_path, 1, 1, 5)
+    plates.refresh()
+    pool(tmp_path, 2, 1, 5)
+    plates.refresh()
+    assert {name for name, _ in plates.index} == {"flat-2-000.npz"}
+
+
+def test_surroundings_reach_beyond_the_edge_of_the_picture():
+    picture = np.full((50, 100), 90, np.uint8)
+    picture[:, :40] = 200
+    seen = surroundings(picture, (0, 10, 40, 20))
+    assert seen.image.shape == (38, 76)
+    x, y, w, h = (round(v) for v in seen.box)
+    assert (w, h) == (40, 20)
+    assert (seen.image[y : y + h, x : x + w - 1] == 200).all()
+    assert seen.image[0, -1] == 90
+
+
+def test_a_picture_keeps_something_to_read_in_the_dark():
+    crop = np.zeros((40, 100), np.float32)
+    crop[10:30, 20:80] = 200
+    for seed in range(100):
+        assert develop(crop.copy(), np.random.default_rng(seed), 100).std() > 2.5
 
 
 def test_a_photograph_knows_where_plate_and_characters_are(around):
@@ -89,3 +138,16 @@ def test_a_face_never_draws_one_and_i_alike():
         face = typefaces.Typeface(np.random.default_rng(seed), strokes=1.0)
         one, letter = face.glyph("1"), face.glyph("I")
         assert one.shape != letter.shape or (one != letter).any()
+
+
+def test_corners_that_tell_letters_from_digits_stay_sharp():
+    for rounding in range(3):
+        d, zero = (typefaces.stroke_glyph(c, -1, rounding, 12, 0.5) for c in "D0")
+        corner = np.s_[-8:, :8]  # the foot of D's stem
+        assert d[corner].mean() > zero[corner].mean() + 60
+
+
+def test_series_of_north_america_have_few_letters_that_look_like_digits():
+    rng = np.random.default_rng(1)
+    drawn = "".join(formats.fill("llll", rng, formats.RARE) for _ in range(500))
+    assert sum(c in "IOQ" for c in drawn) < 0.05 * len(drawn)
