@@ -35,6 +35,8 @@ pub mod onboard;
 pub mod plate;
 // Our own renderer: plates, cars, road, day and dusk.
 pub mod render;
+// Secrets in files that only their owner reads.
+pub mod secret_file;
 // Opens the encrypted databases.
 pub mod sqlcipher;
 // Who may sign what.

@@ -27,6 +27,9 @@ pub enum PlateError {
     /// A character that no plate carries. The text itself is not repeated in the message.
     #[error("plate has the character {0:?}, which is neither a letter A-Z nor a digit")]
     Character(char),
+    /// A pattern that says next to nothing.
+    #[error("pattern states fewer than {MIN_STATED} characters")]
+    Vague,
 }
 
 /// A normalised plate: 1 to 12 characters of `0-9A-Z`, separators dropped, not folded.
@@ -111,6 +114,109 @@ impl PlateKey {
 impl fmt::Debug for PlateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PlateKey(redacted)")
+    }
+}
+
+/// A plate as a list writes it: a [`Plate`], or a pattern in which `?` stands for one character and
+/// `*` for any number of them. Whether patterns match at all is policy's business.
+///
+/// `Debug` is redacted, as for [`Plate`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListedPlate(ArrayString<MAX_PLATE_LEN>);
+
+/// Characters that a pattern must state: with fewer it would match every other car.
+pub const MIN_STATED: usize = 2;
+
+impl ListedPlate {
+    /// Normalises a text as [`Plate::parse`] does and lets `?` and `*` through.
+    pub fn parse(text: &str) -> Result<Self, PlateError> {
+        let wild = |c| matches!(c, '?' | '*');
+        if !text.contains(wild) {
+            return Plate::parse(text).map(Self::from);
+        }
+        let mut out = ArrayString::new();
+        let mut n = 0;
+        for (i, part) in text.split(wild).enumerate() {
+            if i > 0 {
+                let at = text.split(wild).take(i).map(str::len).sum::<usize>() + i - 1;
+                let _ = out.try_push(char::from(text.as_bytes()[at]));
+                n += 1;
+            }
+            match Plate::parse(part) {
+                Ok(part) => {
+                    let _ = out.try_push_str(part.expose());
+                    n += part.expose().len();
+                }
+                Err(PlateError::Empty) => {}
+                Err(PlateError::TooLong(more)) => n += more,
+                Err(e) => return Err(e),
+            }
+        }
+        if n > MAX_PLATE_LEN {
+            return Err(PlateError::TooLong(n));
+        }
+        if out.chars().filter(|c| !wild(*c)).count() < MIN_STATED {
+            return Err(PlateError::Vague);
+        }
+        Ok(Self(out))
+    }
+
+    /// The characters, `?` and `*` among them. Keep the calls few, as of [`Plate::expose`].
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is a pattern.
+    pub fn is_pattern(&self) -> bool {
+        self.0.bytes().any(|c| matches!(c, b'?' | b'*'))
+    }
+
+    /// The plate; `None` for a pattern.
+    pub fn plate(&self) -> Option<Plate> {
+        (!self.is_pattern()).then_some(Plate(self.0))
+    }
+
+    /// The key of the plate; `None` for a pattern.
+    pub fn key(&self) -> Option<PlateKey> {
+        self.plate().map(|plate| plate.key())
+    }
+
+    /// The text with look-alikes folded: what two entries share that mean the same plate.
+    pub fn folded(&self) -> ArrayString<MAX_PLATE_LEN> {
+        let mut out = ArrayString::new();
+        for c in self.0.bytes() {
+            out.push(char::from(fold(c)));
+        }
+        out
+    }
+
+    /// Where it stands in a sorted list: plates by their key, then patterns by theirs.
+    pub fn order(&self) -> (bool, u64) {
+        match self.key() {
+            Some(key) => (false, key.get()),
+            None => (true, self.0.bytes().fold(0, |key, c| key * 39 + pattern_place(c))),
+        }
+    }
+}
+
+/// Place of a pattern's character, from 1. Twelve of 38 and none still pack into 64 bits.
+fn pattern_place(c: u8) -> u64 {
+    match c {
+        b'?' => 37,
+        b'*' => 38,
+        c => u64::from(symbol_index(fold(c))) + 1,
+    }
+}
+
+impl From<Plate> for ListedPlate {
+    fn from(plate: Plate) -> Self {
+        Self(plate.0)
+    }
+}
+
+impl fmt::Debug for ListedPlate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ListedPlate(redacted)")
     }
 }
 
@@ -244,6 +350,26 @@ mod tests {
         assert_eq!(key("O1Q"), key("0I0"));
         assert_ne!(key("0A"), key("A"));
         assert_ne!(key("8A"), key("BA"));
+    }
+
+    #[test]
+    fn patterns_keep_their_wildcards_and_no_plate_has_any() {
+        let listed = ListedPlate::parse("ck-s? 8*").unwrap();
+        assert_eq!(listed.expose(), "CKS?8*");
+        assert!(listed.is_pattern() && listed.plate().is_none() && listed.key().is_none());
+        assert_eq!(ListedPlate::parse("*8-4*1").unwrap().expose(), "*84*1");
+        assert_eq!(ListedPlate::parse("ABQI?2").unwrap().folded().as_str(), "AB01?2");
+        let plain = ListedPlate::parse("cksv-841").unwrap();
+        assert_eq!(plain.key(), Some(Plate::parse("CKSV841").unwrap().key()));
+        assert!(plain.order() < listed.order(), "patterns come after all plates");
+    }
+
+    #[test]
+    fn pattern_that_would_match_everything_is_none() {
+        assert_eq!(ListedPlate::parse("*"), Err(PlateError::Vague));
+        assert_eq!(ListedPlate::parse("A??"), Err(PlateError::Vague));
+        assert_eq!(ListedPlate::parse("ABCDEFGHIJK??"), Err(PlateError::TooLong(13)));
+        assert_eq!(ListedPlate::parse("AB#?"), Err(PlateError::Character('#')));
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Card {
             reason: entry.reason.clone(),
             source: entry.source.clone(),
             case: entry.case.clone(),
-            vehicle: entry.vehicle.clone(),
+            vehicle: entry.vehicle.to_string(),
             camera: hit.camera().to_string(),
             seen: hit.seen().wall,
             frames: hit.frames(),

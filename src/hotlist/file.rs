@@ -12,7 +12,9 @@
 //! | reason | `reason`, `description`, `comment`, `remarks` |
 //! | source | `source`, `source agency`, `agency`, `ori` |
 //! | case | `case`, `case number`, `oca`, `nic` |
-//! | vehicle | `vehicle`, or any of `year`, `colour`, `make`, `model` |
+//! | vehicle | `year`, `colour`, `make`, `model` (or `vehicle`), `class` |
+//! | for the officer | `caution`; `action`; `covert`: yes or no |
+//! | confirmed | `last confirmed`, `confirmed` |
 //! | in force | `effective`, `effective date`; `expires`, `expiry`, `expiry date`, `expiration date` (a day without a time counts to its end, in the car's time zone) |
 
 use std::path::Path;
@@ -23,7 +25,7 @@ use jiff::{Timestamp, ToSpan};
 use sha2::{Digest, Sha256};
 
 use super::list::Builder;
-use super::{Entry, Hotlist, HotlistError, ListStamp, Priority, RowError, SkippedRow};
+use super::{Entry, Hotlist, HotlistError, ListStamp, Priority, RowError, SkippedRow, VehicleText};
 use crate::config::HotlistConfig;
 use crate::plate::{Jurisdiction, Plate};
 
@@ -36,13 +38,15 @@ const PRIORITY: &[&str] = &["priority"];
 const REASON: &[&str] = &["reason", "description", "comment", "remarks"];
 const SOURCE: &[&str] = &["source", "sourceagency", "agency", "ori"];
 const CASE: &[&str] = &["case", "casenumber", "oca", "nic"];
-const VEHICLE: [&[&str]; 5] = [
-    &["vehicle"],
-    &["year", "vyr"],
-    &["colour", "color", "vco"],
-    &["make", "vma"],
-    &["model", "vmo"],
-];
+const YEAR: &[&str] = &["year", "vyr"];
+const COLOUR: &[&str] = &["colour", "color", "vco"];
+const MAKE: &[&str] = &["make", "vma"];
+const MODEL: &[&str] = &["model", "vmo", "vehicle"];
+const CLASS: &[&str] = &["class", "vehicleclass", "vst"];
+const CAUTION: &[&str] = &["caution"];
+const ACTION: &[&str] = &["action"];
+const COVERT: &[&str] = &["covert"];
+const CONFIRMED: &[&str] = &["lastconfirmed", "confirmed"];
 const EFFECTIVE: &[&str] = &["effective", "effectivedate"];
 const EXPIRES: &[&str] = &["expires", "expiry", "expirydate", "expirationdate"];
 
@@ -112,9 +116,17 @@ struct Columns {
     reason: Option<usize>,
     source: Option<usize>,
     case: Option<usize>,
-    vehicle: Vec<usize>,
+    year: Option<usize>,
+    colour: Option<usize>,
+    make: Option<usize>,
+    model: Option<usize>,
+    class: Option<usize>,
+    caution: Option<usize>,
+    action: Option<usize>,
+    covert: Option<(usize, String)>,
     effective: Option<(usize, String)>,
     expires: Option<(usize, String)>,
+    confirmed: Option<(usize, String)>,
 }
 
 /// The delimiter and columns of a CSV; `None` for a plain list.
@@ -149,9 +161,17 @@ fn header(text: &str, path: &Path) -> Result<Option<(u8, Columns)>, HotlistError
         reason: find(REASON),
         source: find(SOURCE),
         case: find(CASE),
-        vehicle: VEHICLE.iter().filter_map(|wanted| find(wanted)).collect(),
+        year: find(YEAR),
+        colour: find(COLOUR),
+        make: find(MAKE),
+        model: find(MODEL),
+        class: find(CLASS),
+        caution: find(CAUTION),
+        action: find(ACTION),
+        covert: named(COVERT),
         effective: named(EFFECTIVE),
         expires: named(EXPIRES),
+        confirmed: named(CONFIRMED),
     };
     Ok(Some((u8::try_from(delimiter).expect("the three are ASCII"), columns)))
 }
@@ -248,10 +268,19 @@ impl Rows<'_> {
             Some((place, column)) => instant(cell(*place), column, end, self.zone),
             None => Ok(None),
         };
-        let vehicle: Vec<&str> =
-            columns.vehicle.iter().map(|place| cell(*place)).filter(|c| !c.is_empty()).collect();
+        let covert = match &columns.covert {
+            Some((place, column)) => match cell(*place).to_ascii_lowercase().as_str() {
+                "" | "no" | "n" | "false" | "0" => false,
+                "yes" | "y" | "true" | "1" => true,
+                _ => {
+                    let value = excerpt(cell(*place));
+                    return Err(RowError::Flag { column: column.clone(), value });
+                }
+            },
+            None => false,
+        };
         Ok(Entry {
-            plate,
+            plate: plate.into(),
             jurisdiction,
             category: if category.is_empty() {
                 self.config.category.as_str().into()
@@ -262,9 +291,19 @@ impl Rows<'_> {
             reason: text(columns.reason),
             source: text(columns.source),
             case: text(columns.case),
-            vehicle: shortened(&vehicle.join(" ")),
+            vehicle: VehicleText {
+                class: text(columns.class),
+                make: text(columns.make),
+                model: text(columns.model),
+                colour: text(columns.colour),
+                year: columns.year.and_then(|place| cell(place).parse().ok()),
+            },
             effective: when(&columns.effective, false)?,
             expires: when(&columns.expires, true)?,
+            last_confirmed: when(&columns.confirmed, false)?,
+            caution: text(columns.caution),
+            action: text(columns.action),
+            covert,
         })
     }
 }
@@ -288,20 +327,25 @@ fn excerpt(text: &str) -> String {
 /// A cell of a column of states and provinces: `NY` and `ON` mean what they mean there; a code with
 /// a country is taken as it is (OpenALPR writes `us-mo`).
 fn state(text: &str, column: &str) -> Result<Jurisdiction, RowError> {
-    const US: &str = "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE \
-                      NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY DC AS GU \
-                      MP PR VI";
-    const CA: &str = "AB BC MB NB NL NS NT NU ON PE QC SK YT";
     let code = text.to_ascii_uppercase();
     if code.is_empty() || code == "UNKNOWN" || code.contains('-') {
         return Ok(Jurisdiction::parse(&code)?);
     }
-    for (country, codes) in [("US", US), ("CA", CA)] {
-        if codes.split(' ').any(|c| c == code) {
-            return Ok(Jurisdiction::parse(&format!("{country}-{code}"))?);
-        }
-    }
-    Err(RowError::State { column: column.to_owned(), value: excerpt(text) })
+    state_code(&code)
+        .ok_or_else(|| RowError::State { column: column.to_owned(), value: excerpt(text) })
+}
+
+/// The US state or Canadian province of a bare postal code; the two share none.
+fn state_code(code: &str) -> Option<Jurisdiction> {
+    const US: &str = "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE \
+                      NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY DC AS GU \
+                      MP PR VI";
+    const CA: &str = "AB BC MB NB NL NS NT NU ON PE QC SK YT";
+    let code = code.to_ascii_uppercase();
+    [("US", US), ("CA", CA)].into_iter().find_map(|(country, codes)| {
+        let known = code.len() == 2 && codes.split(' ').any(|c| c == code);
+        known.then(|| Jurisdiction::parse(&format!("{country}-{code}")).ok()).flatten()
+    })
 }
 
 /// An instant, or a day: its beginning, or for an end the beginning of the next.

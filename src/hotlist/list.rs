@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::index::Index;
-use super::{Entry, HotlistError, ListStamp, Matching, Priority};
-use crate::plate::{Jurisdiction, Plate, PlateKey};
+use super::{Entry, HotlistError, ListStamp, Matching, Priority, VehicleText};
+use crate::plate::{Jurisdiction, ListedPlate, PlateKey};
 
 /// Between the fields of a packed row; it is dropped from texts.
 const FIELD_END: char = '\u{1f}';
@@ -82,7 +82,7 @@ impl Hotlist {
             .into_iter()
             .flat_map(|first| first..self.len())
             .map(|row| self.entry(row))
-            .take_while(move |entry| entry.plate.key() == key)
+            .take_while(move |entry| entry.plate.key() == Some(key))
             .filter(move |entry| entry.holds_at(now))
     }
 
@@ -112,9 +112,10 @@ pub struct Builder {
 }
 
 struct Row {
+    /// The plate's key; zero for a pattern, which no key finds.
     key: u64,
     jurisdiction: Jurisdiction,
-    plate: Plate,
+    plate: ListedPlate,
     priority: Priority,
     line: u64,
     start: u32,
@@ -137,7 +138,7 @@ impl Builder {
         let start = place(self.packed.len())?;
         pack(entry, &mut self.packed);
         self.rows.push(Row {
-            key: entry.plate.key().get(),
+            key: entry.plate.key().map_or(0, PlateKey::get),
             jurisdiction: entry.jurisdiction,
             plate: entry.plate,
             priority: entry.priority,
@@ -204,9 +205,17 @@ fn pack(entry: &Entry, out: &mut String) {
         &entry.reason,
         &entry.source,
         &entry.case,
-        &entry.vehicle,
+        &entry.vehicle.class,
+        &entry.vehicle.make,
+        &entry.vehicle.model,
+        &entry.vehicle.colour,
+        &entry.vehicle.year.map_or(String::new(), |y| y.to_string()),
+        &entry.caution,
+        &entry.action,
+        if entry.covert { "c" } else { "" },
         &seconds(entry.effective),
         &seconds(entry.expires),
+        &seconds(entry.last_confirmed),
     ] {
         out.extend(field.chars().filter(|c| *c != FIELD_END));
         out.push(FIELD_END);
@@ -216,7 +225,7 @@ fn pack(entry: &Entry, out: &mut String) {
 fn unpack(row: &str) -> Option<Entry> {
     let mut fields = row.split_terminator(FIELD_END);
     let mut next = || fields.next();
-    let plate = Plate::parse(next()?).ok()?;
+    let plate = ListedPlate::parse(next()?).ok()?;
     let jurisdiction = Jurisdiction::parse(next()?).ok()?;
     let priority = match next()? {
         "l" => Priority::Low,
@@ -225,7 +234,10 @@ fn unpack(row: &str) -> Option<Entry> {
     };
     let category = Arc::from(next()?);
     let mut text = || next().map(str::to_owned);
-    let (reason, source, case, vehicle) = (text()?, text()?, text()?, text()?);
+    let (reason, source, case) = (text()?, text()?, text()?);
+    let (class, make, model, colour) = (text()?, text()?, text()?, text()?);
+    let vehicle = VehicleText { class, make, model, colour, year: text()?.parse().ok() };
+    let (caution, action, covert) = (text()?, text()?, !text()?.is_empty());
     let mut time = || {
         let text = next()?;
         Some(if text.is_empty() {
@@ -234,7 +246,7 @@ fn unpack(row: &str) -> Option<Entry> {
             Some(Timestamp::from_second(text.parse().ok()?).ok()?)
         })
     };
-    let (effective, expires) = (time()?, time()?);
+    let (effective, expires, last_confirmed) = (time()?, time()?, time()?);
     Some(Entry {
         plate,
         jurisdiction,
@@ -246,5 +258,9 @@ fn unpack(row: &str) -> Option<Entry> {
         vehicle,
         effective,
         expires,
+        last_confirmed,
+        caution,
+        action,
+        covert,
     })
 }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::plate::{Jurisdiction, JurisdictionError, Plate, PlateError};
+use crate::plate::{Jurisdiction, JurisdictionError, ListedPlate, PlateError};
 
 mod file;
+pub mod format;
 mod index;
 mod list;
 mod service;
@@ -52,8 +53,8 @@ pub enum Matching {
 /// One line of a hotlist. The plate keeps the list's own text; matching uses its folded key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The plate as listed.
-    pub plate: Plate,
+    /// The plate as listed; a pattern where it has `?` or `*`.
+    pub plate: ListedPlate,
     /// Who issued it; the same characters from elsewhere are another plate.
     pub jurisdiction: Jurisdiction,
     /// Such as `stolen_vehicle`.
@@ -66,28 +67,66 @@ pub struct Entry {
     pub source: String,
     /// The source's case number, if stated.
     pub case: String,
-    /// Make, model, colour, year as the list writes them, if stated.
-    pub vehicle: String,
+    /// The vehicle, as far as stated.
+    pub vehicle: VehicleText,
     /// From when on it holds, if stated.
     pub effective: Option<Timestamp>,
     /// From when on it holds no more, if stated.
     pub expires: Option<Timestamp>,
+    /// When the source last said that it is active, if stated.
+    pub last_confirmed: Option<Timestamp>,
+    /// What to beware of, such as `armed`, if stated.
+    pub caution: String,
+    /// What to do, such as `stop` or `report only`, if stated.
+    pub action: String,
+    /// Whether a hit must give no cue in the car.
+    pub covert: bool,
+}
+
+/// A vehicle as a list describes it; texts are the list's own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VehicleText {
+    /// Such as `car`, `motorcycle`, `truck`.
+    pub class: String,
+    /// Such as `Honda` or NCIC's `HOND`.
+    pub make: String,
+    /// Such as `Civic`.
+    pub model: String,
+    /// Such as `grey` or NCIC's `GRY`.
+    pub colour: String,
+    /// Model year.
+    pub year: Option<u16>,
+}
+
+impl std::fmt::Display for VehicleText {
+    /// Year, colour, make, model, class: what is stated, in the order in which one says it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let year = self.year.map(|y| y.to_string()).unwrap_or_default();
+        let parts = [&year, &self.colour, &self.make, &self.model, &self.class];
+        let stated: Vec<_> = parts.into_iter().filter(|p| !p.is_empty()).cloned().collect();
+        f.write_str(&stated.join(" "))
+    }
 }
 
 impl Entry {
     /// A bare entry: what a plain list states.
-    pub fn plain(plate: Plate, category: &str, priority: Priority) -> Self {
+    pub fn plain(plate: impl Into<ListedPlate>, category: &str, priority: Priority) -> Self {
         Self {
-            plate,
+            plate: plate.into(),
             jurisdiction: Jurisdiction::UNKNOWN,
             category: category.into(),
             priority,
             reason: String::new(),
             source: String::new(),
             case: String::new(),
-            vehicle: String::new(),
+            vehicle: VehicleText::default(),
             effective: None,
             expires: None,
+            last_confirmed: None,
+            caution: String::new(),
+            action: String::new(),
+            covert: false,
         }
     }
 
@@ -181,6 +220,14 @@ pub enum RowError {
     /// A priority that is none.
     #[error("{column} {value:?} is none of low, medium, high")]
     Priority {
+        /// The column's name.
+        column: String,
+        /// At most 16 characters of what it says.
+        value: String,
+    },
+    /// A flag that is none.
+    #[error("{column} {value:?} is neither yes nor no")]
+    Flag {
         /// The column's name.
         column: String,
         /// At most 16 characters of what it says.

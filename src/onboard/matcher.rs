@@ -18,7 +18,7 @@ use super::vision::candidate::{Confidence, Crop};
 use crate::clock::FrameTime;
 use crate::gps::Position;
 use crate::hotlist::{Entry, Hotlist, ListStamp, Lookups, Matching};
-use crate::plate::{Jurisdiction, Plate};
+use crate::plate::{Jurisdiction, ListedPlate, Plate};
 
 /// Entries that one hit carries at most: what an officer can compare.
 const MOST_MATCHES: usize = 8;
@@ -162,7 +162,7 @@ pub fn hit_for_tests(
     position: Position,
     crop: Crop,
 ) -> Hit {
-    let differing = differing(&plate, &entry.plate);
+    let differing = differing(&plate, entry.plate.expose());
     Hit {
         id,
         plate,
@@ -245,7 +245,7 @@ fn look_up(lists: &[Arc<Hotlist>], read: &PlateRead) -> Vec<Match> {
     let gather = |found: &mut Vec<(f32, Match)>, list: &Hotlist, key, kind, ratio| {
         for entry in list.look_up(key, now) {
             if read.jurisdiction.may_be(&entry.jurisdiction) {
-                let differing = differing(&read.plate, &entry.plate);
+                let differing = differing(&read.plate, entry.plate.expose());
                 let list = list.stamp().clone();
                 found.push((ratio, Match { entry: Arc::new(entry), list, kind, differing }));
             }
@@ -275,7 +275,7 @@ struct Alarmed {
 }
 
 /// List, plate as listed, jurisdiction.
-type EntryId = (Arc<str>, Plate, Jurisdiction);
+type EntryId = (Arc<str>, ListedPlate, Jurisdiction);
 
 impl Alarmed {
     fn id(m: &Match) -> EntryId {
@@ -306,8 +306,8 @@ impl Alarmed {
 }
 
 /// Places at which two texts differ. Of texts of different length, all places past the shorter.
-fn differing(read: &Plate, listed: &Plate) -> Vec<u8> {
-    let (a, b) = (read.expose().as_bytes(), listed.expose().as_bytes());
+fn differing(read: &Plate, listed: &str) -> Vec<u8> {
+    let (a, b) = (read.expose().as_bytes(), listed.as_bytes());
     (0..a.len().max(b.len()))
         .filter(|i| a.get(*i) != b.get(*i))
         .map(|i| u8::try_from(i).expect("a plate has at most 12 characters"))

@@ -471,7 +471,7 @@ impl Outbox {
         let jpeg = picture(hit);
         let report = HitReport::of(hit, &self.0.vehicle, self.0.protection, &jpeg);
         let entry = hit.entry();
-        let detail = Detail { reason: entry.reason.clone(), vehicle: entry.vehicle.clone() };
+        let detail = Detail { reason: entry.reason.clone(), vehicle: entry.vehicle.to_string() };
         Prepared {
             id: hit.id(),
             text: HitText::of(&report),

@@ -14,7 +14,7 @@ use crate::clock::{FrameTime, SimulatedClock, SystemClock};
 use crate::config::KeepingConfig;
 use crate::gps::{Fix, Position};
 use crate::health::Snapshot;
-use crate::hotlist::{Entry, ListStamp, Priority};
+use crate::hotlist::{Entry, ListStamp, Priority, VehicleText};
 use crate::keys::Protection;
 use crate::onboard::frame::CameraId;
 use crate::onboard::vision::candidate::Crop;
@@ -34,7 +34,13 @@ pub(crate) fn hit(n: u32) -> Hit {
         reason: "armed and dangerous".into(),
         source: "Peel Regional Police".into(),
         case: "26-00417".into(),
-        vehicle: "silver Honda Civic 2019".into(),
+        vehicle: VehicleText {
+            make: "Honda".into(),
+            model: "Civic".into(),
+            colour: "silver".into(),
+            year: Some(2019),
+            ..VehicleText::default()
+        },
         ..Entry::plain(plate, "stolen_vehicle", Priority::High)
     };
     hit_for_tests(

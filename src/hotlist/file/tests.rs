@@ -46,7 +46,7 @@ fn csv_with_every_column() {
     assert_eq!((&*entry.category, entry.priority), ("stolen_plate", Priority::High));
     assert_eq!(entry.reason, "taken, 3 Nov");
     assert_eq!((entry.source.as_str(), entry.case.as_str()), ("Peel", "26-1234"));
-    assert_eq!(entry.vehicle, "2019 grey Honda");
+    assert_eq!(entry.vehicle.to_string(), "2019 grey Honda");
     assert!(!format!("{entry:?}").contains("Person"), "person columns are dropped");
 }
 
