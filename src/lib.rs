@@ -11,6 +11,8 @@ pub mod clock;
 pub mod cmd;
 // Where the settings come from: one TOML file, as types.
 pub mod config;
+// How a command on this machine asks the running daemon.
+pub mod control;
 // A whole drive without a car: rendered cameras, simulated GPS, embedded broker.
 #[allow(
     clippy::disallowed_types,
@@ -33,6 +35,8 @@ pub mod keys;
 pub mod onboard;
 // Plate text, jurisdictions, look-alike characters.
 pub mod plate;
+// Signed policy: what the car may keep, match and allow.
+pub mod policy;
 // Our own renderer: plates, cars, road, day and dusk.
 pub mod render;
 // Secrets in files that only their owner reads.

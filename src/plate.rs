@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+pub mod syntax;
+
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 

@@ -39,8 +39,10 @@ pub enum Priority {
     High,
 }
 
-/// How a list's entries may be matched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+/// How a list's entries may be matched. Each way includes the ones before it.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Matching {
     /// The folded text must be equal.
@@ -48,6 +50,18 @@ pub enum Matching {
     Exact,
     /// Also the vote's likely alternatives, shown as approximate.
     LookAlike,
+    /// Also patterns: `?` stands for one character, `*` for any run. Needs a policy that grants it.
+    Wildcard,
+}
+
+impl std::fmt::Display for Matching {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Exact => "exact",
+            Self::LookAlike => "look_alike",
+            Self::Wildcard => "wildcard",
+        })
+    }
 }
 
 /// One line of a hotlist. The plate keeps the list's own text; matching uses its folded key.
