@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use super::frame::CameraId;
+use super::frame_read::FrameRead;
 use super::look_alike::{LEAST_RATIO, LookAlikes, MOST_TEXTS};
 use super::read::PlateRead;
-use super::vision::candidate::{Confidence, Crop};
+use super::vision::candidate::{Confidence, Crop, Slots};
 use crate::clock::FrameTime;
 use crate::gps::Position;
 use crate::hotlist::{Entry, Hotlist, ListStamp, Lookups, Matching};
@@ -65,6 +66,8 @@ pub struct Hit {
     seen: FrameTime,
     decided: Duration,
     frames: u32,
+    frame_reads: Vec<FrameRead>,
+    slots: Slots,
     position: Position,
     crop: Crop,
     models: Arc<ModelStamp>,
@@ -134,6 +137,15 @@ impl Hit {
     pub fn frames(&self) -> u32 {
         self.frames
     }
+    /// What each of the latest frames said by itself, oldest first. Stays in the car.
+    pub fn frame_reads(&self) -> &[FrameRead] {
+        &self.frame_reads
+    }
+    /// What the vote says of each character: the likeliest symbols with their probabilities, at most
+    /// `most` of each. Stays in the car.
+    pub fn vote(&self, most: usize) -> Vec<Vec<(char, f32)>> {
+        self.slots.iter().map(|slot| slot.likeliest(most)).collect()
+    }
     /// Where the car was.
     pub fn position(&self) -> &Position {
         &self.position
@@ -174,6 +186,8 @@ pub fn hit_for_tests(
         seen,
         decided: seen.monotonic,
         frames: 7,
+        frame_reads: Vec::new(),
+        slots: Slots::new(),
         position,
         crop,
         models: Arc::new(ModelStamp { detector: "d".repeat(64), ocr: "0".repeat(64) }),
@@ -229,6 +243,8 @@ impl Matcher {
             seen: read.seen,
             decided: read.decided,
             frames: read.frames,
+            frame_reads: read.frame_reads,
+            slots: read.slots,
             position: read.position,
             crop: read.crop,
             models: read.models,

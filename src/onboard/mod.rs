@@ -76,6 +76,7 @@ use crate::hotlist::Hotlists;
 
 pub mod capture;
 pub mod frame;
+mod frame_read;
 mod look_alike;
 mod matcher;
 mod pipeline;
@@ -92,6 +93,7 @@ mod track;
 pub mod vision;
 mod vote;
 
+pub use frame_read::FrameRead;
 #[cfg(any(test, feature = "testing"))]
 pub use matcher::hit_for_tests;
 pub use matcher::{Hit, Match, MatchKind, ModelStamp};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ulid::Ulid;
 
 use super::frame::CameraId;
+use super::frame_read::FrameRead;
 use super::matcher::ModelStamp;
 use super::vision::candidate::{Confidence, Crop, Slots};
 use crate::clock::FrameTime;
@@ -34,6 +35,8 @@ pub(crate) struct PlateRead {
     pub(crate) decided: Duration,
     /// Frames that took part in the vote.
     pub(crate) frames: u32,
+    /// What each of the latest frames said by itself: goes with a hit, and with nothing else.
+    pub(crate) frame_reads: Vec<FrameRead>,
     /// Where the car was at that time.
     pub(crate) position: Position,
     /// The plate's pixels in the best frame.

@@ -131,6 +131,7 @@ impl Reading {
             seen: voted.seen,
             decided: voted.decided,
             frames: voted.frames,
+            frame_reads: voted.frame_reads,
             position: self.fixes.at(voted.seen.monotonic),
             crop: voted.crop,
             models: self.models.clone(),

@@ -56,6 +56,7 @@ impl Look {
             seen: script::at_ms(0),
             decided: Duration::ZERO,
             frames: 5,
+            frame_reads: Vec::new(),
             position: Position::NoFix,
             crop: Crop::default(),
             models: Arc::default(),

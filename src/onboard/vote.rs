@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
+use super::frame_read::{FrameRead, MOST_FRAMES};
 use super::track::{Event, TrackId};
 use super::vision::candidate::{Candidate, Confidence, Crop, Slot, Slots};
 use crate::clock::FrameTime;
@@ -69,6 +70,8 @@ pub(super) struct Voted {
     pub(super) frames: u32,
     /// The plate in the best frame.
     pub(super) crop: Crop,
+    /// What each of the latest frames said by itself.
+    pub(super) frame_reads: Vec<FrameRead>,
     /// Whether it corrects a read of the same pass that is out.
     pub(super) revises: bool,
 }
@@ -114,6 +117,7 @@ struct Poll {
     /// Whether any frame was wide enough.
     wide_enough: bool,
     last: Option<(Rect, Duration)>,
+    said: VecDeque<FrameRead>,
     best: Option<Best>,
     out: Option<Out>,
 }
@@ -208,6 +212,7 @@ impl Voter {
             decided: now,
             frames: poll.ballot.frames(),
             crop: best.crop.clone(),
+            frame_reads: poll.said.iter().cloned().collect(),
             revises,
         })))
     }
@@ -253,6 +258,10 @@ impl Poll {
         let size = (bbox.w / FULL_WIDTH).min(1.0);
         let weight = (size * candidate.detection.score.get()).max(LEAST_WEIGHT);
         self.ballot.add(&candidate.slots, weight, change);
+        if self.said.len() == MOST_FRAMES {
+            self.said.pop_front();
+        }
+        self.said.push_back(FrameRead::of(&candidate, at));
 
         let quality = candidate.weakest().get() * bbox.w;
         if self.best.as_ref().is_none_or(|best| quality > best.quality) {

@@ -38,6 +38,7 @@ fn read_of(slots: Slots, ms: u64) -> PlateRead {
         seen: at_ms(ms),
         decided: at_ms(ms).monotonic,
         frames: 5,
+        frame_reads: Vec::new(),
         position: Position::NoFix,
         crop: Crop::default(),
         models: Arc::default(),

@@ -73,6 +73,7 @@ fn read(n: u32, seen: FrameTime) -> PlateRead {
         seen,
         decided: seen.monotonic,
         frames: 5,
+        frame_reads: Vec::new(),
         position: Position::NoFix,
         crop: Crop { width: 96, height: 48, rgb: vec![90; 96 * 48 * 3] },
         models: Arc::default(),

@@ -55,6 +55,23 @@ impl Slot {
     }
 }
 
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Slot(redacted)")
+    }
+}
+
+impl Slot {
+    /// The `most` likeliest symbols with their probabilities, the likeliest first.
+    pub fn likeliest(&self, most: usize) -> Vec<(char, f32)> {
+        let mut all: Vec<_> =
+            SYMBOLS.iter().map(|s| char::from(*s)).zip(self.0.iter().copied()).collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1));
+        all.truncate(most);
+        all
+    }
+}
+
 /// The slots of one reading, first character first; never more than a plate is long.
 pub type Slots = arrayvec::ArrayVec<Slot, MAX_PLATE_LEN>;
 
