@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::dsse::SigningKey;
+
 /// Name of the systemd credential: `LoadCredentialEncrypted=outrider-device-key:...`.
 pub const CREDENTIAL: &str = "outrider-device-key";
 
@@ -157,6 +159,14 @@ pub enum Purpose {
     Hits,
     /// Sealing the ring's bucket keys.
     RingSeal,
+    /// `audit.db`.
+    Audit,
+    /// The seed of the key that signs audit checkpoints and evidence.
+    DeviceSign,
+    /// Tags that tell one looked-up plate from another without naming it.
+    PlateTag,
+    /// `counters.db`.
+    Counters,
 }
 
 impl Purpose {
@@ -165,6 +175,10 @@ impl Purpose {
         match self {
             Self::Hits => b"outrider/v1/hits.db",
             Self::RingSeal => b"outrider/v1/ring-seal",
+            Self::Audit => b"outrider/v1/audit.db",
+            Self::DeviceSign => b"outrider/v1/device-sign",
+            Self::PlateTag => b"outrider/v1/plate-tag",
+            Self::Counters => b"outrider/v1/counters.db",
         }
     }
 }
@@ -209,6 +223,11 @@ impl DeviceKey {
     /// Where the key came from.
     pub fn protection(&self) -> Protection {
         self.protection
+    }
+
+    /// The key that signs for this car: checkpoints of the audit log, evidence.
+    pub fn signing_key(&self) -> SigningKey {
+        SigningKey::from_seed(self.derive(Purpose::DeviceSign))
     }
 
     /// The key for one purpose (HKDF-SHA256).

@@ -5,6 +5,8 @@
 
 // How a hit reaches the officer: sound and screen.
 pub mod alert;
+// The hash-chained, device-signed record of who did what, and why.
+pub mod audit;
 // Time: the wall clock and the boot clock, real or simulated.
 pub mod clock;
 // One module per subcommand.
@@ -13,6 +15,8 @@ pub mod cmd;
 pub mod config;
 // How a command on this machine asks the running daemon.
 pub mod control;
+// Counts without plates, per day and camera.
+pub mod counters;
 // A whole drive without a car: rendered cameras, simulated GPS, embedded broker.
 #[allow(
     clippy::disallowed_types,

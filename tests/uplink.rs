@@ -19,7 +19,7 @@ use outrider::clock::SystemClock;
 use outrider::config::{Retention, UplinkConfig, Vehicle};
 use outrider::health::{Health, PartState};
 use outrider::uplink::wire::Names;
-use outrider::uplink::{Outbox, Parts, Uplink, spawn};
+use outrider::uplink::{Notices, Outbox, Parts, Uplink, spawn};
 
 const FOUR_TOPICS: &str = "\
 user 4127
@@ -49,6 +49,7 @@ impl Car {
             outbox: outbox.clone(),
             vehicle: vehicle(),
             non_hit: keeping.non_hit,
+            notices: Notices::default(),
             names: Names::default(),
             clock,
             health: health.clone(),

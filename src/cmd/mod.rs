@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+pub mod audit;
 #[expect(
     clippy::disallowed_types,
     reason = "tries whether the console's port is free, sends nothing"
@@ -43,6 +44,8 @@ pub enum Command {
     Read(read::ReadArgs),
     /// Measure the models on a labelled folder.
     Eval(eval::EvalArgs),
+    /// Verify, export or show the audit log.
+    Audit(audit::AuditArgs),
     /// Print a completion script for a shell.
     #[command(after_help = "Example: outrider completions bash > /etc/bash_completion.d/outrider")]
     Completions {
@@ -83,6 +86,7 @@ impl Cli {
             Command::Replay(args) => args.run(),
             Command::Read(args) => args.run(),
             Command::Eval(args) => args.run(),
+            Command::Audit(args) => args.run(),
             Command::Completions { shell } => {
                 clap_complete::generate(
                     shell,

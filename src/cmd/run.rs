@@ -6,6 +6,7 @@
 //! opened, a STATUS line whenever it changes, and the watchdog's food while frames move.
 
 mod daemon;
+mod keeper;
 mod lists;
 mod teller;
 mod watchdog;

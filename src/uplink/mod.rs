@@ -20,6 +20,7 @@ mod link;
 pub mod memory;
 #[expect(clippy::disallowed_types, reason = "the door out: hits and plate-free counters")]
 mod mqtt;
+mod notices;
 mod outbox;
 mod probe;
 pub mod wire;
@@ -27,6 +28,7 @@ pub mod wire;
 pub use link::LinkState;
 use link::{Happened, Link};
 pub use mqtt::Mqtt;
+pub use notices::Notices;
 pub use outbox::{Delivery, Detail, KeptHit, Outbox, OutboxError, Recorded};
 use outbox::{News, TOO_LARGE};
 pub use probe::{ProbeError, probe};
@@ -134,6 +136,8 @@ pub struct Parts {
     pub vehicle: Vehicle,
     /// How long reads that matched nothing are kept: the car's status says so.
     pub non_hit: Retention,
+    /// What the broker is to hold beside the status.
+    pub notices: Notices,
     /// Names that health messages may use, from the configuration.
     pub names: Names,
     /// The time.
@@ -324,6 +328,7 @@ impl Loop {
         if let Err(e) = self.parts.outbox.start_over(session.largest()) {
             self.say_disk(&e);
         }
+        self.parts.notices.start_over();
         let online = self.status(true, since);
         let mut lost = self.hand_over(&mut session, &mut flights, None, &online).err();
         while lost.is_none() {
@@ -377,6 +382,12 @@ impl Loop {
                     why: format!("a message was not acknowledged for {} s", oldest.as_secs()),
                     by_broker: false,
                 });
+            }
+            if lost.is_none()
+                && let Some(notice) = self.parts.notices.due()
+            {
+                let message = Message::new(&self.parts.vehicle, notice);
+                lost = self.hand_over(&mut session, &mut flights, None, &message).err();
             }
             if lost.is_none() && Instant::now() >= self.next_health {
                 lost = self.send_health(&mut session, &mut flights).err();

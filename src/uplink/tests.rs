@@ -81,6 +81,7 @@ fn parts(outbox: &Outbox, health: &Arc<Health>) -> Parts {
         outbox: outbox.clone(),
         vehicle: vehicle(),
         non_hit: Retention::Nothing,
+        notices: Notices::default(),
         names: Names { cameras: vec![CameraId::new("front")] },
         clock: Arc::new(SystemClock),
         health: health.clone(),
@@ -136,6 +137,47 @@ fn every_field_of_the_status_and_the_last_will() {
     assert!(message.retained());
     let json: serde_json::Value = serde_json::from_slice(message.payload()).unwrap();
     insta::assert_snapshot!("status", serde_json::to_string_pretty(&json).unwrap());
+}
+
+#[test]
+fn head_of_the_audit_log_goes_out_retained_and_again_after_every_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let parts = parts(&outbox(dir.path(), &health), &health);
+    let notices = parts.notices.clone();
+    let audit = crate::audit::Audit::open(
+        &keeping(dir.path()),
+        &vehicle(),
+        Arc::new(SystemClock),
+        health.clone(),
+    )
+    .unwrap();
+    let event = || crate::audit::AuditEvent::GpsLost;
+    audit.append(crate::audit::Actor::System, event()).unwrap();
+    notices.checkpoint(audit.checkpoint().unwrap().unwrap());
+    let broker = MemoryBroker::default();
+    let uplink = spawn_with(broker.clone(), &UplinkConfig::default(), parts);
+    let heads = || {
+        let received = broker.received();
+        let heads = received.into_iter().filter(|m| m.topic().ends_with("/audit/checkpoint"));
+        heads.collect::<Vec<_>>()
+    };
+    until("the head is there", || heads().len() == 1);
+    let first = heads().remove(0);
+    assert!(first.retained());
+    assert_eq!(first.topic(), "alpr/v1/peel/vehicle/4127/audit/checkpoint");
+    let envelope = crate::dsse::Envelope::parse(first.payload()).unwrap();
+    let key = audit.public_key().unwrap();
+    let head = crate::audit::Checkpoint::open(&envelope, &[key]).unwrap();
+    assert_eq!((head.seq, head.vehicle.as_str()), (1, "4127"));
+    audit.append(crate::audit::Actor::System, event()).unwrap();
+    notices.checkpoint(audit.checkpoint().unwrap().unwrap());
+    until("the next head follows", || heads().len() == 2);
+    broker.behave(|b| b.reachable = false);
+    until("it is noticed", || matches!(health.state("broker"), Some(PartState::Down(_))));
+    broker.behave(|b| b.reachable = true);
+    until("a new connection hears it again", || heads().len() == 3);
+    assert!(uplink.stop(Duration::from_secs(5)));
 }
 
 fn health_report(health: &Snapshot) -> HealthReport {

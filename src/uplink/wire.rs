@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
 
 use super::link::LinkState;
+use crate::audit::Sealed;
 use crate::config::Vehicle;
 use crate::gps::Position;
 use crate::health::{CameraSnapshot, PartState, Snapshot};
@@ -43,6 +44,8 @@ pub enum Outbound {
     Health(Box<HealthReport>),
     /// Whether the car is there, kept by the broker.
     Status(StatusReport),
+    /// The signed head of the audit log, kept by the broker.
+    Checkpoint(Sealed),
 }
 
 /// A message as it leaves: built here alone, from an [`Outbound`].
@@ -74,6 +77,9 @@ impl Message {
             },
             Outbound::Health(report) => json(format!("{base}/health"), encode(&report), false),
             Outbound::Status(report) => json(format!("{base}/status"), encode(&report), true),
+            Outbound::Checkpoint(sealed) => {
+                json(format!("{base}/audit/checkpoint"), sealed.envelope, true)
+            }
         }
     }
 
@@ -325,8 +331,8 @@ pub struct Names {
 }
 
 /// The parts that health may name, beside the cameras. Others are counted, not named.
-const PARTS: [&str; 9] =
-    ["broker", "clock", "console", "disk", "gps", "hits", "matcher", "ring", "sound"];
+const PARTS: [&str; 10] =
+    ["audit", "broker", "clock", "console", "disk", "gps", "hits", "matcher", "ring", "sound"];
 
 /// Plate-free counters. Every field is a number, a word of a closed set, or a camera's name from
 /// the configuration: what a part says in its own words stays in the car.

@@ -15,12 +15,14 @@ use anyhow::{Context, bail};
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
+use super::keeper::Keeper;
 use super::{lists, teller};
 use crate::alert::card::Card;
 use crate::alert::console::Console;
 use crate::alert::console::board::{Board, Hello};
 use crate::alert::console::status::Beside;
 use crate::alert::{Annunciator, Desk, Sounder, Sounding, Speaker};
+use crate::audit::{Actor, Audit, AuditEvent};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Retention};
 use crate::gps::{Fixes, Gps};
@@ -32,7 +34,7 @@ use crate::onboard::store::Ring;
 use crate::onboard::vision::Reader;
 use crate::onboard::{self, CameraParts, Look, Onboard, capture, score};
 use crate::uplink::wire::Names;
-use crate::uplink::{self, Outbox, Uplink};
+use crate::uplink::{self, Notices, Outbox, Uplink};
 
 /// Where a daemon meets hardware and time. The default is the real thing.
 pub struct Seams {
@@ -82,6 +84,8 @@ pub struct Daemon {
     health: Arc<Health>,
     lists: hotlist::WatchHandle,
     gps: Gps,
+    audit: Audit,
+    keeper: super::keeper::Running,
     outbox: Outbox,
     onboard: Onboard,
     teller: JoinHandle<()>,
@@ -97,7 +101,18 @@ impl Daemon {
         let Seams { clock, cameras, annunciator, truth } = seams;
         let health = Arc::new(Health::default());
 
-        // First of all, so that nothing expired outlives the start.
+        // What is purged at the start is written down, so the log comes before the ring.
+        let audit =
+            Audit::open_or_closed(&config.keeping, &config.vehicle, clock.clone(), health.clone());
+        audit.note(
+            Actor::System,
+            AuditEvent::Started {
+                software: env!("CARGO_PKG_VERSION").into(),
+                non_hit: config.keeping.non_hit.to_string(),
+                protection: audit.protection(),
+            },
+        );
+        // Before anything else, so that nothing expired outlives the start.
         let ring = Ring::open(&config.keeping, clock.clone(), health.clone())?;
         let outbox = Outbox::open(&config.keeping, &config.vehicle, clock.clone(), health.clone())?;
         let lists = hotlist::Watch::new(config.hotlist.clone(), clock.clone(), health.clone());
@@ -139,12 +154,16 @@ impl Daemon {
         let annunciator =
             annunciator.unwrap_or_else(|| Box::new(Speaker::new(config.alert.device.clone())));
         let (sounder, sounding) = Sounder::spawn(annunciator, &config.alert, health.clone());
+        let notices = Notices::default();
+        let keeper = Keeper::new(audit.clone(), notices.clone(), clock.clone(), health.clone());
+        let keeper = keeper.spawn();
         let uplink = uplink::spawn(
             &config.uplink,
             uplink::Parts {
                 outbox: outbox.clone(),
                 vehicle: config.vehicle.clone(),
                 non_hit: config.keeping.non_hit,
+                notices: notices.clone(),
                 names: Names { cameras: names },
                 clock: clock.clone(),
                 health: health.clone(),
@@ -161,12 +180,15 @@ impl Daemon {
             truth,
         });
         let desk = Desk::new(sounder, board, health.clone());
-        let teller = teller::spawn(hits, desk, outbox.clone(), clock.clone(), health.clone());
+        let teller =
+            teller::spawn(hits, desk, outbox.clone(), audit.clone(), clock.clone(), health.clone());
         Ok(Self {
             clock,
             health,
             lists,
             gps,
+            audit,
+            keeper,
             outbox,
             onboard,
             teller,
@@ -185,6 +207,11 @@ impl Daemon {
     /// The time by which it runs.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// The record of who did what.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// Where the console is served, with the port that was taken; `None` if it is switched off.
@@ -222,6 +249,7 @@ impl Daemon {
             Err(e) => warn!(error = %e, "cameras left behind"),
         }
         drop((self.gps, self.lists));
+        self.keeper.stop();
         if !self.uplink.stop(GOODBYE) {
             warn!("uplink left behind");
         }

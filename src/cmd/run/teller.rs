@@ -11,10 +11,11 @@ use std::thread::JoinHandle;
 use tracing::error;
 
 use crate::alert::Desk;
+use crate::audit::{Actor, Audit, AuditEvent};
 use crate::clock::Clock;
 use crate::health::Health;
-use crate::onboard::Hit;
 use crate::onboard::store::thumbnail;
+use crate::onboard::{Hit, MatchKind};
 use crate::uplink::Outbox;
 
 /// JPEG quality of the plate's picture on the officer's screen: its pixels are few, and enlarged
@@ -26,6 +27,7 @@ pub(super) fn spawn(
     hits: Receiver<Hit>,
     desk: Desk,
     outbox: Outbox,
+    audit: Audit,
     clock: Arc<dyn Clock>,
     health: Arc<Health>,
 ) -> JoinHandle<()> {
@@ -39,9 +41,24 @@ pub(super) fn spawn(
                 if let Err(e) = outbox.record(&hit) {
                     error!(hit = %hit.id(), error = %e, "hit told and not on the disk yet");
                 }
+                audit.note(Actor::System, recorded(&hit));
             }
         })
         .expect("the system can start a thread")
+}
+
+/// What the audit log says of a hit: no plate.
+fn recorded(hit: &Hit) -> AuditEvent {
+    let age = hit.seen().wall.duration_since(hit.list().source_time).as_secs();
+    AuditEvent::HitRecorded {
+        hit: hit.id(),
+        camera: hit.camera().to_string(),
+        list: hit.list().name.to_string(),
+        list_version: hit.list().version.to_string(),
+        list_age_s: u64::try_from(age).unwrap_or(0),
+        category: hit.entry().category.to_string(),
+        exact: hit.match_kind() == MatchKind::Exact,
+    }
 }
 
 /// A plate's picture; empty if there is none, which the page says.

@@ -1,0 +1,221 @@
+//! `outrider audit`: verify, export and show the audit log, without a server and, for an export,
+//! without the car.
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+
+use crate::audit::{self, Actor, Audit, Record};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::dsse::{Envelope, PublicKey};
+use crate::health::Health;
+
+/// Verify, export or show the audit log.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    outrider audit export -o car-4127.jsonl\n  \
+    outrider audit verify car-4127.jsonl --key 4f2c... --checkpoint from-broker.json\n  \
+    outrider audit show -n 20\n\n\
+    The car's public key is printed by `outrider provision device` and `outrider audit key`.")]
+pub struct AuditArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Check every record; says the first bad one.
+    Verify(VerifyArgs),
+    /// Write the log as JSON lines, sealed by a fresh checkpoint. That is recorded too.
+    Export(ExportArgs),
+    /// Show the latest records.
+    Show(ShowArgs),
+    /// Print the public key that verifies this car's checkpoints and evidence.
+    Key(CarArgs),
+}
+
+#[derive(Debug, Args)]
+struct CarArgs {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/outrider/outrider.toml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    /// An export; `-` for standard input. Without it, the log of this car is checked in place.
+    export: Option<PathBuf>,
+    /// The car's public key, 64 hexadecimal digits, or a file that holds them. Needed for an export.
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// A checkpoint that left the car (`vehicle/<id>/audit/checkpoint`): shows whether the end of the
+    /// log was cut off since. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
+    #[command(flatten)]
+    car: CarArgs,
+}
+
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// Where to [default: standard output].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    car: CarArgs,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    /// How many records.
+    #[arg(short, default_value_t = 50)]
+    n: u64,
+    /// JSON lines.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    car: CarArgs,
+}
+
+impl AuditArgs {
+    /// Does what was asked.
+    pub fn run(self) -> anyhow::Result<()> {
+        let mut out = std::io::stdout().lock();
+        match self.what {
+            What::Verify(args) => writeln!(out, "{}", args.run()?)?,
+            What::Export(args) => args.run()?,
+            What::Show(args) => {
+                for record in args.car.open()?.recent(args.n)? {
+                    match args.json {
+                        true => writeln!(out, "{}", serde_json::to_string(&record)?)?,
+                        false => writeln!(out, "{}", line(&record))?,
+                    }
+                }
+            }
+            What::Key(car) => {
+                let key = car.open()?.public_key().context("this car has no key yet")?;
+                writeln!(out, "{key}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CarArgs {
+    /// Opens the log of this car; a daemon that runs does not mind.
+    fn open(&self) -> anyhow::Result<Audit> {
+        let config = Config::load(&self.config)?;
+        let keeping = &config.keeping;
+        // Looking must not make a log, nor a key.
+        if !keeping.directory.join("audit.db").exists() {
+            bail!("no audit log in {} yet", keeping.directory.display());
+        }
+        let (clock, health) = (Arc::new(SystemClock), Arc::new(Health::default()));
+        Ok(Audit::open(keeping, &config.vehicle, clock, health)?)
+    }
+}
+
+impl VerifyArgs {
+    fn run(&self) -> anyhow::Result<String> {
+        let key = self.key.as_deref().map(public_key).transpose()?;
+        let Some(export) = &self.export else {
+            if !self.checkpoint.is_empty() {
+                bail!("--checkpoint goes with an export: outrider audit export first");
+            }
+            let verdict = self.car.open()?.verify(key)?;
+            return Ok(said(&verdict, key.is_some()));
+        };
+        let key = key.context("an export needs --key: the car's public key")?;
+        let outside = self
+            .checkpoint
+            .iter()
+            .map(|path| {
+                let json = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
+                Envelope::parse(&json).with_context(|| format!("{}", path.display()))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut text = Vec::new();
+        match export.as_os_str() == "-" {
+            true => std::io::stdin().lock().read_to_end(&mut text).map(|_| ())?,
+            false => {
+                text = std::fs::read(export)
+                    .with_context(|| format!("cannot read {}", export.display()))?;
+            }
+        }
+        let verdict = audit::verify(&text, key, &outside)
+            .with_context(|| format!("{} does not hold", export.display()))?;
+        Ok(said(&verdict, true))
+    }
+}
+
+impl ExportArgs {
+    fn run(&self) -> anyhow::Result<()> {
+        let audit = self.car.open()?;
+        let who = Actor::Shell(rustix::process::getuid().as_raw());
+        let (records, head) = match &self.output {
+            None => audit.export(who, &mut std::io::stdout().lock())?,
+            Some(path) => {
+                let mut file = create(path)?;
+                let done = audit.export(who, &mut file)?;
+                file.into_inner()?.sync_all()?;
+                done
+            }
+        };
+        eprintln!("{records} records, head {head}");
+        Ok(())
+    }
+}
+
+fn create(path: &Path) -> anyhow::Result<std::io::BufWriter<std::fs::File>> {
+    let file =
+        std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(std::io::BufWriter::new(file))
+}
+
+/// A public key as 64 digits or in a file.
+pub(super) fn public_key(text: &str) -> anyhow::Result<PublicKey> {
+    if let Ok(key) = PublicKey::parse(text) {
+        return Ok(key);
+    }
+    let held = std::fs::read_to_string(text)
+        .with_context(|| format!("{text:?} is neither a public key nor a file that holds one"))?;
+    Ok(PublicKey::parse(&held)?)
+}
+
+fn said(verdict: &audit::Verdict, key_given: bool) -> String {
+    let mut text = format!(
+        "holds: {} records, head {}\nsealed up to record {} by {}",
+        verdict.records,
+        verdict.head,
+        verdict.sealed,
+        verdict.keys.iter().map(|k| k.id().to_string()).collect::<Vec<_>>().join(", then "),
+    );
+    if verdict.sealed < verdict.records {
+        let open = verdict.records - verdict.sealed;
+        text += &format!("\nthe last {open} records are not sealed by a signature yet");
+    }
+    if !key_given {
+        text += "\nchecked with the key that the log itself names: give --key to check with one that you know";
+    }
+    text
+}
+
+/// One record for people.
+fn line(record: &Record) -> String {
+    let event = serde_json::to_value(&record.event).unwrap_or_default();
+    let mut text = format!("{:>6}  {:.0}  {}", record.seq, record.wall, record.who);
+    if let Some(fields) = event.as_object() {
+        let kind = fields.get("kind").and_then(|k| k.as_str()).unwrap_or_default();
+        text += &format!("  {}", kind.replace('_', " "));
+        for (name, value) in fields.iter().filter(|(name, _)| *name != "kind") {
+            let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+            text += &format!("  {name}={value}");
+        }
+    }
+    // What others wrote must not steer a terminal.
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}

@@ -1,0 +1,218 @@
+//! The keeper thread: once a second it writes down what the parts only show, such as a camera that
+//! went, a clock that jumped, and has the audit log's head sealed and sent.
+//!
+//! In: health, both clocks. Out: audit records, the latest checkpoint for the broker. Costs: nothing
+//! worth measuring. Leaves to others: telling the officer, which has happened before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::audit::{Actor, Audit, AuditEvent};
+use crate::clock::{Clock, FrameTime};
+use crate::health::{Health, PartState, Snapshot};
+use crate::uplink::Notices;
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Parts that come and go within this time are no gap: a camera that is reopened takes a second.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A difference between the two clocks that grows by this much between two looks is a step and not
+/// the kernel's slewing, which is below a thousandth.
+const STEP: Duration = Duration::from_secs(1);
+
+/// Writes down. One per daemon.
+pub(super) struct Keeper {
+    audit: Audit,
+    notices: Notices,
+    clock: Arc<dyn Clock>,
+    health: Arc<Health>,
+    seen: Seen,
+}
+
+/// The running thread.
+pub(super) struct Running {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Writes down that the daemon stops, seals the log's end, and ends.
+    pub(super) fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("keeper thread panicked");
+        }
+    }
+}
+
+impl Keeper {
+    pub(super) fn new(
+        audit: Audit,
+        notices: Notices,
+        clock: Arc<dyn Clock>,
+        health: Arc<Health>,
+    ) -> Self {
+        Self { audit, notices, clock, health, seen: Seen::default() }
+    }
+
+    pub(super) fn spawn(mut self) -> Running {
+        let (stop, stopped) = channel();
+        let thread = std::thread::Builder::new()
+            .name("keeper".into())
+            .spawn(move || {
+                while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                    self.look();
+                }
+                self.end();
+            })
+            .expect("the system can start a thread");
+        Running { stop, thread }
+    }
+
+    fn look(&mut self) {
+        for event in self.seen.step(self.clock.now(), &self.clock, &self.health.snapshot()) {
+            self.audit.note(Actor::System, event);
+        }
+        self.audit.tick();
+        if let Some(sealed) = self.audit.sealed() {
+            self.notices.checkpoint(sealed);
+        }
+    }
+
+    fn end(&mut self) {
+        self.look();
+        let last = self.health.snapshot();
+        let (hits, recorded, delivered) = (last.hits, last.recorded, last.delivered);
+        self.audit.note(Actor::System, AuditEvent::Stopped { hits, recorded, delivered });
+        if let Ok(Some(sealed)) = self.audit.checkpoint() {
+            self.notices.checkpoint(sealed);
+        }
+    }
+}
+
+/// What was seen at the last looks. All the thinking, no I/O.
+#[derive(Default)]
+struct Seen {
+    /// Wall clock less boot clock, in milliseconds.
+    offset_ms: Option<i64>,
+    /// Parts that are down: since when, and whether that is written down.
+    down: BTreeMap<String, (Duration, bool)>,
+}
+
+impl Seen {
+    fn step(
+        &mut self,
+        now: FrameTime,
+        clock: &Arc<dyn Clock>,
+        health: &Snapshot,
+    ) -> Vec<AuditEvent> {
+        let mut events = Vec::new();
+        let offset = now.wall.as_millisecond()
+            - i64::try_from(now.monotonic.as_millis()).unwrap_or(i64::MAX);
+        if let Some(before) = self.offset_ms.replace(offset) {
+            let by_ms = offset.saturating_sub(before);
+            if u128::from(by_ms.unsigned_abs()) >= STEP.as_millis() {
+                events.push(AuditEvent::ClockStepped { by_ms, time_source: clock.source() });
+            }
+        }
+        for (part, state) in &health.parts {
+            if part != "gps" && !part.starts_with("camera/") {
+                continue;
+            }
+            // A receiver that works and has no fix gives no position either.
+            let lost = matches!(state, PartState::Down(_))
+                || (part == "gps" && matches!(state, PartState::Impaired(_)));
+            match state {
+                _ if lost => {
+                    let (since, told) =
+                        self.down.entry(part.clone()).or_insert((now.monotonic, false));
+                    if !*told && now.monotonic.saturating_sub(*since) >= GRACE {
+                        *told = true;
+                        events.push(match part.strip_prefix("camera/") {
+                            Some(camera) => AuditEvent::CameraLost { camera: camera.into() },
+                            None => AuditEvent::GpsLost,
+                        });
+                    }
+                }
+                PartState::Starting => {}
+                _ => {
+                    if let Some((since, true)) = self.down.remove(part) {
+                        let seconds = now.monotonic.saturating_sub(since).as_secs();
+                        events.push(match part.strip_prefix("camera/") {
+                            Some(camera) => {
+                                AuditEvent::CameraBack { camera: camera.into(), seconds }
+                            }
+                            None => AuditEvent::GpsBack { seconds },
+                        });
+                    }
+                }
+            }
+        }
+        events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SimulatedClock;
+
+    struct Car {
+        clock: Arc<SimulatedClock>,
+        health: Health,
+        seen: Seen,
+    }
+
+    impl Car {
+        fn new() -> Self {
+            let clock = SimulatedClock::starting_at("2026-11-23T07:00:00Z".parse().unwrap());
+            let mut car =
+                Self { clock: Arc::new(clock), health: Health::default(), seen: Seen::default() };
+            assert_eq!(car.after(0), []);
+            car
+        }
+
+        fn after(&mut self, seconds: u64) -> Vec<AuditEvent> {
+            self.clock.advance(Duration::from_secs(seconds));
+            let clock: Arc<dyn Clock> = self.clock.clone();
+            self.seen.step(clock.now(), &clock, &self.health.snapshot())
+        }
+    }
+
+    #[test]
+    fn camera_unplugged_and_back_is_a_gap_with_two_ends() {
+        let mut car = Car::new();
+        car.health.set("camera/front", PartState::Down("unplugged".into()));
+        assert_eq!(car.after(1), []);
+        let lost = AuditEvent::CameraLost { camera: "front".into() };
+        assert_eq!(car.after(4), [lost]);
+        assert_eq!(car.after(60), []);
+        car.health.set("camera/front", PartState::Working);
+        let back = AuditEvent::CameraBack { camera: "front".into(), seconds: 69 };
+        assert_eq!(car.after(5), [back]);
+    }
+
+    #[test]
+    fn camera_reopened_within_a_second_is_no_gap() {
+        let mut car = Car::new();
+        car.health.set("camera/front", PartState::Down("stalled".into()));
+        assert_eq!(car.after(1), []);
+        car.health.set("camera/front", PartState::Working);
+        assert_eq!(car.after(1), []);
+        assert_eq!(car.after(60), []);
+    }
+
+    #[test]
+    fn wall_clock_set_back_an_hour_is_written_down() {
+        let mut car = Car::new();
+        assert_eq!(car.after(60), []);
+        car.clock.set_wall("2026-11-23T06:01:00Z".parse().unwrap());
+        let events = car.after(1);
+        assert!(matches!(events[..], [AuditEvent::ClockStepped { by_ms: -3_600_000, .. }]));
+    }
+}

@@ -1,0 +1,115 @@
+//! What counts as what: records of the audit log, and counters in memory.
+
+use ulid::Ulid;
+
+use super::{Add, day_of};
+use crate::audit::{AuditEvent, Record};
+use crate::health::Snapshot;
+
+/// Counts of what cameras saw.
+pub(super) fn of_health(health: &Snapshot) -> Vec<(String, &'static str, u64)> {
+    let mut all = vec![
+        (String::new(), "non_hits", health.non_hits),
+        (String::new(), "hits_quiet", health.hits_quiet),
+        (String::new(), "ring_dropped", health.ring_dropped),
+    ];
+    for (id, c) in &health.cameras {
+        let mut push = |what, n| all.push((id.to_string(), what, n));
+        push("reads", c.reads);
+        push("reads_revised", c.reads_revised);
+        push("reads_contradicted", c.reads_contradicted);
+        push("unread_small", c.unread_small);
+        push("unread_illegible", c.unread_illegible);
+        push("unread_unsure", c.unread_unsure);
+        push("unread_brief", c.unread_brief);
+        push("interruptions", c.interruptions);
+    }
+    all
+}
+
+/// The day on which a hit was seen, which is where all that comes of it is counted.
+fn day_of_hit(hit: Ulid, otherwise: i64) -> i64 {
+    let ms = i64::try_from(hit.timestamp_ms()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(ms).map_or(otherwise, day_of)
+}
+
+/// What one record adds.
+pub(super) fn of_record(record: &Record) -> Vec<Add> {
+    let today = day_of(record.wall);
+    let mut adds = Vec::new();
+    let mut plus = |day, camera: &str, what: String, n: i64| {
+        if n != 0 {
+            adds.push(Add { day, camera: camera.into(), what, n });
+        }
+    };
+    let count = |n: &u64| i64::try_from(*n).unwrap_or(i64::MAX);
+    match &record.event {
+        AuditEvent::Started { .. } => plus(today, "", "starts".into(), 1),
+        AuditEvent::Stopped { .. } => plus(today, "", "stops".into(), 1),
+        AuditEvent::ListServed { .. } => plus(today, "", "lists_served".into(), 1),
+        AuditEvent::ListRefused { .. } => plus(today, "", "lists_refused".into(), 1),
+        AuditEvent::ListRevoked { entries, .. } => {
+            plus(today, "", "entries_revoked".into(), count(entries));
+        }
+        AuditEvent::PolicyApplied { .. } => plus(today, "", "policies_applied".into(), 1),
+        AuditEvent::PolicyRefused { .. } => plus(today, "", "policies_refused".into(), 1),
+        AuditEvent::HotplateAdded { .. } => plus(today, "", "hotplates_added".into(), 1),
+        AuditEvent::HotplateRemoved { .. } => plus(today, "", "hotplates_removed".into(), 1),
+        AuditEvent::HotplateExpired { .. } => plus(today, "", "hotplates_expired".into(), 1),
+        AuditEvent::BucketPurged { rows, .. } => {
+            plus(today, "", "purged_buckets".into(), 1);
+            plus(today, "", "purged_reads".into(), count(rows));
+        }
+        AuditEvent::HitRecorded { hit, category, camera, exact, list_age_s, .. } => {
+            let day = day_of_hit(*hit, today);
+            plus(day, camera, "hits".into(), 1);
+            plus(day, camera, format!("hits/{category}"), 1);
+            let kind = if *exact { "hits_exact" } else { "hits_approximate" };
+            plus(day, camera, kind.into(), 1);
+            let age = match list_age_s {
+                0..43_200 => "under_12h",
+                43_200..86_400 => "12h_to_24h",
+                _ => "over_24h",
+            };
+            plus(day, camera, format!("list_age_at_hit/{age}"), 1);
+        }
+        AuditEvent::HitsPurged { hits, .. } => plus(today, "", "purged_hits".into(), count(hits)),
+        AuditEvent::Disposition { hit, old, new } => {
+            let day = day_of_hit(*hit, today);
+            // `unverified` is what is left of the hits.
+            if old != "unverified" {
+                plus(day, "", format!("disposition/{old}"), -1);
+            }
+            if new != "unverified" {
+                plus(day, "", format!("disposition/{new}"), 1);
+            }
+        }
+        AuditEvent::Outcome { hit, old, new } => {
+            let day = day_of_hit(*hit, today);
+            if !old.is_empty() {
+                plus(day, "", format!("outcome/{old}"), -1);
+            }
+            plus(day, "", format!("outcome/{new}"), 1);
+        }
+        AuditEvent::LookUp { reason, .. } => {
+            plus(today, "", "queries".into(), 1);
+            plus(today, "", format!("queries/{reason}"), 1);
+        }
+        AuditEvent::LookUpRefused { .. } => plus(today, "", "queries_refused".into(), 1),
+        AuditEvent::EvidenceExported { .. } => plus(today, "", "evidence_exports".into(), 1),
+        AuditEvent::AuditExported { .. } => plus(today, "", "audit_exports".into(), 1),
+        AuditEvent::LegalHold { .. } => plus(today, "", "legal_holds".into(), 1),
+        AuditEvent::ClockStepped { .. } => plus(today, "", "clock_steps".into(), 1),
+        AuditEvent::CameraLost { camera } => plus(today, camera, "losses".into(), 1),
+        AuditEvent::GpsLost => plus(today, "", "gps_losses".into(), 1),
+        AuditEvent::CameraBack { .. }
+        | AuditEvent::GpsBack { .. }
+        | AuditEvent::KeyCreated { .. }
+        | AuditEvent::KeyRotated { .. }
+        | AuditEvent::KeyWiped { .. }
+        | AuditEvent::LegalHoldEnded { .. }
+        | AuditEvent::ConfigChanged { .. }
+        | AuditEvent::Session { .. } => {}
+    }
+    adds
+}
