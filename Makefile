@@ -13,6 +13,7 @@ build: ## Release build, beside its ONNX Runtime
 	@scripts/setup.sh build
 	@. scripts/lib.sh; use_rust; cargo build --release --locked
 	@cp -u build/onnxruntime/$$(uname -m)/libonnxruntime.so target/release/
+	@ln -sfn ../../models target/release/models
 
 test: ## Run the tests against the real parts
 	@scripts/setup.sh test
