@@ -20,8 +20,9 @@ use super::letterbox::Values;
 /// What to do, said at the end of each message.
 const ADVICE: &str = "run scripts/onnxruntime.sh, or set models.onnxruntime to libonnxruntime.so";
 
-/// Names under which the library is installed: ours, then Debian's.
-const NAMES: [&str; 2] = ["libonnxruntime.so", "libonnxruntime.so.1"];
+/// Names under which the library is installed: ours, then those of distributions (Debian 13's
+/// `libonnxruntime1.21` has the last).
+const NAMES: [&str; 3] = ["libonnxruntime.so", "libonnxruntime.so.1", "libonnxruntime.so.1.21"];
 
 /// Where packages put the library, beside the folders next to the binary.
 const FOLDERS: [&str; 2] = ["/usr/lib/outrider", "/usr/local/lib"];
