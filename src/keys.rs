@@ -167,6 +167,8 @@ pub enum Purpose {
     PlateTag,
     /// `counters.db`.
     Counters,
+    /// Sealing what the fleet has sent: the trust document, list keys, how far a list has come.
+    FleetSeal,
 }
 
 impl Purpose {
@@ -179,6 +181,7 @@ impl Purpose {
             Self::DeviceSign => b"outrider/v1/device-sign",
             Self::PlateTag => b"outrider/v1/plate-tag",
             Self::Counters => b"outrider/v1/counters.db",
+            Self::FleetSeal => b"outrider/v1/fleet-seal",
         }
     }
 }

@@ -23,6 +23,8 @@ pub mod counters;
     reason = "the demo's own broker, receiver and wire searcher, on loopback"
 )]
 pub mod demo;
+// What the fleet sends to the car.
+pub mod downlink;
 // Signed documents.
 pub mod dsse;
 // Points, boxes and quadrilaterals in pixels.
@@ -45,6 +47,8 @@ pub mod policy;
 pub mod render;
 // Secrets in files that only their owner reads.
 pub mod secret_file;
+// Small files that only this car can read back.
+pub mod sealed;
 // Opens the encrypted databases.
 pub mod sqlcipher;
 // Who may sign what.

@@ -11,6 +11,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod held;
+
+pub use held::{HeldTrust, RootError};
+
 use crate::dsse::{DsseError, Envelope, KeyId, PublicKey, SigningKey};
 
 /// Type of the envelope's payload.

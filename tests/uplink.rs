@@ -51,6 +51,7 @@ impl Car {
             non_hit: keeping.non_hit,
             notices: Notices::default(),
             names: Names::default(),
+            hotlists: Arc::default(),
             clock,
             health: health.clone(),
         };

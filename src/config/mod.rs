@@ -13,6 +13,7 @@ pub mod keeping;
 mod locate;
 mod models;
 mod reading;
+mod trust;
 mod units;
 mod uplink;
 
@@ -24,10 +25,11 @@ pub use alert::AlertConfig;
 pub use camera::{CameraConfig, Level, PixelFormat};
 pub use console::ConsoleConfig;
 pub use gps::{GpsConfig, GpsSource};
-pub use hotlist::HotlistConfig;
+pub use hotlist::{HotlistConfig, ListSource};
 pub use keeping::{KeepingConfig, Retention};
 pub use models::{ModelsConfig, Rectify};
 pub use reading::ReadingConfig;
+pub use trust::TrustConfig;
 pub use units::{HumanBytes, HumanDuration, NotADuration, NotASize};
 pub use uplink::{BrokerAddress, UplinkConfig};
 
@@ -100,6 +102,9 @@ pub struct Config {
     /// The broker that hits go to.
     #[serde(default)]
     pub uplink: UplinkConfig,
+    /// Whose signatures this car believes.
+    #[serde(default)]
+    pub trust: TrustConfig,
     /// The lists, one `[[hotlist]]` each.
     #[serde(default)]
     pub hotlist: Vec<HotlistConfig>,
@@ -174,6 +179,21 @@ impl Config {
         self.gps.validate()?;
         self.keeping.validate()?;
         self.uplink.validate()?;
-        HotlistConfig::validate_all(&self.hotlist)
+        HotlistConfig::validate_all(&self.hotlist)?;
+        if let Some(list) = self.hotlist.iter().find(|l| l.source == ListSource::Mqtt) {
+            for (key, set, what) in [
+                ("trust.root", self.trust.root.is_some(), "the file of the root's public keys"),
+                ("uplink.broker", self.uplink.broker.is_some(), "the broker that has the list"),
+            ] {
+                if !set {
+                    return Err(ConfigError::Range {
+                        key: key.into(),
+                        value: "(not set)".into(),
+                        range: format!("{what}, with hotlist.{}.source = \"mqtt\"", list.name),
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 }

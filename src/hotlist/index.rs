@@ -9,6 +9,8 @@
 pub(super) struct Index {
     keys: Box<[u64]>,
     rows: Box<[u32]>,
+    /// The key that was pushed last.
+    last: u64,
 }
 
 /// An odd number near 2^64 divided by the golden ratio: neighbouring keys land far apart.
@@ -17,25 +19,37 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 impl Index {
     /// Indexes the first place of each key of a sorted sequence.
     pub(super) fn of_sorted(keys: impl ExactSizeIterator<Item = u64>) -> Self {
-        // Ten slots for seven keys: a probe looks at 2.2 slots on average, 6 for an absent key,
-        // most of them in one cache line.
-        let size = keys.len() * 10 / 7 + 1;
-        let mut index =
-            Self { keys: vec![0; size].into_boxed_slice(), rows: vec![0; size].into_boxed_slice() };
-        let mut last = 0;
+        let mut index = Self::with_room(keys.len());
         for (row, key) in keys.enumerate() {
-            if key == last {
-                continue;
-            }
-            last = key;
-            let mut slot = index.home(key);
-            while index.keys[slot] != 0 {
-                slot = index.next(slot);
-            }
-            index.keys[slot] = key;
-            index.rows[slot] = u32::try_from(row).expect("rows are counted in 32 bits");
+            index.push(key, row);
         }
         index
+    }
+
+    /// An empty index with room for so many keys, and no more.
+    pub(super) fn with_room(keys: usize) -> Self {
+        // Ten slots for seven keys: a probe looks at 2.2 slots on average, 6 for an absent key,
+        // most of them in one cache line.
+        let size = keys * 10 / 7 + 1;
+        Self {
+            keys: vec![0; size].into_boxed_slice(),
+            rows: vec![0; size].into_boxed_slice(),
+            last: 0,
+        }
+    }
+
+    /// Indexes the next row of a sorted sequence; of rows with one key the first counts.
+    pub(super) fn push(&mut self, key: u64, row: usize) {
+        if key == self.last {
+            return;
+        }
+        self.last = key;
+        let mut slot = self.home(key);
+        while self.keys[slot] != 0 {
+            slot = self.next(slot);
+        }
+        self.keys[slot] = key;
+        self.rows[slot] = u32::try_from(row).expect("rows are counted in 32 bits");
     }
 
     /// The first row with this key.

@@ -39,6 +39,11 @@ impl Hotlists {
         self.current.lock().expect("no holder panics").clone()
     }
 
+    /// Goes up with every replacement.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     /// A look-up's own view, for one thread.
     pub fn lookups(self: &Arc<Self>) -> Lookups {
         let seen = self.generation.load(Ordering::Acquire);

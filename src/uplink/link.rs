@@ -24,7 +24,7 @@ pub enum LinkState {
 
 /// What happened on the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Happened {
+pub(crate) enum Happened {
     /// The broker let us in.
     Connected,
     /// The connection broke, or did not come about.
@@ -37,7 +37,7 @@ pub(super) enum Happened {
 
 /// What to do in this state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// Most messages to have under way unacknowledged.
     pub window: usize,
     /// Whether all texts go before the first picture.
@@ -61,7 +61,7 @@ const PROVEN_AFTER: Duration = Duration::from_secs(10);
 
 /// The state machine.
 #[derive(Debug, Clone)]
-pub(super) struct Link {
+pub(crate) struct Link {
     state: LinkState,
     retry_most: Duration,
     /// Lost connections in a row.
@@ -76,7 +76,7 @@ pub(super) struct Link {
 
 impl Link {
     /// Starts offline, ready to try at once.
-    pub(super) fn new(retry_most: Duration, seed: u64) -> Self {
+    pub(crate) fn new(retry_most: Duration, seed: u64) -> Self {
         Self {
             state: LinkState::Offline,
             retry_most,
@@ -90,7 +90,7 @@ impl Link {
     }
 
     /// Takes in what happened at `now` on the boot clock.
-    pub(super) fn step(&mut self, now: Duration, happened: Happened) -> LinkState {
+    pub(crate) fn step(&mut self, now: Duration, happened: Happened) -> LinkState {
         match happened {
             Happened::Connected => {
                 self.connected_at = now;
@@ -124,17 +124,17 @@ impl Link {
     }
 
     /// The state.
-    pub(super) fn state(&self) -> LinkState {
+    pub(crate) fn state(&self) -> LinkState {
         self.state
     }
 
     /// How long to wait before the next attempt to connect.
-    pub(super) fn retry_in(&self, now: Duration) -> Duration {
+    pub(crate) fn retry_in(&self, now: Duration) -> Duration {
         self.retry_at.saturating_sub(now)
     }
 
     /// What to do in this state.
-    pub(super) fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         match self.state {
             LinkState::Offline => Plan { window: 0, texts_first: true, health_divisor: 1 },
             LinkState::Live => Plan { window: 10, texts_first: false, health_divisor: 1 },

@@ -16,6 +16,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+#[expect(clippy::disallowed_types, reason = "connects the doors; sends nothing itself")]
+pub(crate) mod connect;
 mod link;
 pub mod memory;
 #[expect(clippy::disallowed_types, reason = "the door out: hits and plate-free counters")]
@@ -26,18 +28,19 @@ mod probe;
 pub mod wire;
 
 pub use link::LinkState;
-use link::{Happened, Link};
+pub(crate) use link::{Happened, Link};
 pub use mqtt::Mqtt;
 pub use notices::Notices;
 pub use outbox::{Delivery, Detail, KeptHit, Outbox, OutboxError, Recorded};
 use outbox::{News, TOO_LARGE};
 pub use probe::{ProbeError, probe};
-use wire::{HealthReport, Message, Names, Outbound, Promise, StatusReport};
+use wire::{HealthReport, HotlistAck, Message, Names, Outbound, Promise, StatusReport};
 
 use crate::clock::Clock;
 use crate::config::Retention;
 use crate::config::{ConfigError, UplinkConfig, Vehicle};
 use crate::health::{Health, PartState};
+use crate::hotlist::Hotlists;
 
 /// The part's name in health.
 const PART: &str = "broker";
@@ -140,6 +143,8 @@ pub struct Parts {
     pub notices: Notices,
     /// Names that health messages may use, from the configuration.
     pub names: Names,
+    /// The lists in service: the car's status says which version of each.
+    pub hotlists: Arc<Hotlists>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where everything is counted.
@@ -234,6 +239,8 @@ struct Loop {
     health_skipped: u32,
     next_health: Instant,
     next_housekeeping: Instant,
+    /// The lists' generation that the status on this connection speaks of.
+    lists_told: u64,
 }
 
 impl Loop {
@@ -255,6 +262,7 @@ impl Loop {
             health_skipped: 0,
             next_health: Instant::now(),
             next_housekeeping: Instant::now() + HOUSEKEEPING,
+            lists_told: 0,
             parts,
         }
     }
@@ -388,6 +396,10 @@ impl Loop {
             {
                 let message = Message::new(&self.parts.vehicle, notice);
                 lost = self.hand_over(&mut session, &mut flights, None, &message).err();
+            }
+            if lost.is_none() && self.parts.hotlists.generation() != self.lists_told {
+                let online = self.status(true, since);
+                lost = self.hand_over(&mut session, &mut flights, None, &online).err();
             }
             if lost.is_none() && Instant::now() >= self.next_health {
                 lost = self.send_health(&mut session, &mut flights).err();
@@ -540,6 +552,7 @@ impl Loop {
             now.monotonic.saturating_sub(self.started).as_secs(),
             self.link.state(),
             self.parts.outbox.queue().unwrap_or_default(),
+            HotlistAck::of_all(&self.parts.hotlists),
         );
         let message = Message::new(&self.parts.vehicle, Outbound::Health(Box::new(report)));
         self.hand_over(session, flights, None, &message)
@@ -577,10 +590,12 @@ impl Loop {
         self.parts.health.set("hits", PartState::Down(e.to_string()));
     }
 
-    fn status(&self, online: bool, since: jiff::Timestamp) -> Message {
+    fn status(&mut self, online: bool, since: jiff::Timestamp) -> Message {
+        self.lists_told = self.parts.hotlists.generation();
         let promise =
             Promise { non_hit: self.parts.non_hit, protection: self.parts.outbox.protection() };
-        let report = StatusReport::new(online, since, &promise);
+        let lists = HotlistAck::of_all(&self.parts.hotlists);
+        let report = StatusReport::new(online, since, &promise, lists);
         Message::new(&self.parts.vehicle, Outbound::Status(report))
     }
 

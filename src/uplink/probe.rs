@@ -52,6 +52,7 @@ pub fn probe(
         0,
         LinkState::Offline,
         QueueReport::default(),
+        Vec::new(),
     );
     let will = Message::new(vehicle, Outbound::Health(Box::new(nothing)));
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {

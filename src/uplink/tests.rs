@@ -83,6 +83,7 @@ fn parts(outbox: &Outbox, health: &Arc<Health>) -> Parts {
         non_hit: Retention::Nothing,
         notices: Notices::default(),
         names: Names { cameras: vec![CameraId::new("front")] },
+        hotlists: Arc::default(),
         clock: Arc::new(SystemClock),
         health: health.clone(),
     }
@@ -131,7 +132,7 @@ fn no_fix_is_said() {
 fn every_field_of_the_status_and_the_last_will() {
     let promise = Promise { non_hit: Retention::Session, protection: Protection::KeyFile };
     let since = "2026-11-23T07:00:00Z".parse().unwrap();
-    let report = StatusReport { software: "1.2.3", ..StatusReport::new(true, since, &promise) };
+    let report = StatusReport { software: "1.2.3", ..StatusReport::new(true, since, &promise, acks()) };
     let message = Message::new(&vehicle(), Outbound::Status(report));
     assert_eq!(message.topic(), "alpr/v1/peel/vehicle/4127/status");
     assert!(message.retained());
@@ -184,7 +185,12 @@ fn health_report(health: &Snapshot) -> HealthReport {
     let names = Names { cameras: vec![CameraId::new("front"), CameraId::new("rear")] };
     let queue = QueueReport { hits: 3, images: 4, set_aside: 1, not_on_disk: 2 };
     let at = "2026-11-23T07:00:00Z".parse().unwrap();
-    HealthReport::of(health, &names, at, 3_600, LinkState::Live, queue)
+    HealthReport::of(health, &names, at, 3_600, LinkState::Live, queue, acks())
+}
+
+fn acks() -> Vec<HotlistAck> {
+    let source_time = "2026-11-23T05:00:00Z".parse().unwrap();
+    vec![HotlistAck { list: "cpic".into(), version: "17".into(), entries: 1_000, source_time }]
 }
 
 #[test]
@@ -218,6 +224,7 @@ fn health_has_no_place_for_a_plate() {
         parts,
         hotlists_down,
         other_parts_down,
+        hotlists,
         cameras,
         hits,
         hits_quiet,
@@ -243,6 +250,11 @@ fn health_has_no_place_for_a_plate() {
     for wire::PartReport { part, state } in parts {
         let _: &'static str = part;
         word(state);
+    }
+    // A list's name is the configuration's; its version is of the list, not of a read.
+    for HotlistAck { list, version, entries, source_time } in hotlists {
+        let _: (String, String, Timestamp) = (list, version, source_time);
+        number(entries);
     }
     // A camera's name is the configuration's: the next test tries another.
     for camera in cameras {

@@ -16,7 +16,7 @@ use crate::audit::Sealed;
 use crate::config::Vehicle;
 use crate::gps::Position;
 use crate::health::{CameraSnapshot, PartState, Snapshot};
-use crate::hotlist::{Entry, ListStamp, Priority};
+use crate::hotlist::{Entry, Hotlists, ListStamp, Priority};
 use crate::keys::Protection;
 use crate::onboard::frame::CameraId;
 use crate::onboard::{Hit, MatchKind};
@@ -347,6 +347,7 @@ pub struct HealthReport {
     pub parts: Vec<PartReport>,
     pub hotlists_down: usize,
     pub other_parts_down: usize,
+    pub hotlists: Vec<HotlistAck>,
     pub cameras: Vec<CameraReport>,
     pub hits: u64,
     pub hits_quiet: u64,
@@ -429,6 +430,7 @@ impl HealthReport {
         uptime_s: u64,
         link: LinkState,
         queue: QueueReport,
+        hotlists: Vec<HotlistAck>,
     ) -> Self {
         let word = |part: &str| health.parts.get(part).map(StateWord::from);
         let camera_part = |id: &CameraId| format!("camera/{id}");
@@ -452,6 +454,7 @@ impl HealthReport {
                 .collect(),
             hotlists_down: down(&list),
             other_parts_down: down(&|part| !named(part) && !list(part)),
+            hotlists,
             cameras: names
                 .cameras
                 .iter()
@@ -493,7 +496,36 @@ impl CameraReport {
     }
 }
 
-/// Whether the car is there, and what it promises to keep.
+/// Which version of a list serves in the car: what its author waits for. Names are the
+/// configuration's, versions the author's or a file's digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct HotlistAck {
+    pub list: String,
+    pub version: String,
+    pub entries: u64,
+    pub source_time: Timestamp,
+}
+
+impl HotlistAck {
+    /// One for each list that serves, by name.
+    pub(super) fn of_all(hotlists: &Hotlists) -> Vec<Self> {
+        let lists = hotlists.lists();
+        let mut acks: Vec<_> = lists
+            .iter()
+            .map(|list| Self {
+                list: list.stamp().name.to_string(),
+                version: list.stamp().version.to_string(),
+                entries: list.len() as u64,
+                source_time: list.stamp().source_time,
+            })
+            .collect();
+        acks.sort_by(|a, b| a.list.cmp(&b.list));
+        acks
+    }
+}
+
+/// Whether the car is there, what it promises to keep, and which lists it serves.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
 pub struct StatusReport {
@@ -504,11 +536,17 @@ pub struct StatusReport {
     pub software: &'static str,
     pub non_hit_retention: String,
     pub key_protection: Protection,
+    pub hotlists: Vec<HotlistAck>,
 }
 
 impl StatusReport {
     /// The car as of now.
-    pub(super) fn new(online: bool, since: Timestamp, promise: &Promise) -> Self {
+    pub(super) fn new(
+        online: bool,
+        since: Timestamp,
+        promise: &Promise,
+        hotlists: Vec<HotlistAck>,
+    ) -> Self {
         Self {
             v: FORMAT,
             online,
@@ -516,6 +554,7 @@ impl StatusReport {
             software: env!("CARGO_PKG_VERSION"),
             non_hit_retention: promise.non_hit.to_string(),
             key_protection: promise.protection,
+            hotlists,
         }
     }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 pub mod car;
+pub mod fleet;
 pub mod mosquitto;
 
 use std::time::{Duration, Instant};

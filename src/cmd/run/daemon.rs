@@ -165,6 +165,7 @@ impl Daemon {
                 non_hit: config.keeping.non_hit,
                 notices: notices.clone(),
                 names: Names { cameras: names },
+                hotlists: hotlists.clone(),
                 clock: clock.clone(),
                 health: health.clone(),
             },

@@ -1,0 +1,132 @@
+//! Small files that only this car can read back, and that are replaced as a whole.
+//!
+//! In: bytes and the name they go by. Out: the same bytes, or nothing if the file was made by another
+//! car, for another name, or changed since. Costs: one write, two syncs. Leaves to others: what the
+//! bytes mean, and that an older whole file can be put in the place of a newer one (who can do that
+//! has the disk and the running system).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
+use crate::keys::{DeviceKey, Purpose};
+
+/// Names the form of the file.
+const MAGIC: &[u8; 4] = b"ORS1";
+
+/// The longest file that is read: a list's state holds two manifests.
+const LONGEST: u64 = 32 << 20;
+
+/// Seals and opens files of one purpose.
+pub struct Sealer(LessSafeKey);
+
+impl Sealer {
+    /// The device key's sealer for a purpose.
+    pub fn new(device: &DeviceKey, purpose: Purpose) -> Self {
+        let key = device.derive(purpose);
+        let key = UnboundKey::new(&CHACHA20_POLY1305, key.expose()).expect("the key has 32 bytes");
+        Self(LessSafeKey::new(key))
+    }
+
+    /// Writes a file in place of the one that was there: after a power cut there is the old one or
+    /// the new one. `name` is sealed along, so that no file passes for another.
+    pub fn write(&self, path: &Path, name: &str, plain: &[u8]) -> io::Result<()> {
+        let mut nonce = [0; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(|e| io::Error::other(e.to_string()))?;
+        let mut sealed = Zeroizing::new(plain.to_vec());
+        self.0
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(name.as_bytes()),
+                &mut *sealed,
+            )
+            .expect("not too long to seal");
+        write_whole(path, &[MAGIC, &nonce, &sealed])
+    }
+
+    /// Reads a file back; `None` if it is not there, or not one that this car sealed under `name`.
+    pub fn read(&self, path: &Path, name: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let mut bytes = Zeroizing::new(Vec::new());
+        match File::open(path) {
+            Ok(file) => file.take(LONGEST).read_to_end(&mut bytes)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let head = MAGIC.len() + NONCE_LEN;
+        if bytes.len() < head || !bytes.starts_with(MAGIC) {
+            return Ok(None);
+        }
+        let nonce = bytes[MAGIC.len()..head].try_into().expect("the nonce's length");
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let mut sealed = Zeroizing::new(bytes[head..].to_vec());
+        let Ok(plain) = self.0.open_in_place(nonce, Aad::from(name.as_bytes()), &mut sealed) else {
+            return Ok(None);
+        };
+        let length = plain.len();
+        sealed.truncate(length);
+        Ok(Some(sealed))
+    }
+}
+
+/// Writes a file aside, for its owner alone, and puts it in place once it is on the disk.
+pub fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let aside = path.with_extension("new");
+    // What an interrupted write left behind may have other rights.
+    match fs::remove_file(&aside) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    file.sync_all()?;
+    fs::rename(&aside, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealer(folder: &Path) -> Sealer {
+        Sealer::new(&DeviceKey::load(folder).unwrap(), Purpose::FleetSeal)
+    }
+
+    #[test]
+    fn comes_back_on_this_car_under_this_name_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let (ours, path) = (sealer(&dir.path().join("state")), dir.path().join("trust"));
+        assert!(ours.read(&path, "trust").unwrap().is_none());
+        ours.write(&path, "trust", b"first").unwrap();
+        ours.write(&path, "trust", b"second").unwrap();
+        assert_eq!(**ours.read(&path, "trust").unwrap().unwrap(), *b"second");
+        assert!(ours.read(&path, "list").unwrap().is_none());
+        assert!(sealer(&other.path().join("state")).read(&path, "trust").unwrap().is_none());
+        assert!(!fs::read(&path).unwrap().windows(6).any(|w| w == b"second"));
+    }
+
+    #[test]
+    fn any_changed_or_missing_byte_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, path) = (sealer(&dir.path().join("state")), dir.path().join("trust"));
+        ours.write(&path, "trust", b"plain").unwrap();
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&path, &bad).unwrap();
+            assert!(ours.read(&path, "trust").unwrap().is_none(), "byte {at}");
+            fs::write(&path, &good[..at]).unwrap();
+            assert!(ours.read(&path, "trust").unwrap().is_none(), "cut at {at}");
+        }
+    }
+}
