@@ -7,6 +7,7 @@
 
 mod daemon;
 mod keeper;
+mod fleet;
 mod lists;
 mod teller;
 mod watchdog;

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{Freshness, Hotlist, Hotlists, file};
 use crate::clock::Clock;
-use crate::config::HotlistConfig;
+use crate::config::{HotlistConfig, ListSource};
 use crate::health::{Health, PartState};
 
 /// Time between two looks at the files. Revocations are to take effect within a minute (FIELD 3e);
@@ -47,10 +47,11 @@ struct Watched {
 }
 
 impl Watch {
-    /// Reads every list once. One that cannot be read is told in health, and tried again.
+    /// Reads every list that comes from a file once. One that cannot be read is told in health, and tried again.
     pub fn new(lists: Vec<HotlistConfig>, clock: Arc<dyn Clock>, health: Arc<Health>) -> Self {
         let lists = lists
             .into_iter()
+            .filter(|list| list.source == ListSource::File)
             .map(|config| Watched { config, read: None, seen: None, trouble: None })
             .collect();
         let mut watch = Self { lists, service: Arc::default(), clock, health };

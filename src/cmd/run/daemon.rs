@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
 use super::keeper::Keeper;
+use super::fleet::Fleet;
 use super::{lists, teller};
 use crate::alert::card::Card;
 use crate::alert::console::Console;
@@ -83,6 +84,7 @@ pub struct Daemon {
     clock: Arc<dyn Clock>,
     health: Arc<Health>,
     lists: hotlist::WatchHandle,
+    fleet: Fleet,
     gps: Gps,
     audit: Audit,
     keeper: super::keeper::Running,
@@ -118,6 +120,7 @@ impl Daemon {
         let lists = hotlist::Watch::new(config.hotlist.clone(), clock.clone(), health.clone());
         let hotlists = lists.service();
         let lists = lists.spawn();
+        let mut fleet = Fleet::prepare(&config, &hotlists, &clock, &health)?;
         let cameras = cameras_and_readers(&config, cameras, &clock)?;
         let names: Vec<CameraId> = cameras.iter().map(|c| c.id.clone()).collect();
 
@@ -170,6 +173,8 @@ impl Daemon {
                 health: health.clone(),
             },
         )?;
+        // Whoever listens has subscribed by now.
+        fleet.open(&config, &health)?;
         let (onboard, hits) = onboard::spawn(onboard::Parts {
             cameras,
             hotlists: hotlists.clone(),
@@ -187,6 +192,7 @@ impl Daemon {
             clock,
             health,
             lists,
+            fleet,
             gps,
             audit,
             keeper,
@@ -251,6 +257,9 @@ impl Daemon {
         }
         drop((self.gps, self.lists));
         self.keeper.stop();
+        if !self.fleet.stop(GOODBYE) {
+            warn!("downlink left behind");
+        }
         if !self.uplink.stop(GOODBYE) {
             warn!("uplink left behind");
         }
