@@ -6,8 +6,8 @@
 //! opened, a STATUS line whenever it changes, and the watchdog's food while frames move.
 
 mod daemon;
-mod keeper;
 mod fleet;
+mod keeper;
 mod lists;
 mod teller;
 mod watchdog;

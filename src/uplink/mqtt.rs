@@ -64,8 +64,7 @@ impl Broker for Mqtt {
             .map_err(|e| BrokerError::Credentials(format!("MQTT client: {e}")))?;
         let (answers, incoming) = mpsc::unbounded_channel();
         let (connected, connack) = oneshot::channel();
-        let driver =
-            tokio::spawn(drive(events, self.0.at(), connected, answers.clone()));
+        let driver = tokio::spawn(drive(events, self.0.at(), connected, answers.clone()));
         let mut session = MqttSession {
             at: self.0.at(),
             client,

@@ -132,7 +132,8 @@ fn no_fix_is_said() {
 fn every_field_of_the_status_and_the_last_will() {
     let promise = Promise { non_hit: Retention::Session, protection: Protection::KeyFile };
     let since = "2026-11-23T07:00:00Z".parse().unwrap();
-    let report = StatusReport { software: "1.2.3", ..StatusReport::new(true, since, &promise, acks()) };
+    let report =
+        StatusReport { software: "1.2.3", ..StatusReport::new(true, since, &promise, acks()) };
     let message = Message::new(&vehicle(), Outbound::Status(report));
     assert_eq!(message.topic(), "alpr/v1/peel/vehicle/4127/status");
     assert!(message.retained());

@@ -15,8 +15,8 @@ use anyhow::{Context, bail};
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
-use super::keeper::Keeper;
 use super::fleet::Fleet;
+use super::keeper::Keeper;
 use super::{lists, teller};
 use crate::alert::card::Card;
 use crate::alert::console::Console;
