@@ -1,7 +1,7 @@
 # Every target does all of its own set-up and can be run again at any time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test build lint bench doc arm64 arm64-test notices clean
+.PHONY: help demo test build lint bench train train-smoke doc arm64 arm64-test notices clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,12 @@ lint: ## Format, clippy and documentation without a warning
 bench: ## Criterion benches of every stage and of the whole path
 	@scripts/setup.sh build
 	@. scripts/lib.sh; use_rust; cargo bench --locked --features testing $(ARGS)
+
+train: ## Render, train, measure and package the models: hours (models/training/README.md)
+	@$(MAKE) -C models/training train
+
+train-smoke: ## Unit tests of the training code and a two-minute training, from nothing
+	@$(MAKE) -C models/training WORK=$(CURDIR)/build/training test smoke
 
 arm64: ## Cross-build the daemon for the car's computer into build/arm64/
 	@scripts/arm64.sh build
