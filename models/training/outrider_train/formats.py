@@ -10,8 +10,8 @@ import numpy as np
 
 LETTERS, CLEAR, DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
 _SETS = {"l": LETTERS, "a": CLEAR, "d": DIGITS, "x": LETTERS + DIGITS}
-RARE = 0.8
-"""How often an I, O or Q that a North American pattern would have is drawn again: most states leave them out of series."""
+RARE = {"I": 0.2, "O": 0.5, "Q": 0.5}
+"""How often a letter that a North American pattern would have is drawn again: most states leave it out of series."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,12 +166,12 @@ def choose(places: list[Place], rng: np.random.Generator) -> Place:
     return places[int(rng.choice(len(places), p=weights / weights.sum()))]
 
 
-def fill(pattern: str, rng: np.random.Generator, rare: float = 0.0) -> str:
+def fill(pattern: str, rng: np.random.Generator, rare: dict[str, float] | None = None) -> str:
     """A pattern with its placeholders drawn: 'aaa ddd' -> 'BXC 401'; `rare` is RARE for North America."""
 
     def draw(c: str) -> str:
         drawn = _SETS[c][int(rng.integers(len(_SETS[c])))]
-        return draw(c) if drawn in "IOQ" and rng.random() < rare else drawn
+        return draw(c) if rare and rng.random() < rare.get(drawn, 0) else drawn
 
     return "".join(draw(c) if c in _SETS else c for c in pattern)
 

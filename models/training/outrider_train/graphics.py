@@ -85,7 +85,8 @@ def pictogram(image, cx, cy, size, rng, ink) -> None:
 
 def icon(image, cx, cy, size, rng, ink) -> None:
     """A silhouette of the pictogram font in the text's colour or another, mirrored or not, now and then on a panel."""
-    mask = typefaces.icon(int(rng.integers(len(typefaces.ICONS))))
+    wheelchair = rng.random() < 0.2  # on more plates than all the rest
+    mask = typefaces.icon(typefaces.ICONS.index("f193") if wheelchair else int(rng.integers(len(typefaces.ICONS))))
     if rng.random() < 0.5:
         mask = mask[:, ::-1]
     wide = max(3, int(size * mask.shape[1] / mask.shape[0] * rng.uniform(0.75, 1.2)))

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from . import evaluate, labels
-from .crops import pictures, true_crops
+from .crops import pictures, to_input, true_crops
 
 
 def read_curve(path: pathlib.Path) -> list[dict]:
@@ -106,6 +106,35 @@ def missed_sheet(detector: pathlib.Path, data: pathlib.Path, out: pathlib.Path, 
     _sheet(tiles, 5, out / "missed.png")
 
 
+def beside_sheet(detector: pathlib.Path, reader: pathlib.Path, data: pathlib.Path, out: pathlib.Path, how: dict) -> None:
+    """beside.png and beside.txt: everything read away from the labels, to be looked at and told apart by eye."""
+    find, read, tiles, lines = evaluate.session(detector), evaluate.session(reader), [], []
+    for name in ("e2e_us", "e2e_eu", "e2e_br", "uc3m_frame"):
+        for picture in pictures(data / "evaluation", name):
+            image = picture.load()
+            truth = [(x, y, x + w, y + h) for x, y, w, h in picture.boxes]
+            for b in evaluate.find(find, image, threshold=how["threshold"]):
+                if any(evaluate.iou(b, t) >= 0.1 for t in truth):
+                    continue
+                crop = to_input(evaluate.crop_of(image, b, 0.03))[None]
+                ((text, sure),) = labels.greedy(labels.softmax(evaluate.reader_logits(read, crop), how["temperature"]))
+                if sure < 0.5:
+                    continue
+                x0, y0, x1, y1 = b[:4]
+                w, h = x1 - x0, y1 - y0
+                part = image[max(0, int(y0 - h)) : int(y1 + h), max(0, int(x0 - w / 2)) : int(x1 + w / 2)]
+                k = min(240 / part.shape[1], 130 / part.shape[0])
+                tile = np.zeros((165, 244, 3), np.uint8)
+                small = cv2.resize(part, None, fx=k, fy=k)
+                tile[: small.shape[0], : small.shape[1]] = small
+                cv2.putText(tile, f"{len(tiles)} {picture.path.stem[:26]}", (2, 142), 0, 0.38, (255, 255, 255), 1)
+                cv2.putText(tile, f"{text} {sure:.2f} box {b[4]:.2f}", (2, 158), 0, 0.42, (0, 255, 255), 1)
+                tiles.append(tile)
+                lines.append(f"{picture.path.name} {[round(float(v)) for v in b[:4]]} {text} {sure:.2f}")
+    _sheet(tiles, 6, out / "beside.png")
+    (out / "beside.txt").write_text("\n".join(lines) + "\n")
+
+
 def _sheet(tiles: list[np.ndarray], columns: int, path: pathlib.Path) -> None:
     """Tiles in rows; the last row is filled with black."""
     if not tiles:
@@ -131,6 +160,7 @@ def main() -> None:
         reliability_plot(reader, args.data, args.temperature, out)
         misread_sheet(reader, args.data, out)
         missed_sheet(detector, args.data, out, args.threshold)
+        beside_sheet(detector, reader, args.data, out, {"threshold": args.threshold, "temperature": args.temperature})
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def scene(folder: pathlib.Path, count: int, seed: int) -> None:
         h, w = plate.image.shape[:2]
         quad = cv2.perspectiveTransform(np.array([[[0, 0], [w, 0], [w, h], [0, h]]], np.float32), to)[0] + [x, y]
         (x0, y0), (x1, y1) = quad.min(0), quad.max(0)
-        cv2.imwrite(str(folder / f"oi_{i}.jpg"), frame)
+        cv2.imwrite(str(folder / f"oi_{i}.jpg"), np.clip(frame, 0, 255).astype(np.uint8))
         box = [float(v) for v in (x0, y0, x1 - x0, y1 - y0)]
         lines.append(json.dumps({"file": f"oi_{i}.jpg", "boxes": [box], "text": [plate.text]}))
     (folder / "labels.jsonl").write_text("\n".join(lines) + "\n")
