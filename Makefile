@@ -1,10 +1,10 @@
 # Every target does all of its own set-up and can be run again at any time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test build lint bench train train-smoke doc arm64 arm64-test notices clean
+.PHONY: help demo test privacy-test crash-test power-cut-test build lint bench train train-smoke doc arm64 arm64-test notices clean
 
 help: ## Show this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: build ## Watch a rendered drive: plates read, one alerted, the hit delivered
 	target/release/outrider demo $(ARGS)
@@ -18,6 +18,20 @@ build: ## Release build, beside its ONNX Runtime
 test: ## Run the tests against the real parts
 	@scripts/setup.sh test
 	@. scripts/lib.sh; use_rust; cargo test --locked $(ARGS)
+
+privacy-test: ## The commissioner's test: search everything for plates that should be gone
+	@scripts/setup.sh test
+	@. scripts/lib.sh; use_rust; cargo test --locked --test commissioner -- --nocapture
+
+crash-test: ## Kill a car 1,000 times at random moments under load (ROUNDS=n for more or fewer)
+	@scripts/setup.sh test
+	@. scripts/lib.sh; use_rust; OUTRIDER_CRASH_ROUNDS=$(or $(ROUNDS),1000) cargo test --locked --test crash killed_at_random -- --nocapture
+
+power-cut-test: ## Cut the power of a virtual machine 50 times (ROUNDS=n for more or fewer)
+	@scripts/setup.sh test
+	@. scripts/lib.sh; use_rust; program=$$(cargo test --locked --test crash --no-run --message-format=json | sed -n 's/.*"executable":"\([^"]*crash-[^"]*\)".*/\1/p'); \
+	  tests/vm/power-cut.sh build/vm "$$program" && \
+	  OUTRIDER_VM=$$PWD/build/vm OUTRIDER_POWER_CUTS=$(or $(ROUNDS),50) cargo test --locked --test crash power_cut -- --nocapture
 
 lint: ## Format, clippy and documentation without a warning
 	@scripts/setup.sh build

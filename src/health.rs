@@ -133,6 +133,8 @@ pub struct Health {
     pub alert_latency: Latency,
     /// Hits committed to disk.
     pub recorded: Counter,
+    /// Hits alerted that neither the disk nor memory had room for.
+    pub hits_lost: Counter,
     /// Hits that the broker has acknowledged.
     pub delivered: Counter,
 }
@@ -176,6 +178,7 @@ impl Health {
             ring_purged: self.ring_purged.get(),
             alerted: self.alerted.get(),
             recorded: self.recorded.get(),
+            hits_lost: self.hits_lost.get(),
             delivered: self.delivered.get(),
         }
     }
@@ -195,6 +198,7 @@ pub struct Snapshot {
     pub ring_purged: u64,
     pub alerted: u64,
     pub recorded: u64,
+    pub hits_lost: u64,
     pub delivered: u64,
 }
 

@@ -73,6 +73,27 @@ impl StoreError {
             _ => Self::Sqlite { path, source },
         }
     }
+
+    /// Whether the disk is to blame, so that trying again may help: full, read-only, failing. A
+    /// wrong key or a later schema stays what it is.
+    pub(crate) fn is_disk(&self) -> bool {
+        match self {
+            Self::DiskFull { .. } | Self::Io { .. } => true,
+            Self::WrongKey { .. } | Self::Newer { .. } => false,
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(
+                    ErrorCode::SystemIoFailure
+                        | ErrorCode::ReadOnly
+                        | ErrorCode::CannotOpen
+                        | ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::FileLockingProtocolFailed
+                        | ErrorCode::PermissionDenied
+                )
+            ),
+        }
+    }
 }
 
 /// What a commit promises.
@@ -95,6 +116,20 @@ pub(crate) fn open(
     schema: &str,
     version: u32,
 ) -> Result<Connection, StoreError> {
+    open_upgrading(path, key, durability, schema, version, &[])
+}
+
+/// Opens or makes a database, bringing one of an earlier version up to date: `upgrades[0]` leads
+/// from version 1 to 2, and so on. All of it is one transaction: a power cut leaves the old or the
+/// new. A test of each store compares an upgraded schema with a fresh one.
+pub(crate) fn open_upgrading(
+    path: &Path,
+    key: &SecretKey,
+    durability: Durability,
+    schema: &str,
+    version: u32,
+    upgrades: &[&str],
+) -> Result<Connection, StoreError> {
     // SQLite would make the file readable to all that the umask lets in.
     OpenOptions::new()
         .write(true)
@@ -104,7 +139,7 @@ pub(crate) fn open(
         .open(path)
         .map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    set_up(path, flags, key, durability, schema, version).map_err(|e| match e {
+    set_up(path, flags, key, durability, schema, version, upgrades).map_err(|e| match e {
         Fault::Store(e) => e,
         Fault::Sqlite(e) => StoreError::from_sqlite(path, e),
     })
@@ -128,6 +163,7 @@ fn set_up(
     durability: Durability,
     schema: &str,
     version: u32,
+    upgrades: &[&str],
 ) -> Result<Connection, Fault> {
     let mut db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(Duration::from_secs(5))?;
@@ -152,9 +188,15 @@ fn set_up(
         let path = path.to_owned();
         return Err(Fault::Store(StoreError::Newer { path, found, known: version }));
     }
-    if found == 0 {
+    if found < version {
         let tx = db.transaction()?;
-        tx.execute_batch(schema)?;
+        if found == 0 {
+            tx.execute_batch(schema)?;
+        } else {
+            for upgrade in upgrades.iter().skip(found as usize - 1) {
+                tx.execute_batch(upgrade)?;
+            }
+        }
         tx.execute_batch(&format!("PRAGMA user_version = {version}"))?;
         tx.commit()?;
     }
@@ -219,6 +261,36 @@ mod tests {
         assert_eq!(ask("secure_delete"), "Integer(1)");
         assert_eq!(ask("temp_store"), "Integer(2)");
         assert_eq!(ask("cipher_memory_security"), "Text(\"1\")");
+    }
+
+    #[test]
+    fn upgrade_runs_once_and_what_fails_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let key = SecretKey::random().unwrap();
+        let open = |version, upgrades: &[&str]| {
+            open_upgrading(&path, &key, Durability::Full, SCHEMA, version, upgrades)
+        };
+        open(1, &[]).unwrap().execute("INSERT INTO note VALUES ('kept')", ()).unwrap();
+        let second = "ALTER TABLE note ADD COLUMN author TEXT";
+        open(3, &[second, "ALTER TABLE nothing ADD COLUMN x"]).unwrap_err();
+        for _ in 0..2 {
+            let db = open(2, &[second]).unwrap();
+            let (text, author): (String, Option<String>) =
+                db.query_row("SELECT * FROM note", (), |r| Ok((r.get(0)?, r.get(1)?))).unwrap();
+            assert_eq!((text.as_str(), author), ("kept", None));
+        }
+    }
+
+    #[test]
+    fn disk_is_told_from_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = SecretKey::random().unwrap();
+        let nowhere = dir.path().join("no-such-folder/a.db");
+        assert!(open(&nowhere, &key, Durability::Full, SCHEMA, 1).unwrap_err().is_disk());
+        let noise = dir.path().join("noise.db");
+        std::fs::write(&noise, [0x5a; 8192]).unwrap();
+        assert!(!open(&noise, &key, Durability::Full, SCHEMA, 1).unwrap_err().is_disk());
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod eval;
+pub mod hold;
 pub mod model_args;
 pub mod pictures;
 pub mod read;
@@ -46,6 +47,8 @@ pub enum Command {
     Eval(eval::EvalArgs),
     /// Verify, export or show the audit log.
     Audit(audit::AuditArgs),
+    /// Keep a hit past its retention, or end that.
+    Hold(hold::HoldArgs),
     /// Print a completion script for a shell.
     #[command(after_help = "Example: outrider completions bash > /etc/bash_completion.d/outrider")]
     Completions {
@@ -87,6 +90,7 @@ impl Cli {
             Command::Read(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Audit(args) => args.run(),
+            Command::Hold(args) => args.run(),
             Command::Completions { shell } => {
                 clap_complete::generate(
                     shell,

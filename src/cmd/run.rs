@@ -62,7 +62,7 @@ impl RunArgs {
 }
 
 /// No core dumps and no debugger: memory holds plates that nothing may keep.
-fn keep_memory_private() {
+pub fn keep_memory_private() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(e) = setrlimit(Resource::Core, none) {

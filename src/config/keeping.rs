@@ -31,6 +31,9 @@ pub struct KeepingConfig {
     /// How long a hit stays in the car after the broker has acknowledged it, `"1h"` to `"3650d"`.
     /// One that is not acknowledged stays.
     pub hits: HumanDuration,
+    /// How long the pictures of a delivered hit stay, `"0s"` to `"3650d"`; never longer than the hit
+    /// itself. Shorter than `hits`, the text outlives the picture.
+    pub hit_images: HumanDuration,
 }
 
 impl Default for KeepingConfig {
@@ -42,6 +45,7 @@ impl Default for KeepingConfig {
             ring_bytes: HumanBytes::mib(1024),
             disk_reserve: HumanBytes::mib(256),
             hits: HumanDuration::from_secs(30 * 86_400),
+            hit_images: HumanDuration::from_secs(30 * 86_400),
         }
     }
 }
@@ -78,6 +82,9 @@ impl KeepingConfig {
         let hits = self.hits.get();
         if !(Duration::from_secs(3_600)..=Duration::from_secs(3_650 * 86_400)).contains(&hits) {
             return range("hits", format!("\"{}\"", self.hits), "1h to 3650d");
+        }
+        if self.hit_images.get() > Duration::from_secs(3_650 * 86_400) {
+            return range("hit_images", format!("\"{}\"", self.hit_images), "0s to 3650d");
         }
         Ok(())
     }
@@ -168,6 +175,7 @@ mod tests {
         "keeping.non_hit = \"5s\": must be \"0s\", \"session\", or a duration from \"1m\" to \"30d\""
     )]
     #[case("ring_bytes = \"1KiB\"", "keeping.ring_bytes = \"1KiB\": must be 1MiB to 1TiB")]
+    #[case("hit_images = \"9999d\"", "keeping.hit_images = \"9999d\": must be 0s to 3650d")]
     #[case("hits = \"5m\"", "keeping.hits = \"5m\": must be 1h to 3650d")]
     fn values_out_of_range(#[case] toml: &str, #[case] message: &str) {
         let keeping: KeepingConfig = toml::from_str(toml).unwrap();

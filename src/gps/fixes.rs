@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use super::{Fix, Position};
+use crate::clock::FrameTime;
 
 /// Reports kept: at the 10 Hz of a quick receiver six seconds, which is longer than any frame
 /// waits for its vote.
@@ -12,6 +13,10 @@ const HISTORY: usize = 64;
 
 /// Speed in metres a second below which a receiver's course is noise and is not interpolated.
 const COURSE_MEANS_SOMETHING: f32 = 1.0;
+
+/// Difference between the receiver's time and the wall clock that is none: a report comes up to a
+/// second after the instant that it is of.
+const AGREES_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the receiver said, and when it was heard on the boot clock. `None`: it had no fix.
 type Heard = (Duration, Option<Fix>);
@@ -90,6 +95,18 @@ impl Fixes {
                 }
             }
         }
+    }
+}
+
+impl Fixes {
+    /// Whether the receiver's own time agrees with the wall clock: satellites then vouch for it.
+    pub fn vouch_for(&self, now: FrameTime) -> bool {
+        let Position::Fixed { fix: Fix { time: Some(time), .. }, age, .. } = self.at(now.monotonic)
+        else {
+            return false;
+        };
+        let apart = now.wall.duration_since(time).unsigned_abs();
+        apart <= AGREES_WITHIN + age
     }
 }
 

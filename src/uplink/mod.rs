@@ -31,7 +31,9 @@ pub use link::LinkState;
 pub(crate) use link::{Happened, Link};
 pub use mqtt::Mqtt;
 pub use notices::Notices;
-pub use outbox::{Delivery, Detail, KeptHit, Outbox, OutboxError, Recorded};
+pub use outbox::{
+    Delivery, Detail, Gone, Hold, HoldError, Holds, KeptHit, Outbox, OutboxError, Recorded,
+};
 use outbox::{News, TOO_LARGE};
 pub use probe::{ProbeError, probe};
 use wire::{HealthReport, HotlistAck, Message, Names, Outbound, Promise, StatusReport};
@@ -164,9 +166,24 @@ pub fn spawn(config: &UplinkConfig, parts: Parts) -> Result<Uplink, ConfigError>
         Some(broker) => Ok(spawn_with(broker, config, parts)),
         None => {
             parts.health.set(PART, PartState::Off);
-            Ok(Uplink { stop: None, thread: None })
+            Ok(look_after(parts.outbox))
         }
     }
+}
+
+/// Without a broker nobody else would try the disk again after it has refused.
+fn look_after(outbox: Outbox) -> Uplink {
+    let (stop, mut stopped) = oneshot::channel::<()>();
+    let thread = std::thread::Builder::new()
+        .name("uplink".into())
+        .spawn(move || {
+            while stopped.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
+                outbox.look_after();
+                std::thread::park_timeout(Duration::from_secs(1));
+            }
+        })
+        .expect("the process may start threads");
+    Uplink { stop: Some(stop), thread: Some(thread) }
 }
 
 /// Starts the uplink with any broker.
@@ -194,6 +211,7 @@ impl Uplink {
     pub fn stop(mut self, deadline: Duration) -> bool {
         self.stop.take();
         let Some(thread) = self.thread.take() else { return true };
+        thread.thread().unpark();
         let until = std::time::Instant::now() + deadline;
         while !thread.is_finished() {
             if std::time::Instant::now() >= until {
@@ -600,7 +618,7 @@ impl Loop {
     }
 
     fn housekeeping(&mut self) {
-        self.parts.outbox.write_refused();
+        self.parts.outbox.look_after();
         let now = Instant::now();
         if now < self.next_housekeeping {
             return;
@@ -614,4 +632,4 @@ impl Loop {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

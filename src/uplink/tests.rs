@@ -90,7 +90,7 @@ fn parts(outbox: &Outbox, health: &Arc<Health>) -> Parts {
 }
 
 #[track_caller]
-fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let start = StdInstant::now();
     while !done() {
         assert!(start.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
@@ -184,7 +184,7 @@ fn head_of_the_audit_log_goes_out_retained_and_again_after_every_loss() {
 
 fn health_report(health: &Snapshot) -> HealthReport {
     let names = Names { cameras: vec![CameraId::new("front"), CameraId::new("rear")] };
-    let queue = QueueReport { hits: 3, images: 4, set_aside: 1, not_on_disk: 2 };
+    let queue = QueueReport { hits: 3, images: 4, dispositions: 5, set_aside: 1, not_on_disk: 2 };
     let at = "2026-11-23T07:00:00Z".parse().unwrap();
     HealthReport::of(health, &names, at, 3_600, LinkState::Live, queue, acks())
 }
@@ -221,7 +221,7 @@ fn health_has_no_place_for_a_plate() {
         at,
         uptime_s,
         link,
-        queue: QueueReport { hits: queued, images, set_aside, not_on_disk },
+        queue: QueueReport { hits: queued, images, dispositions, set_aside, not_on_disk },
         parts,
         hotlists_down,
         other_parts_down,
@@ -235,6 +235,7 @@ fn health_has_no_place_for_a_plate() {
         ring_purged,
         alerted,
         recorded,
+        hits_lost,
         delivered,
     } = health_report(&Health::default().snapshot());
     let _: (u8, Timestamp, LinkState) = (v, at, link);
@@ -242,10 +243,10 @@ fn health_has_no_place_for_a_plate() {
     for n in [uptime_s, hits, hits_quiet, non_hits, ring_written, ring_dropped, ring_purged] {
         number(n);
     }
-    for n in [alerted, recorded, delivered] {
+    for n in [alerted, recorded, hits_lost, delivered] {
         number(n);
     }
-    for n in [queued, images, set_aside, not_on_disk] {
+    for n in [queued, images, dispositions, set_aside, not_on_disk] {
         number(n);
     }
     for wire::PartReport { part, state } in parts {
@@ -503,7 +504,7 @@ fn full_disk_is_said_and_its_hits_are_written_once_there_is_room() {
     assert_eq!(outbox.queue().unwrap().not_on_disk, 2);
 
     outbox.limit_pages_for_tests(None);
-    outbox.write_refused();
+    outbox.look_after();
     assert_eq!(health.state("hits"), Some(PartState::Working));
     let ids: Vec<_> = outbox.recent(100).unwrap().iter().map(|h| h.id).collect();
     assert_eq!(ids, (1..=n + 1).rev().map(|n| hit(n).id()).collect::<Vec<_>>());
@@ -526,9 +527,9 @@ fn delivered_hits_go_after_their_retention_and_others_stay() {
         .progress(&[(due[0].seq, News::Acknowledged), (picture.seq, News::Acknowledged)])
         .unwrap();
     clock.advance(Duration::from_secs(29 * 86_400));
-    assert_eq!(outbox.forget_old().unwrap(), 0);
+    assert_eq!(outbox.forget_old().unwrap().hits, 0);
     clock.advance(Duration::from_secs(2 * 86_400));
-    assert_eq!(outbox.forget_old().unwrap(), 1);
+    assert_eq!(outbox.forget_old().unwrap().hits, 1);
     assert_eq!(outbox.recent(10).unwrap().len(), 1, "the one not delivered stays");
     assert_eq!(outbox.plate_jpeg(hit(1).id()).unwrap(), None);
     assert!(outbox.plate_jpeg(hit(2).id()).unwrap().is_some());

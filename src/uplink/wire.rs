@@ -40,6 +40,8 @@ pub enum Outbound {
         /// The bytes whose digest the hit names.
         jpeg: Vec<u8>,
     },
+    /// What an officer made of a hit.
+    Disposition(DispositionText),
     /// Counters.
     Health(Box<HealthReport>),
     /// Whether the car is there, kept by the broker.
@@ -75,6 +77,9 @@ impl Message {
                 content_type: "image/jpeg",
                 retained: false,
             },
+            Outbound::Disposition(text) => {
+                json(format!("{base}/hit/{}/disposition", text.hit), text.json, false)
+            }
             Outbound::Health(report) => json(format!("{base}/health"), encode(&report), false),
             Outbound::Status(report) => json(format!("{base}/status"), encode(&report), true),
             Outbound::Checkpoint(sealed) => {
@@ -322,6 +327,122 @@ impl fmt::Debug for HitReport {
     }
 }
 
+/// A disposition's JSON, as it was recorded and as it leaves.
+#[derive(Clone)]
+pub struct DispositionText {
+    hit: Ulid,
+    json: Vec<u8>,
+}
+
+impl DispositionText {
+    /// Writes a disposition down.
+    pub(super) fn of(report: &DispositionReport) -> Self {
+        Self { hit: report.hit_ulid(), json: encode(report) }
+    }
+
+    /// A text that [`DispositionText::of`] wrote, back from the outbox.
+    pub(super) fn recorded(hit: Ulid, json: Vec<u8>) -> Self {
+        Self { hit, json }
+    }
+
+    /// The bytes.
+    pub(super) fn json(&self) -> &[u8] {
+        &self.json
+    }
+}
+
+impl fmt::Debug for DispositionText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DispositionText({}, {} bytes)", self.hit, self.json.len())
+    }
+}
+
+/// One step of what an officer made of a hit: words of closed sets, and who and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct DispositionReport {
+    pub v: u8,
+    pub id: String,
+    pub hit: String,
+    pub agency: String,
+    pub vehicle: String,
+    pub at: Timestamp,
+    pub officer: String,
+    pub step: DispositionStep,
+    pub outcome: Option<StopOutcome>,
+}
+
+/// What was decided (promise P6: sight first, then dispatch).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every word")]
+pub enum DispositionStep {
+    ConfirmedBySight,
+    Misread,
+    WrongJurisdiction,
+    Stale,
+    Dismissed,
+    ConfirmedActive,
+    NotActive,
+    Outcome,
+}
+
+/// What came of a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every word")]
+pub enum StopOutcome {
+    NoStop,
+    Stop,
+    Citation,
+    Arrest,
+    Recovery,
+    NoAction,
+}
+
+impl DispositionReport {
+    /// A step of now.
+    pub fn new(
+        vehicle: &Vehicle,
+        hit: Ulid,
+        at: Timestamp,
+        officer: &str,
+        step: DispositionStep,
+        outcome: Option<StopOutcome>,
+    ) -> Self {
+        Self {
+            v: FORMAT,
+            id: Ulid::from_parts(
+                u64::try_from(at.as_millisecond()).unwrap_or(0),
+                Ulid::generate().random(),
+            )
+            .to_string(),
+            hit: hit.to_string(),
+            agency: vehicle.agency.clone(),
+            vehicle: vehicle.id.clone(),
+            at,
+            officer: officer.into(),
+            step,
+            outcome,
+        }
+    }
+
+    /// Reads back what [`DispositionText::of`] wrote.
+    pub(super) fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+
+    /// Its own name.
+    pub fn ulid(&self) -> Ulid {
+        Ulid::from_string(&self.id).expect("written by DispositionReport::new")
+    }
+
+    /// The hit's.
+    pub fn hit_ulid(&self) -> Ulid {
+        Ulid::from_string(&self.hit).expect("written by DispositionReport::new")
+    }
+}
+
 /// Who and what may be named in health: fixed from the configuration before any camera opens, so
 /// that no name in a health message can come from a camera.
 #[derive(Debug, Clone, Default)]
@@ -357,6 +478,7 @@ pub struct HealthReport {
     pub ring_purged: u64,
     pub alerted: u64,
     pub recorded: u64,
+    pub hits_lost: u64,
     pub delivered: u64,
 }
 
@@ -366,6 +488,7 @@ pub struct HealthReport {
 pub struct QueueReport {
     pub hits: u32,
     pub images: u32,
+    pub dispositions: u32,
     pub set_aside: u32,
     pub not_on_disk: u32,
 }
@@ -471,6 +594,7 @@ impl HealthReport {
             ring_purged: health.ring_purged,
             alerted: health.alerted,
             recorded: health.recorded,
+            hits_lost: health.hits_lost,
             delivered: health.delivered,
         }
     }

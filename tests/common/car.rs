@@ -152,7 +152,7 @@ fn slot(symbol: u8) -> Slot {
 }
 
 /// A picture that is this vehicle's alone.
-fn crop(vehicle: u64) -> Crop {
+pub fn crop(vehicle: u64) -> Crop {
     let mut seed = vehicle.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
     let rgb = (0..96 * 48 * 3).map(|_| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

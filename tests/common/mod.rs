@@ -6,7 +6,10 @@
 
 pub mod car;
 pub mod fleet;
+pub mod forensic;
+pub mod load;
 pub mod mosquitto;
+pub mod search;
 
 use std::time::{Duration, Instant};
 

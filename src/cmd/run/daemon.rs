@@ -7,7 +7,7 @@
 //! sound and screen, position, the uplink, and last the cameras. Stopping is the way back.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,14 +24,14 @@ use crate::alert::console::board::{Board, Hello};
 use crate::alert::console::status::Beside;
 use crate::alert::{Annunciator, Desk, Sounder, Sounding, Speaker};
 use crate::audit::{Actor, Audit, AuditEvent};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, TimeSource};
 use crate::config::{Config, Retention};
 use crate::gps::{Fixes, Gps};
 use crate::health::{Health, PartState, Snapshot};
 use crate::hotlist::{self, Hotlists};
 use crate::onboard::capture::watch::Opener;
 use crate::onboard::frame::CameraId;
-use crate::onboard::store::Ring;
+use crate::onboard::store::{PurgeRecord, PurgeSink, Ring, RingSeams};
 use crate::onboard::vision::Reader;
 use crate::onboard::{self, CameraParts, Look, Onboard, capture, score};
 use crate::uplink::wire::Names;
@@ -115,7 +115,12 @@ impl Daemon {
             },
         );
         // Before anything else, so that nothing expired outlives the start.
-        let ring = Ring::open(&config.keeping, clock.clone(), health.clone())?;
+        let located = Arc::new(OnceLock::new());
+        let seams = RingSeams {
+            purges: Arc::new(Audited(audit.clone())),
+            source: time_source(clock.clone(), located.clone()),
+        };
+        let ring = Ring::open_with(&config.keeping, clock.clone(), health.clone(), seams)?;
         let outbox = Outbox::open(&config.keeping, &config.vehicle, clock.clone(), health.clone())?;
         let lists = hotlist::Watch::new(config.hotlist.clone(), clock.clone(), health.clone());
         let hotlists = lists.service();
@@ -126,6 +131,7 @@ impl Daemon {
 
         let gps = Gps::start(&config.gps, clock.clone(), health.clone());
         let fixes = gps.fixes();
+        let _ = located.set(fixes.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("console")
@@ -272,6 +278,35 @@ impl Daemon {
         info!(hits = last.hits, recorded = last.recorded, delivered = last.delivered, "stopped");
         last
     }
+}
+
+/// Writes purges into the audit log, which keeps what its disk refuses and tries again.
+struct Audited(Audit);
+
+impl PurgeSink for Audited {
+    fn purged(&self, record: &PurgeRecord) -> Result<(), String> {
+        let event = AuditEvent::BucketPurged {
+            bucket: record.bucket.clone(),
+            key_id: record.key.clone().unwrap_or_else(|| "unknown".into()),
+            rows: record.rows.unwrap_or(0),
+            opened: record.opened.unwrap_or_default(),
+            time_source: record.time_source,
+            reason: record.reason.as_str().into(),
+        };
+        self.0.note(Actor::System, event);
+        Ok(())
+    }
+}
+
+/// What vouches for the wall clock: satellites once there is a fix, else the machine.
+fn time_source(
+    clock: Arc<dyn Clock>,
+    fixes: Arc<OnceLock<Fixes>>,
+) -> Arc<dyn Fn() -> TimeSource + Send + Sync> {
+    Arc::new(move || match fixes.get() {
+        Some(fixes) if fixes.vouch_for(clock.now()) => TimeSource::Gps,
+        _ => clock.source(),
+    })
 }
 
 /// Waits until the broker has everything; gives up at the deadline, or without a connection.

@@ -4,11 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::key::{self, BootId, Opened, Sealer};
+use super::key::{self, Opened, Sealer};
+use super::purge::PurgeReason;
 use super::{Kept, RingError};
-use crate::clock::FrameTime;
+use crate::clock::{BootId, FrameTime, TimeSource};
 use crate::keys::SecretKey;
 use crate::sqlcipher::{self, Durability, StoreError};
 
@@ -40,7 +42,12 @@ pub(super) struct Bucket {
     born_wall_ms: i64,
     /// Bytes of its files when last looked at.
     bytes: u64,
-    reads: u64,
+    /// Reads in it; `None` if they could not be counted.
+    rows: Option<u64>,
+    /// Names its key in records.
+    key_id: Option<[u8; 8]>,
+    /// Whether its key is gone, and only files are left.
+    dead: bool,
     open: Option<Connection>,
     /// The key of a bucket that has no key file: with it goes the bucket.
     in_memory: Option<SecretKey>,
@@ -65,7 +72,9 @@ impl Bucket {
             born_boot_ms: opened.boot_ms,
             born_wall_ms: opened.wall_ms,
             bytes: 0,
-            reads: 0,
+            rows: Some(0),
+            key_id: Some(key::id(&key)),
+            dead: false,
             open: None,
             in_memory: None,
         };
@@ -93,28 +102,59 @@ impl Bucket {
         Ok(bucket)
     }
 
-    /// Takes up a bucket of an earlier run, closed; `None` if it cannot be dated or opened, and has
-    /// to go.
+    /// Takes up a bucket of an earlier run, closed. One that has to go, because nobody can tell its
+    /// age or read it, comes back as the reason and what is left of it.
+    ///
+    /// A bucket of another boot is dated by the wall clock, so something has to vouch for that: a
+    /// clock that stands where it was saved at the last shutdown would make it younger.
     pub(super) fn adopt(
         folder: &Path,
         name: &str,
         now: Now,
-        boot: BootId,
+        (boot, source): (BootId, TimeSource),
         sealer: &Sealer,
-    ) -> Option<Self> {
+    ) -> Result<Self, (PurgeReason, Self)> {
         let mut bucket = Self::remains(folder, name);
-        let (_, opened) = sealer.read(&bucket.key_path(), name).ok()??;
-        bucket.born_wall_ms = opened.wall_ms;
-        bucket.born_boot_ms = if opened.boot == boot {
-            opened.boot_ms
-        } else {
-            now.boot_ms - (now.wall_ms - opened.wall_ms)
+        let Ok(Some((key, opened))) = sealer.read(&bucket.key_path(), name) else {
+            return Err((PurgeReason::Unwanted, bucket));
         };
+        bucket.key_id = Some(key::id(&key));
+        bucket.born_wall_ms = opened.wall_ms;
+        let same = opened.boot == boot;
+        bucket.born_boot_ms = match same {
+            true => opened.boot_ms,
+            false => now.boot_ms - (now.wall_ms - opened.wall_ms),
+        };
+        bucket.measure();
+        let counted = bucket.count(&key);
         // Opened in the future: the clock was set back since, by how much nobody knows.
         let dated = bucket.born_boot_ms <= now.boot_ms
-            && (opened.boot == boot || opened.wall_ms <= now.wall_ms);
-        bucket.measure();
-        (dated && bucket.db_path().exists()).then_some(bucket)
+            && (same || (opened.wall_ms <= now.wall_ms && source != TimeSource::Unverified));
+        match (dated, counted) {
+            (false, _) => Err((PurgeReason::Unwanted, bucket)),
+            (true, Err(e)) if !e.is_disk() => Err((PurgeReason::Broken, bucket)),
+            (true, _) => Ok(bucket),
+        }
+    }
+
+    /// Counts its reads, for the record of its end: a look through a few hundred pages.
+    fn count(&mut self, key: &SecretKey) -> Result<(), StoreError> {
+        let path = self.db_path();
+        if !path.exists() {
+            return Err(StoreError::WrongKey { path });
+        }
+        let db = sqlcipher::open(
+            &path,
+            key,
+            Durability::Batch,
+            include_str!("schema.sql"),
+            SCHEMA_VERSION,
+        )?;
+        let rows: i64 = db
+            .query_row("SELECT count(*) FROM read", (), |row| row.get(0))
+            .map_err(|e| StoreError::from_sqlite(&path, e))?;
+        self.rows = u64::try_from(rows).ok();
+        Ok(())
     }
 
     /// What is left of a bucket, good for destroying only.
@@ -125,7 +165,9 @@ impl Bucket {
             born_boot_ms: 0,
             born_wall_ms: 0,
             bytes: 0,
-            reads: 0,
+            rows: None,
+            key_id: None,
+            dead: false,
             open: None,
             in_memory: None,
         }
@@ -142,9 +184,14 @@ impl Bucket {
         boot_ms < self.born_boot_ms
     }
 
-    /// When it was opened, on the wall clock.
-    pub(super) fn wall_ms(&self) -> i64 {
-        self.born_wall_ms
+    /// When it was opened, on the wall clock, if that is known.
+    pub(super) fn opened(&self) -> Option<Timestamp> {
+        self.key_id.and_then(|_| Timestamp::from_millisecond(self.born_wall_ms).ok())
+    }
+
+    /// Its key's name in records.
+    pub(super) fn key_id(&self) -> Option<String> {
+        self.key_id.map(|id| data_encoding::HEXLOWER.encode(&id))
     }
 
     /// Its name, which is also its key's.
@@ -157,9 +204,9 @@ impl Bucket {
         self.bytes
     }
 
-    /// Reads written in this run.
-    pub(super) fn reads(&self) -> u64 {
-        self.reads
+    /// Reads in it, if they could be counted.
+    pub(super) fn rows(&self) -> Option<u64> {
+        self.rows
     }
 
     /// Writes reads, all or none.
@@ -194,7 +241,7 @@ impl Bucket {
         let done = write().map_err(|e| StoreError::from_sqlite(&path, e));
         self.measure();
         done?;
-        self.reads += reads.len() as u64;
+        self.rows = self.rows.map(|rows| rows + reads.len() as u64);
         Ok(())
     }
 
@@ -205,12 +252,17 @@ impl Bucket {
         self.measure();
     }
 
-    /// Destroys it: first the key, then the file. What is left when this fails is tried again.
-    pub(super) fn destroy(&mut self) -> Result<(), RingError> {
+    /// Destroys its key, which is its end. Returns whether it was alive until now.
+    pub(super) fn kill(&mut self) -> Result<bool, RingError> {
         self.open = None;
         self.in_memory = None;
         let path = self.key_path();
         key::shred(&path).map_err(|source| RingError::Io { path, source })?;
+        Ok(!std::mem::replace(&mut self.dead, true))
+    }
+
+    /// Removes what is left of it. What fails is tried again.
+    pub(super) fn bury(&mut self) -> Result<(), RingError> {
         for file in self.files() {
             match fs::remove_file(&file) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {

@@ -12,6 +12,7 @@ use std::path::Path;
 use ::ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
+use crate::clock::BootId;
 use crate::keys::{DeviceKey, KeyError, Purpose, SecretKey};
 
 /// Names the form of the file.
@@ -22,37 +23,6 @@ const PLAIN: usize = 32 + 16 + 8 + 8;
 
 /// All of the file.
 const WHOLE: usize = MAGIC.len() + NONCE_LEN + PLAIN + 16;
-
-/// Tells one boot of the machine from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BootId([u8; 16]);
-
-impl BootId {
-    /// This boot. A machine that does not tell gets a random one: each start of ours then counts
-    /// as another boot, which forgets sooner, never later.
-    pub(super) fn now() -> Self {
-        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-        let mut id = [0; 16];
-        let told =
-            data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).is_ok_and(|bytes| {
-                bytes.len() == 16 && {
-                    id.copy_from_slice(&bytes);
-                    true
-                }
-            });
-        if !told {
-            // All zeroes would be equal to another boot's: leave the chance to the kernel.
-            let _ = getrandom::fill(&mut id);
-        }
-        Self(id)
-    }
-
-    #[cfg(test)]
-    pub(super) fn for_tests(n: u8) -> Self {
-        Self([n; 16])
-    }
-}
 
 /// When a bucket was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +54,7 @@ impl Sealer {
         getrandom::fill(&mut nonce).map_err(|e| io::Error::other(e.to_string()))?;
         let mut plain = Zeroizing::new([0_u8; PLAIN]);
         plain[..32].copy_from_slice(key.expose());
-        plain[32..48].copy_from_slice(&opened.boot.0);
+        plain[32..48].copy_from_slice(&opened.boot.to_bytes());
         plain[48..56].copy_from_slice(&opened.boot_ms.to_le_bytes());
         plain[56..64].copy_from_slice(&opened.wall_ms.to_le_bytes());
         let tag = self
@@ -122,13 +92,22 @@ impl Sealer {
         let number =
             |at: usize| i64::from_le_bytes(plain[at..at + 8].try_into().expect("eight bytes"));
         let opened = Opened {
-            boot: BootId(plain[32..48].try_into().expect("sixteen bytes")),
+            boot: BootId::from_bytes(plain[32..48].try_into().expect("sixteen bytes")),
             boot_ms: number(48),
             wall_ms: number(56),
         };
         let key = SecretKey::from_bytes(plain[..32].try_into().expect("32 bytes"));
         Ok(Some((key, opened)))
     }
+}
+
+/// Names a key in records without giving it away: the first eight bytes of a digest over it. Whoever
+/// has the key later can show that it is the one; nobody gets from here to the key.
+pub(super) fn id(key: &SecretKey) -> [u8; 8] {
+    use sha2::{Digest as _, Sha256};
+    let digest = Sha256::new().chain_update(b"outrider/v1/key-id").chain_update(key.expose());
+    let whole: [u8; 32] = digest.finalize().into();
+    whole[..8].try_into().expect("32 bytes have eight")
 }
 
 /// A fresh key.
@@ -161,7 +140,7 @@ mod tests {
     }
 
     const OPENED: Opened =
-        Opened { boot: BootId([9; 16]), boot_ms: 12_345, wall_ms: 1_795_000_000_000 };
+        Opened { boot: BootId::from_bytes([9; 16]), boot_ms: 12_345, wall_ms: 1_795_000_000_000 };
 
     #[test]
     fn sealed_key_comes_back_with_its_date() {

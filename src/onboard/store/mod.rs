@@ -6,18 +6,21 @@
 //! Time is cut into buckets, each a database file with a random key of its own. To forget a bucket
 //! is to destroy 32 bytes. How long is a number in the configuration, and zero is allowed: then
 //! there is no thread, no file, no key.
+//!
+//! A disk that refuses does not stop the car: nothing is kept, health says so, and the ring is
+//! opened again every few seconds. What has expired on it meanwhile goes at the first chance.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ulid::Ulid;
 
 use super::frame::CameraId;
 use super::read::PlateRead;
 use super::vision::candidate::Confidence;
-use crate::clock::{Clock, FrameTime};
+use crate::clock::{Clock, FrameTime, TimeSource};
 use crate::config::{KeepingConfig, Retention};
 use crate::gps::Position;
 use crate::health::{Health, PartState};
@@ -27,10 +30,12 @@ use crate::sqlcipher::StoreError;
 
 mod bucket;
 mod key;
+mod purge;
 mod ring;
 pub(crate) mod thumbnail;
 
-use key::{BootId, Sealer};
+use key::Sealer;
+pub use purge::{LogOnly, PurgeReason, PurgeRecord, PurgeSink};
 use ring::{Buckets, LOOK_EVERY, Outcome};
 
 /// The part's name in health.
@@ -42,6 +47,9 @@ const CHANNEL: usize = 300;
 /// A batch is written when it has this many reads, or when it is a second old: flash wears by the
 /// commit.
 const BATCH: usize = 64;
+
+/// Pause before a disk that refused is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// JPEG quality of thumbnails: a plate stays legible in 2 to 4 KB.
 const JPEG_QUALITY: u8 = 75;
@@ -65,6 +73,26 @@ pub enum RingError {
     },
 }
 
+impl RingError {
+    /// Whether the disk is to blame, so that trying again may help.
+    fn is_disk(&self) -> bool {
+        match self {
+            Self::Key(e) => matches!(e, KeyError::Io { .. }),
+            Self::Store(e) => e.is_disk(),
+            Self::Io { .. } => true,
+        }
+    }
+}
+
+/// Where the ring meets the audit and what vouches for the time.
+#[derive(Clone)]
+pub struct RingSeams {
+    /// Takes the record of every bucket's end.
+    pub purges: Arc<dyn PurgeSink>,
+    /// What vouches for the wall clock just now.
+    pub source: Arc<dyn Fn() -> TimeSource + Send + Sync>,
+}
+
 /// The ring. Dropping it writes what is waiting, and ends a session.
 pub struct Ring {
     worker: Option<Worker>,
@@ -72,50 +100,72 @@ pub struct Ring {
 }
 
 struct Worker {
-    reads: SyncSender<PlateRead>,
+    /// `None` for a thread that only removes what an earlier configuration has kept.
+    reads: Option<SyncSender<PlateRead>>,
+    stop: SyncSender<PlateRead>,
     thread: JoinHandle<()>,
 }
 
 impl Ring {
-    /// Opens the ring. Whatever has expired is gone when this returns: call it before a camera
-    /// opens.
+    /// Opens the ring with purges in the log only. See [`Ring::open_with`].
     pub fn open(
         keeping: &KeepingConfig,
         clock: Arc<dyn Clock>,
         health: Arc<Health>,
     ) -> Result<Self, RingError> {
-        let sealer = match keeping.non_hit {
-            Retention::Nothing => {
-                if ring::remove_all(keeping)? {
-                    tracing::info!("ring removed, configuration keeps nothing");
-                }
+        let vouching = clock.clone();
+        let source = Arc::new(move || vouching.source());
+        Self::open_with(keeping, clock, health, RingSeams { purges: Arc::new(LogOnly), source })
+    }
+
+    /// Opens the ring. Whatever has expired is gone when this returns, unless the disk refuses:
+    /// call it before a camera opens. A key that is not right is an error; a disk that refuses is
+    /// said in health and tried again.
+    pub fn open_with(
+        keeping: &KeepingConfig,
+        clock: Arc<dyn Clock>,
+        health: Arc<Health>,
+        seams: RingSeams,
+    ) -> Result<Self, RingError> {
+        let opener = Opener { keeping: keeping.clone(), clock, seams };
+        let opened = match opener.open() {
+            Ok(None) => {
                 health.set(PART, PartState::Off);
                 return Ok(Self { worker: None, health });
             }
-            Retention::Session => None,
-            Retention::For(_) => Some(Sealer::new(&DeviceKey::load(&keeping.directory)?)),
+            Ok(Some(buckets)) => {
+                health.set(PART, PartState::Working);
+                Some(buckets)
+            }
+            Err(e) if e.is_disk() => {
+                health.set(PART, PartState::Down(refused(&e)));
+                tracing::error!(error = %e, "ring refused by the disk, tried again");
+                None
+            }
+            Err(e) => return Err(e),
         };
-        let buckets = Buckets::open(keeping, sealer, BootId::now(), clock.now())?;
-        health.set(PART, PartState::Working);
         let (sender, reads) = sync_channel(CHANNEL);
+        let keeps = keeping.non_hit != Retention::Nothing;
+        let directory = keeping.directory.clone();
         let keeper = Keeper {
-            buckets,
-            thumbnails: keeping.thumbnails,
-            clock,
+            buckets: opened,
+            opener,
+            again: Instant::now() + AGAIN_AFTER,
             health: health.clone(),
             said: None,
         };
         let thread = std::thread::Builder::new()
             .name("ring".into())
             .spawn(move || keeper.run(&reads))
-            .map_err(|source| RingError::Io { path: keeping.directory.join("ring"), source })?;
-        Ok(Self { worker: Some(Worker { reads: sender, thread }), health })
+            .map_err(|source| RingError::Io { path: directory.join("ring"), source })?;
+        let reads = keeps.then(|| sender.clone());
+        Ok(Self { worker: Some(Worker { reads, stop: sender, thread }), health })
     }
 
     /// Offers a read that matched nothing. Never waits: what does not fit is counted and forgotten.
     pub(in crate::onboard) fn offer(&self, read: PlateRead) {
-        let Some(worker) = &self.worker else { return };
-        match worker.reads.try_send(read) {
+        let Some(reads) = self.worker.as_ref().and_then(|w| w.reads.as_ref()) else { return };
+        match reads.try_send(read) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.health.ring_dropped.one();
@@ -126,12 +176,48 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        if let Some(Worker { reads, thread }) = self.worker.take() {
-            drop(reads);
+        if let Some(Worker { reads, stop, thread }) = self.worker.take() {
+            drop((reads, stop));
             if thread.join().is_err() {
                 tracing::error!("ring thread panicked");
             }
         }
+    }
+}
+
+fn refused(e: &RingError) -> String {
+    format!("reads that match nothing are not kept, expired ones not removed: {e}")
+}
+
+/// Knows how to open the buckets, at the start and after the disk has refused.
+struct Opener {
+    keeping: KeepingConfig,
+    clock: Arc<dyn Clock>,
+    seams: RingSeams,
+}
+
+impl Opener {
+    /// The buckets; `None` for a configuration that keeps nothing, once nothing is left.
+    fn open(&self) -> Result<Option<Buckets>, RingError> {
+        let keeping = &self.keeping;
+        let source = (self.seams.source)();
+        let now = self.clock.now();
+        let sealer = match keeping.non_hit {
+            Retention::Nothing => {
+                if ring::remove_all(keeping, now, source, &*self.seams.purges)? {
+                    tracing::info!("ring removed, configuration keeps nothing");
+                }
+                return Ok(None);
+            }
+            Retention::Session => None,
+            Retention::For(_) => {
+                crate::keys::private_folder(&keeping.directory)
+                    .map_err(|source| RingError::Io { path: keeping.directory.clone(), source })?;
+                Some(Sealer::new(&DeviceKey::load(&keeping.directory)?))
+            }
+        };
+        let when = (self.clock.boot(), source);
+        Buckets::open(keeping, sealer, when, now, self.seams.purges.clone()).map(Some)
     }
 }
 
@@ -175,9 +261,11 @@ impl Kept {
 
 /// The ring's thread: collects, writes, looks for what has expired.
 struct Keeper {
-    buckets: Buckets,
-    thumbnails: bool,
-    clock: Arc<dyn Clock>,
+    /// `None` while the disk refuses.
+    buckets: Option<Buckets>,
+    opener: Opener,
+    /// When to open them again.
+    again: Instant,
     health: Arc<Health>,
     /// What health was told last, so that the log has it once.
     said: Option<String>,
@@ -185,35 +273,60 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self, reads: &Receiver<PlateRead>) {
+        let thumbnails = self.opener.keeping.thumbnails;
         let mut batch: Vec<Kept> = Vec::with_capacity(BATCH);
         let mut due = Instant::now() + LOOK_EVERY;
         loop {
             let closed = match reads.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(read) => {
-                    batch.push(Kept::of(&read, self.thumbnails));
+                    batch.push(Kept::of(&read, thumbnails));
                     false
                 }
                 Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => true,
             };
             if closed || batch.len() >= BATCH || Instant::now() >= due {
-                self.step(&mut batch);
+                if !self.step(&mut batch) {
+                    return;
+                }
                 due = Instant::now() + LOOK_EVERY;
             }
             if closed {
-                let end = self.buckets.close();
+                let now = self.opener.clock.now();
+                let end = self.buckets.as_mut().map_or(Ok(()), |b| b.close(now));
                 self.account();
                 return self.say(end.map(|()| Outcome::Written));
             }
         }
     }
 
-    fn step(&mut self, batch: &mut Vec<Kept>) {
-        let now = self.clock.now();
+    /// Returns whether there is anything left to do.
+    fn step(&mut self, batch: &mut Vec<Kept>) -> bool {
         let n = batch.len() as u64;
+        if self.buckets.is_none() && Instant::now() >= self.again {
+            self.again = Instant::now() + AGAIN_AFTER;
+            match self.opener.open() {
+                Ok(Some(buckets)) => {
+                    self.buckets = Some(buckets);
+                    self.say(Ok(Outcome::Written));
+                }
+                Ok(None) => {
+                    self.health.set(PART, PartState::Off);
+                    return false;
+                }
+                Err(e) => self.say(Err(e)),
+            }
+        }
+        let Some(buckets) = &mut self.buckets else {
+            batch.clear();
+            self.health.ring_dropped.many(n);
+            return true;
+        };
+        buckets.set_source((self.opener.seams.source)());
+        let now = self.opener.clock.now();
         let outcome = match n {
-            0 => self.buckets.look(now).map(|()| Outcome::Written),
-            _ => self.buckets.write(batch, now),
+            0 => buckets.look(now).map(|()| Outcome::Written),
+            _ => buckets.write(batch, now),
         };
         batch.clear();
         match outcome {
@@ -225,18 +338,13 @@ impl Keeper {
         if n > 0 || outcome.is_err() {
             self.say(outcome);
         }
+        true
     }
 
     fn account(&mut self) {
-        for purged in self.buckets.take_purged() {
-            tracing::info!(
-                bucket = purged.bucket,
-                opened_ms = purged.opened_ms,
-                reads = purged.reads,
-                cause = ?purged.cause,
-                "ring bucket destroyed"
-            );
-            self.health.ring_purged.many(purged.reads);
+        let purged = self.buckets.as_mut().map(Buckets::take_purged).unwrap_or_default();
+        for record in purged {
+            self.health.ring_purged.many(record.rows.unwrap_or(0));
         }
     }
 

@@ -4,12 +4,16 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::bucket::{Bucket, Now};
-use super::key::{BootId, Sealer};
+use super::key::Sealer;
+use super::purge::{PurgeReason, PurgeRecord, PurgeSink};
 use super::{Kept, RingError};
-use crate::clock::FrameTime;
+use crate::clock::{BootId, FrameTime, TimeSource};
 use crate::config::{KeepingConfig, Retention};
 
 /// How often the ring looks for what has expired. A bucket goes this much early, so that it is
@@ -30,35 +34,11 @@ const BUCKETS: u32 = 16;
 /// Bytes of an empty bucket, its key, and what the file grows by in whole pages.
 const BUCKET_OVERHEAD: u64 = 24 * 1024;
 
+/// Records that wait for the audit at most: sixty rings' worth of buckets.
+const MOST_RECORDS: usize = 1_024;
+
 /// Bytes of a read beside its thumbnail.
 const ROW: u64 = 160;
-
-/// Why a bucket went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// It reached the configured age.
-    Expired,
-    /// The ring reached its bytes, or the disk its reserve.
-    Shed,
-    /// Its age or its key cannot be told, or the configuration no longer wants it.
-    Unwanted,
-    /// Writing to it failed.
-    Broken,
-    /// The session ended.
-    SessionOver,
-}
-
-/// The record of a bucket's end: what, when, why; never what was in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Purged {
-    /// Name of the bucket and of its key.
-    pub(super) bucket: String,
-    /// When it was opened, on the wall clock.
-    pub(super) opened_ms: i64,
-    /// Reads it had, as far as this run knows.
-    pub(super) reads: u64,
-    pub(super) cause: Cause,
-}
 
 /// What becomes of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +65,14 @@ pub(super) struct Buckets {
     buckets: VecDeque<Bucket>,
     /// Whether the last bucket takes reads.
     writing: bool,
-    purged: Vec<Purged>,
-    /// Buckets that could not be removed yet.
-    stuck: Vec<Bucket>,
+    /// What vouches for the wall clock.
+    source: TimeSource,
+    sink: Arc<dyn PurgeSink>,
+    /// Records that the sink has not taken yet.
+    untold: VecDeque<PurgeRecord>,
+    purged: Vec<PurgeRecord>,
+    /// Buckets that could not be removed yet, and why they have to go.
+    stuck: Vec<(Bucket, PurgeReason)>,
 }
 
 impl Buckets {
@@ -96,8 +81,9 @@ impl Buckets {
     pub(super) fn open(
         keeping: &KeepingConfig,
         sealer: Option<Sealer>,
-        boot: BootId,
+        (boot, source): (BootId, TimeSource),
         now: FrameTime,
+        sink: Arc<dyn PurgeSink>,
     ) -> Result<Self, RingError> {
         let folder = folder(keeping);
         crate::keys::private_folder(&folder)
@@ -117,6 +103,9 @@ impl Buckets {
             free,
             buckets: VecDeque::new(),
             writing: false,
+            source,
+            sink,
+            untold: VecDeque::new(),
             purged: Vec::new(),
             stuck: Vec::new(),
         };
@@ -128,32 +117,41 @@ impl Buckets {
     fn take_up(&mut self, now: Now) -> Result<(), RingError> {
         let mut found = Vec::new();
         for name in names(&self.folder)? {
-            let bucket = self
-                .sealer
-                .as_ref()
-                .and_then(|s| Bucket::adopt(&self.folder, &name, now, self.boot, s));
-            match bucket {
-                Some(bucket) => found.push(bucket),
-                None => self.remove(Bucket::remains(&self.folder, &name), Cause::Unwanted),
+            let remains = || (PurgeReason::Unwanted, Bucket::remains(&self.folder, &name));
+            let adopted = match &self.sealer {
+                Some(sealer) => {
+                    Bucket::adopt(&self.folder, &name, now, (self.boot, self.source), sealer)
+                }
+                None => Err(remains()),
+            };
+            match adopted {
+                Ok(bucket) => found.push(bucket),
+                Err((reason, bucket)) => self.remove(bucket, reason, now),
             }
         }
         found.sort_by_key(|b| std::cmp::Reverse(b.age_ms(now)));
         self.buckets = found.into();
-        self.report_stuck()
+        self.report_stuck(now)
+    }
+
+    /// What vouches for the wall clock from now on.
+    pub(super) fn set_source(&mut self, source: TimeSource) {
+        self.source = source;
     }
 
     /// Removes what is too old. To be called every [`LOOK_EVERY`].
     pub(super) fn look(&mut self, now: FrameTime) -> Result<(), RingError> {
         let now = Now::from(now);
-        for bucket in std::mem::take(&mut self.stuck) {
-            self.remove(bucket, Cause::Unwanted);
+        self.tell();
+        for (bucket, reason) in std::mem::take(&mut self.stuck) {
+            self.remove(bucket, reason, now);
         }
         if let Some(most) = self.most_age {
             let most = millis(most - LOOK_EVERY);
             let mut at = 0;
             while let Some(bucket) = self.buckets.get(at) {
                 match bucket.age_ms(now) >= most {
-                    true => self.remove_at(at, Cause::Expired),
+                    true => self.remove_at(at, PurgeReason::Expired, now),
                     false => at += 1,
                 }
             }
@@ -166,7 +164,9 @@ impl Buckets {
         {
             self.close_last();
         }
-        self.report_stuck()
+        // Others fill the disk too: the ring gives way to hits without being asked to write.
+        self.make_room(0, now);
+        self.report_stuck(now)
     }
 
     /// Writes a batch, making room for it first.
@@ -181,7 +181,7 @@ impl Buckets {
                 .iter()
                 .map(|r| ROW + r.thumbnail.as_ref().map_or(0, |t| t.len() as u64 + 4096))
                 .sum::<u64>();
-        if !self.make_room(grows) {
+        if !self.make_room(grows, now) {
             return Ok(Outcome::NoRoom);
         }
         let last = self.buckets.back();
@@ -203,7 +203,7 @@ impl Buckets {
             // It may be damaged or without room: the next batch gets another.
             self.writing = false;
             if let Some(bucket) = self.buckets.pop_back() {
-                self.remove(bucket, Cause::Broken);
+                self.remove(bucket, PurgeReason::Broken, now);
             }
             return Err(e);
         }
@@ -211,25 +211,26 @@ impl Buckets {
     }
 
     /// Ends writing; a session's buckets go.
-    pub(super) fn close(&mut self) -> Result<(), RingError> {
+    pub(super) fn close(&mut self, now: FrameTime) -> Result<(), RingError> {
         self.close_last();
         if self.sealer.is_none() {
             while !self.buckets.is_empty() {
-                self.remove_at(0, Cause::SessionOver);
+                self.remove_at(0, PurgeReason::SessionOver, Now::from(now));
             }
         }
-        self.report_stuck()
+        self.report_stuck(Now::from(now))
     }
 
     /// The records of buckets that went since the last call.
-    pub(super) fn take_purged(&mut self) -> Vec<Purged> {
+    pub(super) fn take_purged(&mut self) -> Vec<PurgeRecord> {
         std::mem::take(&mut self.purged)
     }
 
     /// Sheds the oldest until `grows` bytes fit into the ring, and on the disk beside its reserve.
-    fn make_room(&mut self, grows: u64) -> bool {
+    fn make_room(&mut self, grows: u64, now: Now) -> bool {
         loop {
-            let used: u64 = self.buckets.iter().chain(&self.stuck).map(Bucket::bytes).sum();
+            let used: u64 =
+                self.buckets.iter().chain(self.stuck.iter().map(|s| &s.0)).map(Bucket::bytes).sum();
             let fits = used + grows <= self.most_bytes;
             if fits && (self.free)(&self.folder) >= self.reserve.saturating_add(grows) {
                 return true;
@@ -237,7 +238,7 @@ impl Buckets {
             if self.buckets.is_empty() {
                 return false;
             }
-            self.remove_at(0, Cause::Shed);
+            self.remove_at(0, PurgeReason::Shed, now);
         }
     }
 
@@ -249,43 +250,91 @@ impl Buckets {
         }
     }
 
-    fn remove_at(&mut self, at: usize, cause: Cause) {
+    fn remove_at(&mut self, at: usize, reason: PurgeReason, now: Now) {
         if let Some(bucket) = self.buckets.remove(at) {
             self.writing &= at != self.buckets.len();
-            self.remove(bucket, cause);
+            self.remove(bucket, reason, now);
         }
     }
 
-    fn remove(&mut self, mut bucket: Bucket, cause: Cause) {
-        if bucket.destroy().is_err() {
-            self.stuck.push(bucket);
-            return;
+    /// Key, record, files, in this order: see [`PurgeSink`].
+    fn remove(&mut self, mut bucket: Bucket, reason: PurgeReason, now: Now) {
+        match bucket.kill() {
+            Ok(true) => self.record(record(&bucket, reason, now, self.source)),
+            Ok(false) => {}
+            Err(_) => return self.stuck.push((bucket, reason)),
         }
-        self.purged.push(Purged {
-            bucket: bucket.name().to_owned(),
-            opened_ms: bucket.wall_ms(),
-            reads: bucket.reads(),
-            cause,
-        });
+        if bucket.bury().is_err() {
+            self.stuck.push((bucket, reason));
+        }
+    }
+
+    fn record(&mut self, record: PurgeRecord) {
+        self.purged.push(record.clone());
+        if self.untold.len() == MOST_RECORDS {
+            self.untold.pop_front();
+        }
+        self.untold.push_back(record);
+        self.tell();
+    }
+
+    /// Hands over what the sink has not taken yet.
+    fn tell(&mut self) {
+        while let Some(record) = self.untold.front() {
+            if let Err(e) = self.sink.purged(record) {
+                tracing::warn!(error = %e, records = self.untold.len(), "purge not recorded yet");
+                return;
+            }
+            self.untold.pop_front();
+        }
     }
 
     /// A bucket that will not go is an error each time, so that health goes on saying it.
-    fn report_stuck(&mut self) -> Result<(), RingError> {
-        match self.stuck.first_mut() {
-            Some(bucket) => bucket.destroy(),
-            None => Ok(()),
+    fn report_stuck(&mut self, now: Now) -> Result<(), RingError> {
+        let Some((bucket, reason)) = self.stuck.first_mut() else { return Ok(()) };
+        if bucket.kill()? {
+            let record = record(bucket, *reason, now, self.source);
+            let buried = bucket.bury();
+            self.record(record);
+            return buried;
         }
+        bucket.bury()
+    }
+}
+
+fn record(bucket: &Bucket, reason: PurgeReason, now: Now, source: TimeSource) -> PurgeRecord {
+    PurgeRecord {
+        bucket: bucket.name().to_owned(),
+        key: bucket.key_id(),
+        rows: bucket.rows(),
+        opened: bucket.opened(),
+        at: Timestamp::from_millisecond(now.wall_ms).unwrap_or_default(),
+        boot_ms: now.boot_ms,
+        time_source: source,
+        reason,
     }
 }
 
 /// Removes a ring altogether: for a configuration that keeps nothing. Returns whether there was one.
-pub(super) fn remove_all(keeping: &KeepingConfig) -> Result<bool, RingError> {
+pub(super) fn remove_all(
+    keeping: &KeepingConfig,
+    now: FrameTime,
+    source: TimeSource,
+    sink: &dyn PurgeSink,
+) -> Result<bool, RingError> {
     let folder = folder(keeping);
     if !folder.exists() {
         return Ok(false);
     }
     for name in names(&folder)? {
-        Bucket::remains(&folder, &name).destroy()?;
+        let mut bucket = Bucket::remains(&folder, &name);
+        if bucket.kill()? {
+            let record = record(&bucket, PurgeReason::Unwanted, now.into(), source);
+            if let Err(e) = sink.purged(&record) {
+                tracing::warn!(bucket = record.bucket, error = %e, "purge not recorded");
+            }
+        }
+        bucket.bury()?;
     }
     fs::remove_dir_all(&folder).map_err(|source| RingError::Io { path: folder, source })?;
     Ok(true)
@@ -323,3 +372,7 @@ fn millis(d: Duration) -> i64 {
 #[cfg(test)]
 #[path = "ring_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "purge_tests.rs"]
+mod purge_tests;

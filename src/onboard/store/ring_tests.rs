@@ -1,12 +1,11 @@
 //! What the ring promises, tried on real files.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
-use jiff::Timestamp;
 use proptest::prelude::*;
 use ulid::Ulid;
 
-use super::super::{PART, Ring};
+use super::super::{PART, PurgeReason as Cause, Ring};
 use super::*;
 use crate::clock::{Clock, SimulatedClock, SystemClock};
 use crate::config::HumanBytes;
@@ -18,9 +17,9 @@ use crate::onboard::read::PlateRead;
 use crate::onboard::vision::candidate::{Confidence, Crop, Slots};
 use crate::plate::{Jurisdiction, Plate};
 
-const HOUR: Duration = Duration::from_secs(3_600);
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
-fn keeping(dir: &Path, non_hit: Retention) -> KeepingConfig {
+pub(super) fn keeping(dir: &Path, non_hit: Retention) -> KeepingConfig {
     KeepingConfig {
         directory: dir.join("state"),
         non_hit,
@@ -29,22 +28,52 @@ fn keeping(dir: &Path, non_hit: Retention) -> KeepingConfig {
     }
 }
 
-fn clock() -> SimulatedClock {
+pub(super) fn clock() -> SimulatedClock {
     let clock = SimulatedClock::starting_at("2026-11-23T07:00:00Z".parse().unwrap());
     clock.advance(HOUR);
     clock
 }
 
-fn sealer(dir: &Path) -> Sealer {
+pub(super) fn sealer(dir: &Path) -> Sealer {
     Sealer::new(&DeviceKey::load(&dir.join("state")).unwrap())
 }
 
-fn open(dir: &Path, age: Duration, boot: u8, clock: &SimulatedClock) -> Buckets {
-    let keeping = keeping(dir, Retention::For(age));
-    Buckets::open(&keeping, Some(sealer(dir)), BootId::for_tests(boot), clock.now()).unwrap()
+pub(super) fn boot(n: u8) -> (BootId, TimeSource) {
+    (BootId::from_bytes([n; 16]), TimeSource::Ntp)
 }
 
-fn kept(n: u32, seen: FrameTime) -> Kept {
+pub(super) fn open_as(
+    keeping: &KeepingConfig,
+    sealer: Option<Sealer>,
+    when: (BootId, TimeSource),
+    clock: &dyn Clock,
+) -> Buckets {
+    Buckets::open(keeping, sealer, when, clock.now(), Arc::new(Records::default())).unwrap()
+}
+
+pub(super) fn open(dir: &Path, age: Duration, n: u8, clock: &SimulatedClock) -> Buckets {
+    let keeping = keeping(dir, Retention::For(age));
+    open_as(&keeping, Some(sealer(dir)), boot(n), clock)
+}
+
+/// An audit that takes records, or refuses.
+#[derive(Default)]
+pub(super) struct Records {
+    pub(super) taken: Mutex<Vec<PurgeRecord>>,
+    pub(super) refuses: std::sync::atomic::AtomicBool,
+}
+
+impl PurgeSink for Records {
+    fn purged(&self, record: &PurgeRecord) -> Result<(), String> {
+        if self.refuses.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err("audit is full".into());
+        }
+        self.taken.lock().unwrap().push(record.clone());
+        Ok(())
+    }
+}
+
+pub(super) fn kept(n: u32, seen: FrameTime) -> Kept {
     Kept {
         id: Ulid::from_parts(u64::from(n), u128::from(n)),
         seen,
@@ -58,11 +87,11 @@ fn kept(n: u32, seen: FrameTime) -> Kept {
     }
 }
 
-fn plate(n: u32) -> String {
+pub(super) fn plate(n: u32) -> String {
     format!("NOHIT{n:04}")
 }
 
-fn read(n: u32, seen: FrameTime) -> PlateRead {
+pub(super) fn read(n: u32, seen: FrameTime) -> PlateRead {
     PlateRead {
         id: Ulid::from_parts(u64::from(n), u128::from(n)),
         plate: Plate::parse(&plate(n)).unwrap(),
@@ -80,7 +109,7 @@ fn read(n: u32, seen: FrameTime) -> PlateRead {
     }
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut all = Vec::new();
     for path in entries.map(|e| e.unwrap().path()) {
@@ -97,7 +126,7 @@ fn bytes_in(folder: &Path) -> u64 {
     files(folder).iter().map(|f| fs::metadata(f).unwrap().len()).sum()
 }
 
-fn plates(ring: &Buckets, dir: &Path) -> Vec<String> {
+pub(super) fn plates(ring: &Buckets, dir: &Path) -> Vec<String> {
     let sealer = sealer(dir);
     ring.buckets.iter().flat_map(|b| b.plates(&sealer)).collect()
 }
@@ -225,7 +254,7 @@ fn expired_reads_are_gone_before_open_returns() {
     let rebooted = SimulatedClock::starting_at(clock.now().wall + HOUR);
     let mut ring = open(dir.path(), HOUR, 2, &rebooted);
     assert_eq!(files(&dir.path().join("state/ring")), Vec::<PathBuf>::new());
-    assert_eq!(ring.take_purged()[0].cause, Cause::Expired);
+    assert_eq!(ring.take_purged()[0].reason, Cause::Expired);
 }
 
 #[test]
@@ -276,7 +305,7 @@ fn wall_clock_set_back_over_a_restart_forgets_what_it_cannot_date() {
     let back = SimulatedClock::starting_at(clock.now().wall - HOUR);
     let mut ring = open(dir.path(), HOUR, 2, &back);
     assert!(ring.buckets.is_empty());
-    assert_eq!(ring.take_purged()[0].cause, Cause::Unwanted);
+    assert_eq!(ring.take_purged()[0].reason, Cause::Unwanted);
     assert_eq!(files(&dir.path().join("state/ring")), Vec::<PathBuf>::new());
 }
 
@@ -347,7 +376,7 @@ fn session_keys_are_in_no_file_and_a_restart_forgets() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let config = keeping(dir.path(), Retention::Session);
     let folder = dir.path().join("state/ring");
-    let mut ring = Buckets::open(&config, None, BootId::now(), clock.now()).unwrap();
+    let mut ring = open_as(&config, None, (clock.boot(), TimeSource::Ntp), &*clock);
     let reads: Vec<_> = (0..40).map(|n| kept(n, clock.now())).collect();
     ring.write(&reads, clock.now()).unwrap();
     let [bucket] = &files(&folder)[..] else { panic!("{:?}", files(&folder)) };
@@ -383,7 +412,7 @@ fn session_after_a_retention_destroys_what_was_sealed() {
     ring.write(&[kept(1, clock.now())], clock.now()).unwrap();
     drop(ring);
     let config = keeping(dir.path(), Retention::Session);
-    let ring = Buckets::open(&config, None, BootId::for_tests(1), clock.now()).unwrap();
+    let ring = open_as(&config, None, boot(1), &clock);
     assert!(ring.buckets.is_empty());
     assert_eq!(files(&dir.path().join("state/ring")), Vec::<PathBuf>::new());
 }
@@ -399,7 +428,7 @@ fn disk_at_its_reserve_sheds_and_then_writes_nothing() {
     let outcome = ring.write(&[kept(2, clock.now())], clock.now()).unwrap();
     assert_eq!(outcome, Outcome::NoRoom);
     assert!(ring.buckets.is_empty(), "the ring gives way to hits");
-    assert_eq!(ring.take_purged()[0].cause, Cause::Shed);
+    assert_eq!(ring.take_purged()[0].reason, Cause::Shed);
     ring.free = |_| 1 << 40;
     assert_eq!(ring.write(&[kept(3, clock.now())], clock.now()).unwrap(), Outcome::Written);
     assert_eq!(plates(&ring, dir.path()), [plate(3)]);
@@ -474,9 +503,7 @@ proptest! {
             ring_bytes: HumanBytes::new(most),
             ..keeping(dir.path(), Retention::For(HOUR))
         };
-        let mut ring =
-            Buckets::open(&config, Some(sealer(dir.path())), BootId::for_tests(1), clock.now())
-                .unwrap();
+        let mut ring = open_as(&config, Some(sealer(dir.path())), boot(1), &clock);
         for (reads, picture, pause) in steps {
             let reads: Vec<_> = (0..reads)
                 .map(|n| Kept {

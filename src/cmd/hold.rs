@@ -1,0 +1,100 @@
+//! `outrider hold`: keeps a hit past its retention, or ends that.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use ulid::Ulid;
+
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::uplink::Holds;
+
+/// Keep a hit and its pictures past their retention, because a court or a complaint says so.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  outrider hold 01KXB3… --reason 'court order 26-118' --author 'Sgt. Okafor' --until 2027-06-01\n  outrider hold 01KXB3… --release --author 'Insp. Roy'\n  outrider hold --list"
+)]
+pub struct HoldArgs {
+    /// The hit, by its ULID.
+    #[arg(value_name = "HIT", required_unless_present = "list")]
+    hit: Option<String>,
+    /// Why it must be kept.
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["release", "list"])]
+    reason: Option<String>,
+    /// Who says so.
+    #[arg(long, value_name = "NAME", required_unless_present = "list")]
+    author: Option<String>,
+    /// When the hold ends by itself: a date (its end, UTC) or a time such as 2027-06-01T12:00:00Z.
+    #[arg(long, value_name = "DATE", required_unless_present_any = ["release", "list"])]
+    until: Option<String>,
+    /// End the holds of this hit.
+    #[arg(long, conflicts_with_all = ["reason", "until", "list"])]
+    release: bool,
+    /// List the holds in force, as JSON lines.
+    #[arg(long, conflicts_with_all = ["hit", "reason", "author", "until"])]
+    list: bool,
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/outrider/outrider.toml")]
+    config: PathBuf,
+}
+
+impl HoldArgs {
+    /// Places, ends or lists holds.
+    pub fn run(self) -> anyhow::Result<()> {
+        let config = Config::load(&self.config)?;
+        let holds = Holds::open(&config.keeping.directory, Arc::new(SystemClock))?;
+        if self.list {
+            for hold in holds.in_force()? {
+                println!("{}", serde_json::to_string(&hold)?);
+            }
+            return Ok(());
+        }
+        let hit = self.hit.unwrap_or_default();
+        let hit = Ulid::from_string(&hit)
+            .map_err(|_| anyhow::anyhow!("{hit:?} is no hit: give its ULID, 26 characters"))?;
+        let author = self.author.unwrap_or_default();
+        if self.release {
+            let ended = holds.release(hit, &author)?;
+            println!("hit {hit}: {ended} ended, its retention counts again");
+            return Ok(());
+        }
+        let until = parse_until(&self.until.unwrap_or_default())?;
+        let hold = holds.place(hit, &self.reason.unwrap_or_default(), &author, until)?;
+        println!("hit {hit} held until {}", hold.until);
+        Ok(())
+    }
+}
+
+/// A date means its end.
+fn parse_until(text: &str) -> anyhow::Result<Timestamp> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    let Ok(date) = text.parse::<Date>() else {
+        bail!("--until {text:?}: must be a date such as 2027-06-01, or a time with its zone");
+    };
+    let next = date.tomorrow().context("--until is beyond what a calendar holds")?;
+    let start = next.to_zoned(jiff::tz::TimeZone::UTC);
+    Ok(start.context("--until is beyond what a calendar holds")?.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn date_means_its_end() {
+        let at = |text| parse_until(text).unwrap().to_string();
+        assert_eq!(at("2027-06-01"), "2027-06-02T00:00:00Z");
+        assert_eq!(at("2027-06-01T12:00:00-04:00"), "2027-06-01T16:00:00Z");
+        let message = parse_until("next week").unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "--until \"next week\": must be a date such as 2027-06-01, or a time with its zone"
+        );
+    }
+}
