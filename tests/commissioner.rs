@@ -795,7 +795,7 @@ fn planted_plates_are_nowhere_when_they_should_be_gone() {
 
 fn print(report: &Report, needles: &Needles, took: Duration) {
     let mut table = Table::new();
-    table.load_preset(presets::ASCII_MARKDOWN);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header([
         "non_hit",
         "when",
