@@ -32,6 +32,9 @@ mod bucket;
 mod key;
 mod purge;
 mod ring;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 pub(crate) mod thumbnail;
 
 use key::Sealer;
@@ -295,7 +298,11 @@ impl Keeper {
                 let now = self.opener.clock.now();
                 let end = self.buckets.as_mut().map_or(Ok(()), |b| b.close(now));
                 self.account();
-                return self.say(end.map(|()| Outcome::Written));
+                // How it was is how it ends, unless it ends badly.
+                if let Err(e) = end {
+                    self.say(Err(e));
+                }
+                return;
             }
         }
     }

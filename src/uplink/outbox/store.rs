@@ -56,6 +56,12 @@ impl Opener {
         keys::private_folder(&self.folder)
             .map_err(|source| StoreError::Io { path: self.folder.clone(), source })?;
         let store = self.connect()?;
+        // A commit whose sync the disk refused may be in the log, and there in memory only: writing
+        // it on is what makes it last. Only then may it count.
+        store
+            .db
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
+            .map_err(|e| StoreError::from_sqlite(&self.path, e))?;
         // What was under way when we stopped may not have arrived; what a broker could not take
         // may pass now.
         store
