@@ -42,7 +42,7 @@ fn child_under_load() {
             Ok(left) => {
                 left.hits.iter().for_each(|id| println!("kept {id}"));
                 left.decided.iter().for_each(|id| println!("known {id}"));
-                println!("looked ok {}", left.hits.len());
+                println!("looked ok {} {}", left.hits.len(), left.audited);
             }
             Err(e) => println!("looked bad {e}"),
         }
@@ -60,6 +60,7 @@ struct Promised {
     up: bool,
     hits: BTreeSet<String>,
     decided: BTreeSet<String>,
+    audited: u64,
 }
 
 impl Promised {
@@ -69,6 +70,9 @@ impl Promised {
             ["up"] => self.up = true,
             ["recorded", id] if id.len() == 26 => _ = self.hits.insert(id.into()),
             ["decided", _, id] if id.len() == 26 => _ = self.decided.insert(id.into()),
+            ["audited", n] if !n.is_empty() => {
+                self.audited = self.audited.max(n.parse().unwrap_or(0));
+            }
             _ => {}
         }
     }
@@ -94,7 +98,7 @@ fn killed_at_random_moments_under_load_every_promise_is_kept() {
     let rounds = number("OUTRIDER_CRASH_ROUNDS").unwrap_or(ROUNDS);
     let start = Instant::now();
     let mut chance = Chance(20_261_124);
-    let (mut hits, mut decided, mut starts, mut delivered) = (0, 0, 0, 0);
+    let (mut hits, mut decided, mut starts, mut delivered, mut audited) = (0, 0, 0, 0, 0);
     let dir = tempfile::tempdir().unwrap();
     let mut promised = Promised::default();
     for round in 0..rounds {
@@ -113,7 +117,14 @@ fn killed_at_random_moments_under_load_every_promise_is_kept() {
             .unwrap_or_else(|e| panic!("after kill {}: {e}", round + 1));
         let (h, d) = (lost(&promised.hits, &left.hits), lost(&promised.decided, &left.decided));
         assert!(h.is_empty() && d.is_empty(), "after kill {}: lost {h:?} {d:?}", round + 1);
+        let (due, there) = (promised.audited, left.audited);
+        assert!(
+            there >= due,
+            "after kill {}: audit ends at {there}, {due} was promised",
+            round + 1
+        );
         if last {
+            audited += promised.audited;
             (hits, decided) = (hits + promised.hits.len(), decided + promised.decided.len());
             delivered += load::deliver(&folder).unwrap();
             std::thread::sleep(load::RETENTION);
@@ -125,8 +136,9 @@ fn killed_at_random_moments_under_load_every_promise_is_kept() {
         }
     }
     eprintln!(
-        "{rounds} kills ({starts} of them while starting) in {:.0} s: {hits} hits and {decided} \
-         dispositions promised, all kept once; {delivered} still waiting at the end, all arrived",
+        "{rounds} kills ({starts} of them while starting) in {:.0} s: {hits} hits, {decided} \
+         dispositions and {audited} audit records promised, all kept once and in an unbroken chain; \
+         {delivered} hits still waiting at the end, all arrived",
         start.elapsed().as_secs_f32()
     );
 }
@@ -173,6 +185,7 @@ fn kill_one(
     let said = said.lock().unwrap();
     promised.hits.extend(said.hits.iter().cloned());
     promised.decided.extend(said.decided.iter().cloned());
+    promised.audited = promised.audited.max(said.audited);
 }
 
 /// Cuts the power of a virtual machine: `make power-cut-test` builds its kernel and disk first.
@@ -185,7 +198,7 @@ fn power_cut_at_random_moments_every_promise_is_kept() {
     let vm = PathBuf::from(vm);
     let start = Instant::now();
     let mut chance = Chance(7);
-    let (mut hits, mut decided) = (BTreeSet::new(), BTreeSet::new());
+    let (mut hits, mut decided, mut audited) = (BTreeSet::new(), BTreeSet::new(), 0);
     let mut looks = 0;
     for cut in 0..=cuts {
         let mut machine = Command::new(vm.join("boot.sh"))
@@ -230,6 +243,11 @@ fn power_cut_at_random_moments_every_promise_is_kept() {
                 Some(("known", id)) => _ = known.insert(id.to_owned()),
                 Some(("looked", verdict)) => {
                     assert!(verdict.starts_with("ok "), "cut {cut}: {verdict}");
+                    let records: u64 = verdict.rsplit(' ').next().unwrap().parse().unwrap();
+                    assert!(
+                        records >= audited,
+                        "cut {cut}: audit ends at {records}, not {audited}"
+                    );
                     looked = true;
                 }
                 _ => promised.take(&line),
@@ -254,6 +272,7 @@ fn power_cut_at_random_moments_every_promise_is_kept() {
         assert!(h.is_empty() && d.is_empty(), "after cut {cut}: lost {h:?} {d:?}");
         hits.extend(promised.hits);
         decided.extend(promised.decided);
+        audited = audited.max(promised.audited);
         eprintln!(
             "cut {} of {cuts}: {} hits promised so far, {} kept, {:.0} s",
             cut + 1,
@@ -263,8 +282,8 @@ fn power_cut_at_random_moments_every_promise_is_kept() {
         );
     }
     eprintln!(
-        "{cuts} power cuts in {:.0} s: {} hits and {} dispositions promised, all there at each of \
-         {looks} looks",
+        "{cuts} power cuts in {:.0} s: {} hits, {} dispositions, {audited} audit records promised, \
+         all there and the chain unbroken at each of {looks} looks",
         start.elapsed().as_secs_f32(),
         hits.len(),
         decided.len()

@@ -19,7 +19,7 @@ use outrider::clock::SystemClock;
 use outrider::config::{KeepingConfig, Retention, UplinkConfig, Vehicle};
 use outrider::health::{Health, PartState};
 use outrider::uplink::wire::Names;
-use outrider::uplink::{Outbox, Parts, Uplink, spawn};
+use outrider::uplink::{Notices, Outbox, Parts, Uplink, spawn};
 
 /// A mounted file system; gone with its owner.
 struct Mounted(PathBuf);
@@ -90,7 +90,9 @@ impl Car {
             outbox: outbox.clone(),
             vehicle,
             non_hit: keeping.non_hit,
+            notices: Notices::default(),
             names: Names::default(),
+            hotlists: Arc::default(),
             clock,
             health: health.clone(),
         };
@@ -158,7 +160,12 @@ fn full_disk_keeps_hits_first_and_recovers_by_itself() {
 
     // There is room for a few hundred hits that nothing else can take.
     car.drive(100, 60);
-    assert_eq!(car.kept(), car.alerted, "all on the disk although it is full: {}", car.said("hits"));
+    assert_eq!(
+        car.kept(),
+        car.alerted,
+        "all on the disk although it is full: {}",
+        car.said("hits")
+    );
     assert!(car.said("ring").contains("disk nearly full"), "{}", car.said("ring"));
     assert!(car.health.ring_dropped.get() > 0, "what the ring did not take is counted");
     within(Duration::from_secs(5), "health says that the disk is full", || {
@@ -174,7 +181,11 @@ fn full_disk_keeps_hits_first_and_recovers_by_itself() {
     }
     let waiting = car.outbox.queue().unwrap().not_on_disk;
     assert!(car.said("hits").contains(&format!("{waiting} hit")), "{}", car.said("hits"));
-    assert!(car.said("hits").contains("in memory only: no room on the disk"), "{}", car.said("hits"));
+    assert!(
+        car.said("hits").contains("in memory only: no room on the disk"),
+        "{}",
+        car.said("hits")
+    );
     let on_disk = car.kept().len();
 
     std::fs::remove_file(filler).unwrap();
@@ -264,8 +275,7 @@ fn disk_with_errors_is_said_and_used_again_once_it_works() {
     drop(car);
     // And all of it is really there: another process would see it.
     let vehicle = Vehicle { id: "4127".into(), agency: "peel".into() };
-    let again =
-        Outbox::open(&keeping, &vehicle, Arc::new(SystemClock), Arc::default()).unwrap();
+    let again = Outbox::open(&keeping, &vehicle, Arc::new(SystemClock), Arc::default()).unwrap();
     let kept: BTreeSet<String> =
         again.recent(usize::MAX).unwrap().iter().map(|h| h.id.to_string()).collect();
     assert_eq!(kept, alerted);

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use ulid::Ulid;
 
+use crate::audit::{Actor, Audit, AuditEvent};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::uplink::Holds;
@@ -57,13 +58,20 @@ impl HoldArgs {
         let hit = Ulid::from_string(&hit)
             .map_err(|_| anyhow::anyhow!("{hit:?} is no hit: give its ULID, 26 characters"))?;
         let author = self.author.unwrap_or_default();
+        let who = Actor::Shell(rustix::process::getuid().as_raw());
+        let (clock, health) = (Arc::new(SystemClock), Arc::default());
+        let audit = Audit::open(&config.keeping, &config.vehicle, clock, health)?;
         if self.release {
             let ended = holds.release(hit, &author)?;
+            let why = format!("ended by {author}");
+            audit.append(who, AuditEvent::LegalHoldEnded { hit, why })?;
             println!("hit {hit}: {ended} ended, its retention counts again");
             return Ok(());
         }
         let until = parse_until(&self.until.unwrap_or_default())?;
         let hold = holds.place(hit, &self.reason.unwrap_or_default(), &author, until)?;
+        let reason = format!("{}, for {}", hold.reason, hold.author);
+        audit.append(who, AuditEvent::LegalHold { hit, until, reason })?;
         println!("hit {hit} held until {}", hold.until);
         Ok(())
     }

@@ -166,6 +166,8 @@ struct Inner {
     reserve: Reserve,
     /// Whether hits had to be written into the reserve, which is not there again.
     reserve_spent: AtomicBool,
+    /// Guards who is told of what goes, while it is told.
+    gone: Mutex<keep::Listener>,
     /// Told after each new hit.
     changed: Notify,
 }
@@ -204,6 +206,7 @@ impl Outbox {
             in_memory: Mutex::default(),
             reserve,
             reserve_spent: AtomicBool::new(false),
+            gone: Mutex::default(),
             changed: Notify::new(),
         }));
         match outbox.forget_old() {

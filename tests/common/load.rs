@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use outrider::audit::{Actor, Audit, AuditEvent};
 use outrider::clock::{Clock, SystemClock};
 use outrider::config::{
     HotlistConfig, HumanDuration, KeepingConfig, Retention, UplinkConfig, Vehicle,
@@ -17,7 +18,7 @@ use outrider::hotlist::Watch;
 use outrider::onboard::store::Ring;
 use outrider::uplink::memory::MemoryBroker;
 use outrider::uplink::wire::{DispositionReport, DispositionStep, Names};
-use outrider::uplink::{Outbox, Parts, Uplink, spawn_with};
+use outrider::uplink::{Notices, Outbox, Parts, Uplink, spawn_with};
 
 use super::car;
 
@@ -43,23 +44,31 @@ fn outbox(folder: &Path) -> (Outbox, Arc<Health>) {
     (outbox, health)
 }
 
+fn audit(folder: &Path) -> Audit {
+    let clock = Arc::new(SystemClock);
+    Audit::open(&keeping(folder), &vehicle(), clock, Arc::default()).unwrap()
+}
+
 fn uplink(outbox: &Outbox, health: &Arc<Health>, broker: MemoryBroker) -> Uplink {
     let parts = Parts {
         outbox: outbox.clone(),
         vehicle: vehicle(),
         non_hit: Retention::For(RETENTION),
+        notices: Notices::default(),
         names: Names::default(),
+        hotlists: Arc::default(),
         clock: Arc::new(SystemClock),
         health: health.clone(),
     };
     spawn_with(broker, &UplinkConfig::default(), parts)
 }
 
-/// Works until it is killed. Says `recorded ULID` once a hit is promised to be on the disk, and
-/// `decided ULID ULID` for a disposition. `pause` between hits spares a slow machine.
+/// Works until it is killed. Says `recorded ULID` once a hit is promised to be on the disk,
+/// `decided ULID ULID` for a disposition, `audited N` for a record of the audit log. `pause` between hits spares a slow machine.
 pub fn work(folder: &Path, seed: u64, pause: Duration) -> ! {
     let (outbox, health) = outbox(folder);
     let uplink = uplink(&outbox, &health, MemoryBroker::default());
+    let audit = audit(folder);
     let swapped = folder.to_owned();
     std::thread::spawn(move || swap_lists(&swapped));
     let tidied = outbox.clone();
@@ -79,6 +88,11 @@ pub fn work(folder: &Path, seed: u64, pause: Duration) -> ! {
         for (n, hit) in hits.iter().enumerate() {
             let id = outbox.record(&hit).unwrap().id;
             println!("recorded {id}");
+            let event = AuditEvent::Session { what: format!("hit {id}") };
+            println!("audited {}", audit.append(Actor::System, event).unwrap());
+            if n % 8 == 0 {
+                audit.checkpoint().unwrap();
+            }
             if n % 3 == 0 {
                 let step = DispositionStep::ConfirmedBySight;
                 let at = SystemClock.now().wall;
@@ -121,6 +135,8 @@ fn swap_lists(folder: &Path) {
 pub struct Left {
     pub hits: BTreeSet<String>,
     pub decided: BTreeSet<String>,
+    /// Number of the audit's last record.
+    pub audited: u64,
 }
 
 /// Opens every store as a start does, and looks whether each promise was kept. What is wrong is an
@@ -154,7 +170,13 @@ pub fn look(folder: &Path, thoroughly: bool) -> Result<Left, String> {
         let reports = outbox.dispositions(hit.id).map_err(|e| e.to_string())?;
         decided.extend(reports.into_iter().map(|r| r.id));
     }
-    Ok(Left { hits, decided })
+    // A log that nobody has written into yet has no chain to verify.
+    let audit = audit(folder);
+    let audited = match audit.recent(1).map_err(|e| e.to_string())?.is_empty() {
+        true => 0,
+        false => audit.verify(None).map_err(|e| e.to_string())?.records,
+    };
+    Ok(Left { hits, decided, audited })
 }
 
 /// A bucket whose key was made longer ago than its retention is one too many.

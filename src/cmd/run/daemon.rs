@@ -122,6 +122,11 @@ impl Daemon {
         };
         let ring = Ring::open_with(&config.keeping, clock.clone(), health.clone(), seams)?;
         let outbox = Outbox::open(&config.keeping, &config.vehicle, clock.clone(), health.clone())?;
+        let purges = audit.clone();
+        outbox.on_gone(move |gone| {
+            let (hits, images) = (gone.hits as u64, gone.images as u64);
+            purges.note(Actor::System, AuditEvent::HitsPurged { hits, images });
+        });
         let lists = hotlist::Watch::new(config.hotlist.clone(), clock.clone(), health.clone());
         let hotlists = lists.service();
         let lists = lists.spawn();

@@ -39,6 +39,7 @@ fn read(n: u64, seen: FrameTime) -> PlateRead {
         seen,
         decided: seen.monotonic,
         frames: 5,
+        frame_reads: Vec::new(),
         position: Position::NoFix,
         crop: Crop { width: 128, height: 64, rgb: rgb.collect() },
         models: Arc::default(),
@@ -108,8 +109,7 @@ impl OneBucket {
         let opened = Now::from(now);
         let mut bucket = Bucket::create(folder, opened, BootId::of_machine(), Some(&sealer))
             .expect("a folder of our own");
-        let kept: Vec<Kept> =
-            (0..reads.min(64)).map(|n| Kept::of(&read(n, now), true)).collect();
+        let kept: Vec<Kept> = (0..reads.min(64)).map(|n| Kept::of(&read(n, now), true)).collect();
         for _ in 0..reads.div_ceil(64) {
             bucket.write(&kept).expect("room on the disk");
         }

@@ -3,6 +3,7 @@
 //! A hit goes when everything about it was acknowledged and its time since is over, its pictures
 //! after a time of their own. A hold keeps both. Time is the age clock's (`age.rs`).
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -28,6 +29,14 @@ pub struct Gone {
     pub hits: usize,
     /// Pictures.
     pub images: usize,
+}
+
+/// Who is told of what goes: the audit.
+#[derive(Default)]
+pub(super) struct Listener {
+    tell: Option<Box<dyn Fn(Gone) + Send + Sync>>,
+    /// What went before anybody listened.
+    untold: Gone,
 }
 
 /// Why a hit is kept past its retention.
@@ -93,7 +102,35 @@ impl Outbox {
             }
             Ok(Gone { hits, images })
         })();
+        drop(store);
+        if let Ok(gone) = &done {
+            self.tell(*gone);
+        }
         done.map_err(|e| self.sqlite(e))
+    }
+
+    /// Has somebody told of every hit and picture that goes, and of those that have gone already.
+    pub fn on_gone(&self, tell: impl Fn(Gone) + Send + Sync + 'static) {
+        let mut listener = self.0.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut listener.untold);
+        if before != Gone::default() {
+            tell(before);
+        }
+        listener.tell = Some(Box::new(tell));
+    }
+
+    pub(super) fn tell(&self, gone: Gone) {
+        if gone == Gone::default() {
+            return;
+        }
+        let mut listener = self.0.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        match &listener.tell {
+            Some(tell) => tell(gone),
+            None => {
+                listener.untold.hits += gone.hits;
+                listener.untold.images += gone.images;
+            }
+        }
     }
 
     /// Reads the whole database: every page's seal, every index, every reference.

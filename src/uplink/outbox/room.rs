@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::keep::Gone;
+
 /// Bytes kept free for hits: some two hundred with their pictures.
 pub(super) const RESERVE: u64 = 2 << 20;
 
@@ -64,10 +66,10 @@ impl Reserve {
 }
 
 /// Gives up some of what the broker has: pictures first, then hits, the oldest first. Returns
-/// whether anything went.
-pub(super) fn give_up_delivered(db: &mut Connection, hold_ms: i64) -> rusqlite::Result<bool> {
+/// what went.
+pub(super) fn give_up_delivered(db: &mut Connection, hold_ms: i64) -> rusqlite::Result<Gone> {
     let tx = db.transaction()?;
-    let pictures = tx.execute(
+    let images = tx.execute(
         "DELETE FROM hit_image WHERE hit IN (
              SELECT o.hit FROM outbox o WHERE o.kind = 1 AND o.state = 2
                  AND EXISTS (SELECT 1 FROM hit_image i WHERE i.hit = o.hit)
@@ -76,7 +78,7 @@ pub(super) fn give_up_delivered(db: &mut Connection, hold_ms: i64) -> rusqlite::
              ORDER BY o.seq LIMIT ?2)",
         [hold_ms, AT_A_TIME],
     )?;
-    let hits = match pictures {
+    let hits = match images {
         0 => tx.execute(
             "DELETE FROM hit WHERE id IN (
                  SELECT o.hit FROM outbox o WHERE NOT EXISTS (
@@ -89,8 +91,8 @@ pub(super) fn give_up_delivered(db: &mut Connection, hold_ms: i64) -> rusqlite::
     };
     super::keep::drop_orphans(&tx)?;
     tx.commit()?;
-    if pictures + hits > 0 {
-        tracing::warn!(pictures, hits, "disk full, delivered hits give way to new ones");
+    if images + hits > 0 {
+        tracing::warn!(images, hits, "disk full, delivered hits give way to new ones");
     }
-    Ok(pictures + hits > 0)
+    Ok(Gone { hits, images })
 }

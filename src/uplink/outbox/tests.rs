@@ -76,6 +76,9 @@ fn pictures_go_before_their_hits_and_text_stays() {
     let outbox = car.open();
     outbox.record(&hit(1)).unwrap();
     deliver(&outbox);
+    let told: Arc<Mutex<Vec<Gone>>> = Arc::default();
+    let sink = told.clone();
+    outbox.on_gone(move |gone| sink.lock().unwrap().push(gone));
     car.clock.advance(7 * DAY + Duration::from_secs(1));
     assert_eq!(outbox.forget_old().unwrap(), keep::Gone { hits: 0, images: 1 });
     assert_eq!(outbox.plate_jpeg(hit(1).id()).unwrap(), None);
@@ -83,6 +86,9 @@ fn pictures_go_before_their_hits_and_text_stays() {
     assert_eq!(kept[0].report.images.len(), 1, "the report still names the digest");
     car.clock.advance(24 * DAY);
     assert_eq!(outbox.forget_old().unwrap(), keep::Gone { hits: 1, images: 0 });
+    assert_eq!(outbox.forget_old().unwrap(), keep::Gone::default());
+    let told = told.lock().unwrap();
+    assert_eq!(told[..], [Gone { hits: 0, images: 1 }, Gone { hits: 1, images: 0 }], "once each");
 }
 
 #[test]

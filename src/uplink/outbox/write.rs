@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
 
 use super::age::Now;
+use super::keep::Gone;
 use super::store::Guard;
 use super::{Detail, Outbox, OutboxError, PART, Recorded, from_ms, queue, room};
 use crate::config::Vehicle;
@@ -131,7 +132,9 @@ impl Outbox {
             return true;
         }
         let hold_ms = store.age.hold_ms(Now::of(&*self.0.clock));
-        room::give_up_delivered(&mut store.db, hold_ms).unwrap_or(false)
+        let gone = room::give_up_delivered(&mut store.db, hold_ms).unwrap_or_default();
+        self.tell(gone);
+        gone != Gone::default()
     }
 
     /// Says that what there was to write is on the disk.
