@@ -21,6 +21,8 @@ AROUND = 0.45
 """How much of a plate's surroundings is kept on each side, in shares of its width and height."""
 FAINTEST = 6.0
 """Grey levels of spread that are left at least: below, nothing is legible and the label would teach guessing."""
+ONE_LINE = 1.7
+"""Plates that are higher for their width have two lines, which this reader cannot read: its slots stand side by side."""
 NARROW, WIDE = 38.0, 240.0
 """Widths in pixels at which plates are photographed."""
 
@@ -217,7 +219,8 @@ class FlatPlates:
         self.index = []
         for name in reversed(list(self.files)):
             if len(self.index) < self.limit:
-                self.index += [(name, i) for i in range(len(self.files[name][1]))]
+                sizes = self.files[name][1]
+                self.index += [(name, int(i)) for i in np.flatnonzero(sizes[:, 1] >= ONE_LINE * sizes[:, 0])]
             else:
                 self.files[name] = (np.zeros(0, np.uint8), np.zeros((0, 2), int), np.zeros(1, int), [])
 

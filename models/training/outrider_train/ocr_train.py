@@ -24,16 +24,21 @@ FLAT_STEPS = 450
 
 
 def loss_of(logits: torch.Tensor, texts: list[str], flat: float) -> torch.Tensor:
-    """CTC, with the share `flat` replaced by frame-wise cross entropy against evenly spread characters."""
+    """CTC a character, with the share `flat` replaced by frame-wise cross entropy against evenly spread characters.
+
+    A tenth of the photographs show nothing that could be read and would make 60 % of the loss: once the flat start is over, a
+    crop's loss l counts as ln(1 + l).
+    """
     n = len(texts)
-    codes = torch.tensor([c for t in texts for c in labels.encode(t)])
+    codes = torch.tensor([c for t in texts for c in labels.encode(t)], dtype=torch.long)
     lengths = torch.tensor([len(t) for t in texts])
-    logits = logits.float()
-    ctc = F.ctc_loss(logits.log_softmax(-1).transpose(0, 1), codes, torch.full((n,), SLOTS), lengths, zero_infinity=True)
+    logits, whole = logits.float(), torch.full((n,), SLOTS)
+    each = F.ctc_loss(logits.log_softmax(-1).transpose(0, 1), codes, whole, lengths, reduction="none", zero_infinity=True)
+    each = each / lengths.clamp(min=1)
     if flat <= 0:
-        return ctc
+        return torch.log1p(each).mean()
     targets = torch.from_numpy(labels.flat_targets(texts, SLOTS)).reshape(-1)
-    return ctc * (1 - flat) + 3 * flat * F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets)
+    return each.mean() * (1 - flat) + 3 * flat * F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets)
 
 
 @torch.no_grad()

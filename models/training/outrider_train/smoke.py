@@ -53,8 +53,8 @@ def main() -> None:
     """Render, train, export, run."""
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--work", type=pathlib.Path, default=pathlib.Path("work/smoke"))
-    p.add_argument("--reader-steps", type=int, default=60)
-    p.add_argument("--detector-steps", type=int, default=24)
+    p.add_argument("--reader-steps", type=int, default=40)
+    p.add_argument("--detector-steps", type=int, default=16)
     args = p.parse_args()
     work, data = args.work, args.work / "data"
     for old in work.glob("*.*"):
