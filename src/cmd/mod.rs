@@ -9,8 +9,10 @@ pub mod check;
 pub mod demo;
 pub mod eval;
 pub mod hold;
+pub mod hotlist;
 pub mod model_args;
 pub mod pictures;
+pub mod provision;
 pub mod read;
 pub mod replay;
 pub mod run;
@@ -49,6 +51,10 @@ pub enum Command {
     Audit(audit::AuditArgs),
     /// Keep a hit past its retention, or end that.
     Hold(hold::HoldArgs),
+    /// Make, sign and publish lists of plates.
+    Hotlist(hotlist::HotlistArgs),
+    /// Make and withdraw keys.
+    Provision(provision::ProvisionArgs),
     /// Print a completion script for a shell.
     #[command(after_help = "Example: outrider completions bash > /etc/bash_completion.d/outrider")]
     Completions {
@@ -91,6 +97,8 @@ impl Cli {
             Command::Eval(args) => args.run(),
             Command::Audit(args) => args.run(),
             Command::Hold(args) => args.run(),
+            Command::Hotlist(args) => args.run(),
+            Command::Provision(args) => args.run(),
             Command::Completions { shell } => {
                 clap_complete::generate(
                     shell,

@@ -336,7 +336,7 @@ fn state(text: &str, column: &str) -> Result<Jurisdiction, RowError> {
 }
 
 /// The US state or Canadian province of a bare postal code; the two share none.
-fn state_code(code: &str) -> Option<Jurisdiction> {
+pub(super) fn state_code(code: &str) -> Option<Jurisdiction> {
     const US: &str = "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE \
                       NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY DC AS GU \
                       MP PR VI";

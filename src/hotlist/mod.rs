@@ -14,11 +14,14 @@ use crate::plate::{Jurisdiction, JurisdictionError, ListedPlate, PlateError};
 
 mod file;
 pub mod format;
+pub mod import;
 mod index;
 mod list;
+pub mod publish;
 mod service;
 mod watch;
 
+use file::state_code;
 pub use file::{load, parse};
 pub use list::{Builder, Duplicate, Freshness, Hotlist};
 pub use service::{Hotlists, Lookups};

@@ -278,6 +278,12 @@ impl Chunk {
         })
     }
 
+    /// The offset after that of a record; [`Chunk::bytes`] after the last.
+    pub fn after(&self, offset: u32) -> u32 {
+        let length = self.content.get(offset as usize..).and_then(|rest| rest.first_chunk::<2>());
+        offset + 2 + length.map_or(0, |l| u32::from(u16::from_le_bytes(*l)))
+    }
+
     /// The record at an offset that [`Chunk::records`] gave.
     pub fn at(&self, offset: u32) -> Option<Record<'_>> {
         Record::decode(self.content.get(offset as usize..)?).ok().map(|(record, _)| record)
@@ -287,6 +293,12 @@ impl Chunk {
 /// Opens a chunk of records and checks every one of them.
 pub fn open_chunk(key: &ListKey, address: Address, bytes: &[u8]) -> Result<Chunk, FormatError> {
     Chunk::checked(address, open(key, Kind::Records, address, bytes)?)
+}
+
+/// What [`open_chunk`] says of a content once it is unsealed: for fuzzing, which has no key.
+#[cfg(any(test, feature = "testing"))]
+pub fn check_content(content: Vec<u8>) -> Result<Chunk, FormatError> {
+    Chunk::checked(Address::from_bytes([0; 32]), content)
 }
 
 /// Seals records as one chunk. `None` if that makes a message larger than [`MAX_SEALED`]: authors use
@@ -390,6 +402,42 @@ fn spread(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
+}
+
+/// Entries as NCIC has them: plates, cases and vehicles that look real to a compressor.
+#[cfg(any(test, feature = "testing"))]
+pub fn synthetic_entries(n: u32) -> Vec<crate::hotlist::Entry> {
+    let mut entries: Vec<_> = (0..n).map(synthetic_entry).collect();
+    entries.sort_by_key(|e| Record::of(e).key());
+    entries.dedup_by_key(|e| Record::of(e).key());
+    entries
+}
+
+#[cfg(any(test, feature = "testing"))]
+fn synthetic_entry(n: u32) -> crate::hotlist::Entry {
+    use crate::hotlist::{Entry, Priority};
+    use crate::plate::{Jurisdiction, ListedPlate};
+    let x = spread(u64::from(n) + 1);
+    let letter = |shift: u32| char::from(b'A' + ((x >> shift) % 26) as u8);
+    let plate: String =
+        [letter(0), letter(8), letter(16), letter(24)].into_iter().collect::<String>()
+            + &format!("{:03}", (x >> 32) % 1_000);
+    let pick = |shift: u32, of: &[&str]| of[((x >> shift) % of.len() as u64) as usize].to_owned();
+    let mut entry = Entry::plain(
+        ListedPlate::parse(&plate).expect("synthetic"),
+        "stolen_vehicle",
+        Priority::High,
+    );
+    entry.jurisdiction =
+        Jurisdiction::parse(&pick(40, &["CA-ON", "CA-QC", "US-NY"])).expect("synthetic");
+    entry.source = pick(42, &["ON0057000", "LA0570200", "NY0303000"]);
+    entry.case = format!("V{:09}", x % 1_000_000_000);
+    entry.vehicle.make = pick(44, &["HOND", "TOYT", "FORD", "CHEV", "YAMA"]);
+    entry.vehicle.model = pick(46, &["CIV", "CRV", "F15", "COR"]);
+    entry.vehicle.colour = pick(48, &["GRY", "BLK", "WHI", "RED", "BLU"]);
+    entry.vehicle.year = Some(2000 + (x >> 50) as u16 % 26);
+    entry.effective = jiff::Timestamp::from_second(1_700_000_000 + (x % 50_000_000) as i64).ok();
+    entry
 }
 
 #[cfg(test)]

@@ -2,39 +2,14 @@ use proptest::prelude::*;
 
 use super::super::record::tests::any_entry;
 use super::*;
-use crate::hotlist::{Entry, Priority};
-use crate::plate::{Jurisdiction, ListedPlate};
+use crate::hotlist::Entry;
 
 fn key() -> ListKey {
     ListKey::parse(&"07".repeat(32)).unwrap()
 }
 
-/// Entries as NCIC has them: plates, cases and vehicles that look real to a compressor.
-pub(crate) fn entries(n: u32) -> Vec<Entry> {
-    let mut entries: Vec<_> = (0..n).map(entry).collect();
-    entries.sort_by_key(|e| Record::of(e).key());
-    entries.dedup_by_key(|e| Record::of(e).key());
-    entries
-}
-
-pub(crate) fn entry(n: u32) -> Entry {
-    let x = spread(u64::from(n) + 1);
-    let letter = |shift: u32| char::from(b'A' + ((x >> shift) % 26) as u8);
-    let plate: String =
-        [letter(0), letter(8), letter(16), letter(24)].into_iter().collect::<String>()
-            + &format!("{:03}", (x >> 32) % 1_000);
-    let pick = |shift: u32, of: &[&str]| of[((x >> shift) % of.len() as u64) as usize].to_owned();
-    let mut entry =
-        Entry::plain(ListedPlate::parse(&plate).unwrap(), "stolen_vehicle", Priority::High);
-    entry.jurisdiction = Jurisdiction::parse(&pick(40, &["CA-ON", "CA-QC", "US-NY"])).unwrap();
-    entry.source = pick(42, &["ON0057000", "LA0570200", "NY0303000"]);
-    entry.case = format!("V{:09}", x % 1_000_000_000);
-    entry.vehicle.make = pick(44, &["HOND", "TOYT", "FORD", "CHEV", "YAMA"]);
-    entry.vehicle.model = pick(46, &["CIV", "CRV", "F15", "COR"]);
-    entry.vehicle.colour = pick(48, &["GRY", "BLK", "WHI", "RED", "BLU"]);
-    entry.vehicle.year = Some(2000 + (x >> 50) as u16 % 26);
-    entry.effective = jiff::Timestamp::from_second(1_700_000_000 + (x % 50_000_000) as i64).ok();
-    entry
+fn entries(n: u32) -> Vec<Entry> {
+    synthetic_entries(n)
 }
 
 fn sealed(key: &ListKey, entries: &[Entry]) -> Vec<Sealed> {
@@ -141,7 +116,7 @@ fn bomb_is_not_unpacked() {
 fn content_that_is_not_the_addresss_is_refused_even_if_well_sealed() {
     let key = key();
     let mut content = Vec::new();
-    Record::of(&entry(1)).encode(&mut content).unwrap();
+    Record::of(&synthetic_entry(1)).encode(&mut content).unwrap();
     let packed = zstd::bulk::compress(&content, 1).unwrap();
     let (address, bytes) = forged(&key, b"something else", content.len() as u32, packed);
     assert_eq!(open_chunk(&key, address, &bytes), Err(FormatError::Address(address)));
@@ -150,7 +125,7 @@ fn content_that_is_not_the_addresss_is_refused_even_if_well_sealed() {
 #[test]
 fn records_out_of_order_or_twice_are_refused() {
     let key = key();
-    let (a, b) = (entry(1), entry(2));
+    let (a, b) = (synthetic_entry(1), synthetic_entry(2));
     for pair in [[&a, &b], [&b, &a], [&a, &a]] {
         let records = pair.map(Record::of);
         let mut content = Vec::new();

@@ -105,3 +105,7 @@ pub enum FormatError {
         why: &'static str,
     },
 }
+
+/// Entries for tests elsewhere, as NCIC has them: distinct, in order.
+#[cfg(any(test, feature = "testing"))]
+pub use chunk::{check_content, synthetic_entries};

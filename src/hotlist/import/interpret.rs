@@ -99,7 +99,8 @@ impl<'m> Interpreter<'m> {
     /// Reads by this mapping; `zone` where it names none.
     pub fn new(mapping: &'m Mapping, defaults: &'m Defaults, zone: &TimeZone) -> Self {
         let named = mapping.time_zone.as_deref();
-        let zone = named.map_or_else(|| zone.clone(), |name| TimeZone::get(name).expect("validated"));
+        let zone =
+            named.map_or_else(|| zone.clone(), |name| TimeZone::get(name).expect("validated"));
         let names = mapping.categories.values().map(|c| c.category.as_str().into()).collect();
         Self { mapping, defaults, zone, names }
     }
@@ -178,9 +179,12 @@ impl<'m> Interpreter<'m> {
             let usual = self.defaults.category.as_ref().or(self.mapping.category.as_ref());
             return usual.map(|name| (name.as_str().into(), None)).ok_or(false);
         }
-        let found = self.mapping.categories.iter().zip(&self.names).find(|((letter, _), _)| {
-            letter.eq_ignore_ascii_case(stated)
-        });
+        let found = self
+            .mapping
+            .categories
+            .iter()
+            .zip(&self.names)
+            .find(|((letter, _), _)| letter.eq_ignore_ascii_case(stated));
         match found {
             Some(((_, c), _)) if c.off && !self.defaults.with.contains(&c.category) => Err(true),
             Some(((_, c), name)) => Ok((name.clone(), Some(c))),
@@ -220,9 +224,8 @@ impl<'m> Interpreter<'m> {
         }
         let formats = &self.mapping.dates;
         let civil = formats.iter().find_map(|format| {
-            // A format with a time first: as a day it would lose it.
-            if let Ok(at) = DateTime::strptime(format, text) {
-                return Some(at);
+            if ["%H", "%I", "%T", "%R"].iter().any(|hour| format.contains(hour)) {
+                return DateTime::strptime(format, text).ok();
             }
             let day = Date::strptime(format, text).ok()?;
             let day = if end { day.checked_add(1.day()).ok()? } else { day };

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::Read;
 
-use serde::de::{DeserializeSeed, Deserializer as _, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::ImportError;
@@ -23,9 +23,7 @@ pub(super) fn each_object(reader: impl Read, sink: Sink<'_>) -> Result<(), Impor
         (Some(Stop::Failed(e)), _) => Err(e),
         (Some(Stop::Enough), _) => Ok(()),
         (None, Err(e)) => Err(ImportError::Json(without_content(&e))),
-        (None, Ok(())) => {
-            deserializer.end().map_err(|e| ImportError::Json(without_content(&e)))
-        }
+        (None, Ok(())) => deserializer.end().map_err(|e| ImportError::Json(without_content(&e))),
     }
 }
 
@@ -52,7 +50,12 @@ struct Objects<'s, 'f> {
 }
 
 impl Objects<'_, '_> {
-    fn tell<E: serde::de::Error>(&mut self, number: u64, key: &str, value: &Value) -> Result<(), E> {
+    fn tell<E: serde::de::Error>(
+        &mut self,
+        number: u64,
+        key: &str,
+        value: &Value,
+    ) -> Result<(), E> {
         match (self.sink)(number, key, value) {
             Ok(true) => return Ok(()),
             Ok(false) => *self.failed = Some(Stop::Enough),

@@ -291,9 +291,7 @@ impl Taking<'_> {
                 return Ok(true);
             }
             Item::Bad { line, problem } => (line, Reading::Bad(problem)),
-            Item::Row { line, row, bindings, .. } => {
-                (line, self.interpreter.read(bindings, &row))
-            }
+            Item::Row { line, row, bindings, .. } => (line, self.interpreter.read(bindings, &row)),
         };
         self.report.rows += 1;
         if self.report.rows > MOST_ROWS {

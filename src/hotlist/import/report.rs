@@ -14,8 +14,27 @@ use crate::hotlist::Entry;
 /// Words in a column's name that tell of a person. Such columns are dropped like all that no field
 /// takes; the report says so by name.
 const PERSONAL: &[&str] = &[
-    "name", "owner", "dob", "birth", "address", "street", "phone", "ssn", "soc", "sex", "race",
-    "height", "weight", "hair", "eye", "licence no", "license no", "oln", "driver", "person", "vin",
+    "name",
+    "owner",
+    "dob",
+    "birth",
+    "address",
+    "street",
+    "phone",
+    "ssn",
+    "soc",
+    "sex",
+    "race",
+    "height",
+    "weight",
+    "hair",
+    "eye",
+    "licence no",
+    "license no",
+    "oln",
+    "driver",
+    "person",
+    "vin",
     "author",
 ];
 
@@ -71,8 +90,7 @@ impl Report {
         for column in columns.iter().filter(|c| !c.is_empty()) {
             let lower = column.to_ascii_lowercase().replace(['_', '-'], " ");
             let personal = PERSONAL.iter().any(|word| lower.contains(word));
-            let list =
-                if personal { &mut self.personal_columns } else { &mut self.other_columns };
+            let list = if personal { &mut self.personal_columns } else { &mut self.other_columns };
             list.push(column.clone());
         }
     }
@@ -156,9 +174,9 @@ impl Explained {
     pub(super) fn of(line: u64, bindings: &Bindings, row: &Row<'_>, reading: Reading) -> Self {
         let fields = bindings.fields().flat_map(|(field, places)| {
             let name = field.name().to_owned();
-            places.iter().map(move |place| {
-                (name.clone(), place.words.clone(), place.text(row).into_owned())
-            })
+            places
+                .iter()
+                .map(move |place| (name.clone(), place.words.clone(), place.text(row).into_owned()))
         });
         let (outcome, entry) = match reading {
             Reading::Entry(entry) => ("becomes an entry".into(), entry_lines(&entry)),

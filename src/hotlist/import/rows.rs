@@ -136,7 +136,10 @@ pub struct NoPlateColumn {
 impl Bindings {
     /// Binds a mapping; `header` are the cells of the first line where the mapping has one. The second
     /// of the pair says whether the line was a header indeed.
-    pub fn new(mapping: &Mapping, header: Option<&[Cow<'_, str>]>) -> Result<(Self, bool), NoPlateColumn> {
+    pub fn new(
+        mapping: &Mapping,
+        header: Option<&[Cow<'_, str>]>,
+    ) -> Result<(Self, bool), NoPlateColumn> {
         let known: Vec<String> = header.unwrap_or_default().iter().map(|c| plain(c)).collect();
         let find = |names: &[String]| {
             names.iter().find_map(|name| known.iter().position(|column| *column == plain(name)))
@@ -267,8 +270,7 @@ pub fn tags(line: &str, end: char) -> Vec<(&str, &str)> {
             word = at + c.len_utf8();
         } else if c == end {
             let name = &line[word..at];
-            let tag =
-                (2..=4).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_uppercase());
+            let tag = (2..=4).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_uppercase());
             if tag && found.last().is_none_or(|(start, _)| *start != word) {
                 found.push((word, at + c.len_utf8()));
             }

@@ -129,7 +129,8 @@ fn from_zip<T>(
     opening: Opening<'_>,
     then: impl FnOnce(&mut dyn BufRead) -> T,
 ) -> Result<T, SourceError> {
-    let broken = |e: &dyn std::fmt::Display| SourceError::Zip { path: path.to_owned(), why: e.to_string() };
+    let broken =
+        |e: &dyn std::fmt::Display| SourceError::Zip { path: path.to_owned(), why: e.to_string() };
     let mut zip = zip::ZipArchive::new(reader).map_err(|e| broken(&e))?;
     let members: Vec<String> = zip
         .file_names()
@@ -322,8 +323,7 @@ mod tests {
         assert_eq!(lines(b"a\r\nb\n\nc", "utf-8"), ["a", "b", "", "c"]);
         assert_eq!(lines(b"QU\xc9BEC\n", "windows-1252"), ["QUÉBEC"]);
         assert_eq!(lines(b"\xef\xbb\xbfplate\n", "windows-1252"), ["plate"], "a mark goes first");
-        let utf_16: Vec<u8> =
-            "\u{feff}AB\n12".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let utf_16: Vec<u8> = "\u{feff}AB\n12".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(lines(&utf_16, "utf-8"), ["AB", "12"]);
     }
 
@@ -334,7 +334,11 @@ mod tests {
         assert_eq!(lines(&bytes, "utf-8"), ["(too long)", "ABC123"]);
     }
 
-    fn read(path: &Path, member: Option<&str>, password: Option<&str>) -> Result<String, SourceError> {
+    fn read(
+        path: &Path,
+        member: Option<&str>,
+        password: Option<&str>,
+    ) -> Result<String, SourceError> {
         let mut ask = || password.map(|p| Zeroizing::new(p.to_owned()));
         let opening = Opening { member, password: &mut ask };
         open(path, opening, &Progress::default(), |reader| {
@@ -389,9 +393,6 @@ mod tests {
         let path = zipped(dir.path(), &[("list.txt", "ABC123\n")], Some("tr0ub4dor"));
         assert_eq!(read(&path, None, Some("tr0ub4dor")).unwrap(), "ABC123\n");
         assert!(matches!(read(&path, None, None), Err(SourceError::PasswordNeeded { .. })));
-        assert!(matches!(
-            read(&path, None, Some("wrong")),
-            Err(SourceError::WrongPassword { .. })
-        ));
+        assert!(matches!(read(&path, None, Some("wrong")), Err(SourceError::WrongPassword { .. })));
     }
 }

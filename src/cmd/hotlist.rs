@@ -1,0 +1,157 @@
+//! `outrider hotlist`: the author's side of a list, from the source's file to the broker.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config::HumanDuration;
+use crate::hotlist::format::{ListKey, ListKeys, Manifest};
+use crate::hotlist::publish::Store;
+
+mod broker;
+mod build;
+mod diff;
+mod import;
+mod inspect;
+mod publish;
+mod revoke;
+mod sign;
+mod verify;
+
+pub use broker::BrokerArgs;
+
+/// Arguments of `outrider hotlist`.
+#[derive(Debug, Args)]
+#[command(
+    about = "Make, sign and publish lists of plates",
+    after_help = "A list's way, with its key made by `outrider provision list-key`:\n\n  \
+        outrider hotlist import ncic.txt --mapping ncic-fixed --list stolen --list-key stolen.list.key\n  \
+        outrider hotlist build stolen.hotlist --store stolen --agency opp --list-key stolen.list.key\n  \
+        outrider hotlist diff --store stolen --list-key stolen.list.key\n  \
+        outrider hotlist sign --store stolen --author-key stolen.author.key\n  \
+        outrider hotlist publish --store stolen --list-key stolen.list.key --broker mqtts://broker.example \
+        --ca ca.pem --certificate author.pem --key author.key.pem"
+)]
+pub struct HotlistArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Import(import::ImportArgs),
+    Build(build::BuildArgs),
+    Sign(sign::SignArgs),
+    Publish(publish::PublishArgs),
+    Inspect(inspect::InspectArgs),
+    Diff(diff::DiffArgs),
+    Verify(verify::VerifyArgs),
+    Revoke(revoke::RevokeArgs),
+}
+
+impl HotlistArgs {
+    /// Does what was asked.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Import(args) => args.run(),
+            Command::Build(args) => args.run(),
+            Command::Sign(args) => args.run(),
+            Command::Publish(args) => args.run(),
+            Command::Inspect(args) => args.run(),
+            Command::Diff(args) => args.run(),
+            Command::Verify(args) => args.run(),
+            Command::Revoke(args) => args.run(),
+        }
+    }
+}
+
+/// The store, which most of these work on.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// The list's folder: chunks and manifests of every version kept.
+    #[arg(long, value_name = "FOLDER")]
+    store: PathBuf,
+}
+
+impl StoreArgs {
+    fn open(&self) -> anyhow::Result<Store> {
+        if !self.store.is_dir() {
+            bail!("{} is no folder: hotlist build makes it", self.store.display());
+        }
+        Ok(Store::open(&self.store)?)
+    }
+}
+
+/// The list key.
+#[derive(Debug, Args)]
+pub struct ListKeyArgs {
+    /// File with the list's keys, the newest first (`outrider provision list-key`).
+    #[arg(long, value_name = "FILE")]
+    list_key: PathBuf,
+}
+
+impl ListKeyArgs {
+    fn load(&self) -> anyhow::Result<ListKeys> {
+        Ok(ListKeys::load(&self.list_key)?)
+    }
+}
+
+/// The key that a version needs.
+fn key_of<'k>(keys: &'k ListKeys, manifest: &Manifest) -> anyhow::Result<&'k ListKey> {
+    keys.get(manifest.key).with_context(|| {
+        format!(
+            "version {} is sealed with list key {}, which the key file does not hold",
+            manifest.version, manifest.key
+        )
+    })
+}
+
+/// A length of time as people write it, as a signed one.
+fn life(human: HumanDuration) -> SignedDuration {
+    SignedDuration::try_from(human.get()).unwrap_or(SignedDuration::MAX)
+}
+
+/// How long ago, in the largest unit that says it.
+fn ago(then: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(then).as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// Bytes for people.
+fn bytes(n: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "two digits for people")]
+    let f = n as f64;
+    match n {
+        0..10_000 => format!("{n} B"),
+        10_000..10_000_000 => format!("{:.1} KB", f / 1e3),
+        _ => format!("{:.1} MB", f / 1e6),
+    }
+}
+
+/// A progress bar where somebody looks.
+fn bar(length: u64, template: &str) -> indicatif::ProgressBar {
+    let style = indicatif::ProgressStyle::with_template(template).expect("a fixed template");
+    indicatif::ProgressBar::new(length).with_style(style)
+}
+
+/// Prints something as one JSON document.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Reads a signing key from its file.
+pub(super) fn signing_key(path: &Path) -> anyhow::Result<crate::dsse::SigningKey> {
+    let text = crate::secret_file::read(path)?;
+    let line = text.lines().map(|l| l.split('#').next().unwrap_or_default().trim());
+    let line = line.into_iter().find(|l| !l.is_empty()).unwrap_or_default();
+    crate::dsse::SigningKey::parse(line)
+        .with_context(|| format!("{} (made by outrider provision author-key?)", path.display()))
+}

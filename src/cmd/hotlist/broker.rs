@@ -1,0 +1,65 @@
+//! Where to publish: the arguments that every publishing command has.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::UplinkConfig;
+use crate::hotlist::publish::{BrokerError, MqttBroker};
+
+/// The broker and how to get in.
+#[derive(Debug, Clone, Args)]
+pub struct BrokerArgs {
+    /// `mqtts://host` or `mqtts://host:port`; plain `mqtt://` for one on this machine.
+    #[arg(long, value_name = "URL")]
+    broker: Option<String>,
+    /// PEM file of the authority that signed the broker's certificate.
+    #[arg(long, value_name = "FILE", requires = "broker")]
+    ca: Option<PathBuf>,
+    /// PEM file of the author's own certificate.
+    #[arg(long, value_name = "FILE", requires = "broker")]
+    certificate: Option<PathBuf>,
+    /// PEM file of the author's own private key.
+    #[arg(long, value_name = "FILE", requires = "broker")]
+    key: Option<PathBuf>,
+    /// User name, where the broker wants one.
+    #[arg(long, requires = "broker")]
+    username: Option<String>,
+    /// File whose first line is the password.
+    #[arg(long, value_name = "FILE", requires = "username")]
+    password_file: Option<PathBuf>,
+    /// Client identifier.
+    #[arg(long, default_value = "outrider-author")]
+    client_id: String,
+}
+
+impl BrokerArgs {
+    /// Whether a broker was named.
+    pub fn is_given(&self) -> bool {
+        self.broker.is_some()
+    }
+
+    /// What the broker is called in the store's files.
+    pub fn name(&self) -> String {
+        let settings = self.settings();
+        let address = settings.address().ok().flatten();
+        address.map_or_else(String::new, |a| format!("{}.{}", a.host, a.port))
+    }
+
+    /// Connects.
+    pub fn connect(&self) -> Result<MqttBroker, BrokerError> {
+        MqttBroker::connect(&self.settings(), &self.client_id)
+    }
+
+    fn settings(&self) -> UplinkConfig {
+        UplinkConfig {
+            broker: self.broker.clone(),
+            ca: self.ca.clone(),
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            username: self.username.clone(),
+            password_file: self.password_file.clone(),
+            ..UplinkConfig::default()
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `outrider hotlist inspect`: what a version holds.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{ListKeyArgs, StoreArgs, ago, bytes, key_of, print_json};
+use crate::hotlist::publish::inspect;
+
+/// Arguments of `outrider hotlist inspect`.
+#[derive(Debug, Args)]
+#[command(
+    about = "Show what a version holds: counts, ages, bytes, categories, issuers",
+    after_help = "Examples:\n  \
+        outrider hotlist inspect --store stolen --list-key stolen.list.key\n  \
+        outrider hotlist inspect --store stolen --list-key stolen.list.key --version-number 12 --json"
+)]
+pub(super) struct InspectArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    list_key: ListKeyArgs,
+    /// Which version [default: the newest].
+    #[arg(long, value_name = "N")]
+    version_number: Option<u64>,
+    /// Report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl InspectArgs {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let (store, keys) = (self.store.open()?, self.list_key.load()?);
+        let manifest = match self.version_number {
+            Some(version) => store.manifest(version)?,
+            None => store.newest_or_error(false)?,
+        };
+        let now = Timestamp::now();
+        let key = key_of(&keys, &manifest)?;
+        let seen = inspect(&store, key, &manifest, now, |_| {})?;
+        if self.json {
+            return print_json(&serde_json::json!({ "manifest": manifest, "holds": seen }));
+        }
+        let signed = store.versions()?.contains(&(manifest.version, true));
+        println!(
+            "{} of {}, version {} ({})",
+            manifest.list,
+            manifest.agency,
+            manifest.version,
+            if signed { "signed" } else { "not signed" }
+        );
+        println!(
+            "  source of {} ({}), issued {}, expires {}",
+            manifest.source_time,
+            ago(manifest.source_time, now),
+            manifest.issued,
+            manifest.expires
+        );
+        println!(
+            "  {} entries in {} chunks and {} layers, {}; list key {}",
+            seen.entries,
+            manifest.counts.chunks,
+            manifest.layers.len(),
+            bytes(manifest.counts.bytes),
+            manifest.key
+        );
+        for (n, layer) in manifest.layers.iter().enumerate() {
+            let chunks: u64 = layer.pages.iter().map(|p| u64::from(p.chunks)).sum();
+            let what = if n == 0 { "base" } else { "changes" };
+            println!("    layer {n}, {what}: {} records in {chunks} chunks", layer.records);
+        }
+        for (what, counts) in [
+            ("categories", &seen.categories),
+            ("issuers", &seen.jurisdictions),
+            ("priorities", &seen.priorities),
+        ] {
+            let words: Vec<_> = counts.iter().map(|(name, n)| format!("{name} {n}")).collect();
+            println!("  {what}: {}", words.join(", "));
+        }
+        for (what, n) in [
+            ("patterns", seen.patterns),
+            ("covert", seen.covert),
+            ("not in force now", seen.out_of_force),
+            ("revoked", seen.revoked),
+        ] {
+            if n > 0 {
+                println!("  {what}: {n}");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! `outrider hotlist verify`: everything about a version, offline.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{ListKeyArgs, StoreArgs, key_of, print_json};
+use crate::dsse::{Envelope, PublicKey};
+use crate::hotlist::publish::verify;
+use crate::trust::{Role, Root, Trust};
+
+/// Arguments of `outrider hotlist verify`.
+#[derive(Debug, Args)]
+#[command(
+    about = "Check a signed version as a car would: signature, chunks, order, counts",
+    after_help = "Examples:\n  \
+        outrider hotlist verify --store stolen --list-key stolen.list.key --root root.pub.json \
+        --trust trust.json\n  \
+        outrider hotlist verify --store stolen --list-key stolen.list.key --author 4f0c...e1"
+)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    list_key: ListKeyArgs,
+    /// Which version [default: the newest signed one].
+    #[arg(long, value_name = "N")]
+    version_number: Option<u64>,
+    /// File with the root's public keys, as provisioned into the cars.
+    #[arg(long, value_name = "FILE", requires = "trust")]
+    root: Option<PathBuf>,
+    /// The trust document that says who may author the list.
+    #[arg(long, value_name = "FILE", requires = "root")]
+    trust: Option<PathBuf>,
+    /// An author's public key, in place of a trust document; may be repeated.
+    #[arg(long, value_name = "KEY", conflicts_with = "trust")]
+    author: Vec<String>,
+    /// Report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl VerifyArgs {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let (store, keys) = (self.store.open()?, self.list_key.load()?);
+        let version = match self.version_number {
+            Some(version) => version,
+            None => store.newest_or_error(true)?.version,
+        };
+        let manifest = store.manifest(version)?;
+        let now = Timestamp::now();
+        let authors = match (&self.root, &self.trust) {
+            (Some(root), Some(trust)) => {
+                let root: Root = serde_json::from_slice(&std::fs::read(root)?)
+                    .with_context(|| root.display().to_string())?;
+                let envelope = Envelope::parse(&std::fs::read(trust)?)?;
+                let trust = Trust::open(&envelope, &root, &manifest.agency, 0, now)?;
+                trust.keys_for(&Role::ListAuthor(manifest.list.clone()))
+            }
+            _ => self.author.iter().map(|text| PublicKey::parse(text)).collect::<Result<_, _>>()?,
+        };
+        if authors.is_empty() {
+            bail!("nobody may author this list: give --root and --trust, or --author");
+        }
+        let held = verify(&store, key_of(&keys, &manifest)?, version, &authors, now)?;
+        if self.json {
+            return print_json(&held);
+        }
+        println!(
+            "{} version {} holds: signed by key {}, {} messages, {} entries",
+            manifest.list, held.version, held.signed_by, held.messages, held.entries
+        );
+        Ok(())
+    }
+}

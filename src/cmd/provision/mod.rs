@@ -1,0 +1,58 @@
+//! `outrider provision`: keys and who may use them.
+
+use clap::{Args, Subcommand};
+
+mod author;
+mod list_key;
+mod root;
+mod trust;
+
+/// Arguments of `outrider provision`.
+#[derive(Debug, Args)]
+#[command(
+    about = "Make and withdraw keys: the root, authors, lists",
+    after_help = "From nothing to a trust document:\n\n  \
+        outrider provision root --out root.key --public root.pub.json\n  \
+        outrider provision author-key --out stolen.author.key\n  \
+        outrider provision list-key --out stolen.list.key\n  \
+        outrider provision trust init --root root.key --file trust.json --agency opp\n  \
+        outrider provision trust grant --root root.key --file trust.json --key 4f0c...e1 \
+        --name \"stolen desk\" --list stolen"
+)]
+pub struct ProvisionArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Root(root::RootArgs),
+    AuthorKey(author::AuthorKeyArgs),
+    ListKey(list_key::ListKeyArgs),
+    Trust(trust::TrustArgs),
+}
+
+impl ProvisionArgs {
+    /// Does what was asked.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Root(args) => args.run(),
+            Command::AuthorKey(args) => args.run(),
+            Command::ListKey(args) => args.run(),
+            Command::Trust(args) => args.run(),
+        }
+    }
+}
+
+/// The text of a file with a signing key.
+fn signing_key_file(key: &crate::dsse::SigningKey, what: &str) -> zeroize::Zeroizing<String> {
+    let public = key.public();
+    let seed = key.seed_text();
+    // One allocation: a text that grows leaves copies of the seed behind.
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(512));
+    text.push_str(&format!("# {what}, Ed25519. Secret: for its holder alone.\n"));
+    text.push_str(&format!("# public half: {public}\n# name: {}\n", public.id()));
+    text.push_str(&seed);
+    text.push('\n');
+    text
+}

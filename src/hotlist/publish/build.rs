@@ -1,0 +1,360 @@
+//! Makes the next version of a list, as few bytes from the one before as it goes.
+//!
+//! In: a work file, the store with the version before. Out: new chunks and an unsigned manifest in the
+//! store. A version is the layers of the one before and one more with what changed; the base is made
+//! anew where that is cheaper for the cars ([`REBASE_SHARE`]) or the list key is another.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::store::Store;
+use super::work::WorkFile;
+use super::{Change, PublishError};
+use crate::hotlist::Matching;
+use crate::hotlist::format::{
+    ChunkRef, ChunkWriter, Counts, Layer, ListKey, ListKeys, MAX_REVOKED, Manifest, PageRef,
+    Record, RevocationTag, Sealed, paged, revocation_tag,
+};
+use crate::plate::{Jurisdiction, ListedPlate};
+
+/// Share of the base, in percent, from which on the layers above it are dropped for a new base. A car
+/// that joins then never fetches more than a quarter too much; an update of 1 % costs its own size and,
+/// once in 25, the whole list.
+const REBASE_SHARE: u64 = 25;
+
+/// Layers, base included, from which on the upper ones are made into one.
+const MERGE_FROM: usize = 12;
+
+/// What a version is made with.
+pub struct Building<'a> {
+    /// Whose cars it is for.
+    pub agency: &'a str,
+    /// How it is meant to be matched.
+    pub matching: Matching,
+    /// Now.
+    pub now: Timestamp,
+    /// How long it may be used.
+    pub life: SignedDuration,
+    /// Change of size, in percent, that needs a word.
+    pub most_change: u32,
+    /// The word.
+    pub confirm_size: bool,
+    /// Make a new base whatever it costs.
+    pub rebase: bool,
+}
+
+/// What was made.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The manifest, unsigned.
+    pub manifest: Manifest,
+    /// Against the version before.
+    pub change: Change,
+    /// Whether the base is new.
+    pub rebased: bool,
+    /// Bytes of messages that cars do not have yet.
+    pub new_bytes: u64,
+    /// How many messages those are.
+    pub new_messages: u64,
+}
+
+/// Makes the next version and leaves it, unsigned, in the store.
+pub fn build(
+    store: &Store,
+    work: &mut WorkFile,
+    keys: &ListKeys,
+    with: &Building<'_>,
+    mut progress: impl FnMut(u64),
+) -> Result<Built, PublishError> {
+    let key = work.key(keys)?;
+    let before = store.newest(true)?;
+    if let Some(before) = &before
+        && before.list != work.header.list
+    {
+        return Err(PublishError::List {
+            what: format!("store {}", store.folder().display()),
+            found: before.list.clone(),
+            wanted: work.header.list.clone(),
+        });
+    }
+    let had: BTreeSet<_> = store.addresses()?;
+    let old_key = match &before {
+        None => None,
+        Some(before) => Some(keys.get(before.key).ok_or_else(|| PublishError::Key {
+            what: format!("version {} in the store", before.version),
+            wanted: before.key.to_string(),
+            keys: "the list key file".into(),
+        })?),
+    };
+
+    // One pass over both: the new list's own chunks go to the store at once, for they are the base of
+    // the first version, and of every new base; the changes are gathered beside.
+    let old_layers = before.as_ref().map_or(&[][..], |b| &b.layers);
+    let mut old = store.read(old_key.unwrap_or(key), old_layers, false)?;
+    let mut changes =
+        Changes { writer: ChunkWriter::new(key), sealed: vec![], change: Change::default() };
+    let revoked = before.as_ref().map_or(&[][..], |b| &b.revoked);
+    let mut still_revoked = BTreeSet::new();
+    let mut base = Vec::new();
+    let mut pending = old.advance()?.map(|r| Owned::of(&r));
+    let mut entries = 0;
+    while let Some((chunk, sealed)) = work.next_chunk(key)? {
+        for (_, record) in chunk.records() {
+            entries += 1;
+            while pending.as_ref().is_some_and(|p| p.key < record.key()) {
+                let gone = pending.take().expect("looked at above");
+                changes.removed(&gone)?;
+                pending = old.advance()?.map(|r| Owned::of(&r));
+            }
+            if pending.as_ref().is_some_and(|p| p.key == record.key()) {
+                let was = pending.take().expect("looked at above");
+                changes.kept_or_changed(&was, &record)?;
+                pending = old.advance()?.map(|r| Owned::of(&r));
+            } else {
+                changes.added(&record)?;
+            }
+            if !revoked.is_empty() {
+                let tag = revocation_tag(key, record.plate, record.jurisdiction);
+                still_revoked.extend(revoked.binary_search(&tag).ok().map(|_| tag));
+            }
+        }
+        base.push(ChunkRef::of(&sealed));
+        store.put(&sealed)?;
+        progress(entries);
+    }
+    while let Some(gone) = pending.take() {
+        changes.removed(&gone)?;
+        pending = old.advance()?.map(|r| Owned::of(&r));
+    }
+    drop(old);
+    let (delta, change) = changes.finish();
+
+    let resized = guard(before.as_ref(), entries, with)?;
+    // Under another key, tags mean something else; the entries they named are judged by the new list.
+    let same_key = before.as_ref().is_some_and(|b| b.key == key.id());
+    let upper: u64 = old_layers.iter().skip(1).map(|l| l.records).sum::<u64>() + change.records();
+    let base_size = old_layers.first().map_or(0, |l| l.records);
+    let rebased = with.rebase || !same_key || upper * 100 > base_size * REBASE_SHARE;
+
+    let mut layers = Vec::new();
+    if rebased {
+        layers.extend(layer(store, key, &base, entries)?);
+    } else {
+        layers.extend_from_slice(old_layers);
+        let references: Vec<_> = delta.iter().map(ChunkRef::of).collect();
+        delta.iter().try_for_each(|one| store.put(one))?;
+        layers.extend(layer(store, key, &references, change.records())?);
+        if layers.len() > MERGE_FROM {
+            let merged = merge(store, key, &layers[1..])?;
+            layers.truncate(1);
+            layers.extend(merged);
+        }
+    }
+    let manifest = finish(
+        store,
+        key,
+        Manifest {
+            agency: with.agency.into(),
+            category: work.header.category.clone(),
+            counts: Counts { entries, ..Counts::default() },
+            expires: with.now + with.life,
+            issued: with.now,
+            key: key.id(),
+            layers,
+            list: work.header.list.clone(),
+            matching: with.matching,
+            resized,
+            revoked: if same_key { still_revoked.into_iter().collect() } else { Vec::new() },
+            source_time: work.header.source_time.min(with.now),
+            v: 1,
+            version: before.as_ref().map_or(0, |b| b.version) + 1,
+        },
+    )?;
+    store.put_manifest(&manifest)?;
+    let new: Vec<_> =
+        store.messages(key, &manifest)?.into_iter().filter(|m| !had.contains(&m.address)).collect();
+    Ok(Built {
+        manifest,
+        change,
+        rebased,
+        new_bytes: new.iter().map(|m| u64::from(m.bytes)).sum(),
+        new_messages: new.len() as u64,
+    })
+}
+
+/// A record of the version before, kept while the readers move on.
+struct Owned {
+    key: crate::hotlist::format::RecordKey,
+    plate: ListedPlate,
+    jurisdiction: Jurisdiction,
+    bytes: Vec<u8>,
+}
+
+impl Owned {
+    fn of(record: &Record<'_>) -> Self {
+        let mut bytes = Vec::with_capacity(160);
+        record.encode(&mut bytes).expect("it was decoded");
+        let (plate, jurisdiction) = (record.plate, record.jurisdiction);
+        Self { key: record.key(), plate, jurisdiction, bytes }
+    }
+}
+
+struct Changes<'k> {
+    writer: ChunkWriter<'k>,
+    sealed: Vec<Sealed>,
+    change: Change,
+}
+
+impl Changes<'_> {
+    fn added(&mut self, record: &Record<'_>) -> Result<(), PublishError> {
+        self.change.added += 1;
+        self.sealed.extend(self.writer.push(record)?);
+        Ok(())
+    }
+
+    fn removed(&mut self, gone: &Owned) -> Result<(), PublishError> {
+        self.change.removed += 1;
+        let record = Record::removal(gone.plate, gone.jurisdiction);
+        self.sealed.extend(self.writer.push(&record)?);
+        Ok(())
+    }
+
+    fn kept_or_changed(&mut self, was: &Owned, is: &Record<'_>) -> Result<(), PublishError> {
+        let mut bytes = Vec::with_capacity(was.bytes.len());
+        is.encode(&mut bytes)?;
+        if bytes != was.bytes {
+            self.change.changed += 1;
+            self.sealed.extend(self.writer.push(is)?);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> (Vec<Sealed>, Change) {
+        self.sealed.extend(self.writer.finish());
+        (self.sealed, self.change)
+    }
+}
+
+/// Whether the change of size needed, and has, the author's word.
+fn guard(before: Option<&Manifest>, after: u64, with: &Building<'_>) -> Result<bool, PublishError> {
+    let Some(before) = before.map(|b| b.counts.entries).filter(|n| *n > 0) else {
+        return Ok(false);
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a percentage for people")]
+    let percent = (after as f64 / before as f64 - 1.0) * 100.0;
+    let sudden = before.abs_diff(after) * 100 > before * u64::from(with.most_change);
+    if sudden && !with.confirm_size {
+        return Err(PublishError::Size { before, after, percent, most: with.most_change });
+    }
+    Ok(sudden)
+}
+
+/// Pages and counts a layer's chunks; nothing for no chunks.
+fn layer(
+    store: &Store,
+    key: &ListKey,
+    chunks: &[ChunkRef],
+    records: u64,
+) -> Result<Option<Layer>, PublishError> {
+    if chunks.is_empty() {
+        return Ok(None);
+    }
+    let mut pages = Vec::new();
+    for page in paged(key, chunks) {
+        store.put(&page)?;
+        let one = ChunkRef::of(&page);
+        pages.push(PageRef { address: one.address, bytes: one.bytes, chunks: one.entries });
+    }
+    Ok(Some(Layer { pages, records }))
+}
+
+/// Makes several upper layers into one.
+fn merge(store: &Store, key: &ListKey, layers: &[Layer]) -> Result<Option<Layer>, PublishError> {
+    let mut reader = store.read(key, layers, true)?;
+    let mut writer = ChunkWriter::new(key);
+    let (mut chunks, mut records) = (Vec::new(), 0);
+    let mut put = |sealed: Vec<Sealed>| {
+        sealed.iter().try_for_each(|one| {
+            chunks.push(ChunkRef::of(one));
+            store.put(one)
+        })
+    };
+    while let Some(record) = reader.advance()? {
+        records += 1;
+        put(writer.push(&record)?)?;
+    }
+    put(writer.finish())?;
+    layer(store, key, &chunks, records)
+}
+
+/// Fills in what follows from the rest.
+fn finish(store: &Store, key: &ListKey, mut manifest: Manifest) -> Result<Manifest, PublishError> {
+    let messages = store.messages(key, &manifest)?;
+    manifest.counts.bytes = messages.iter().map(|m| u64::from(m.bytes)).sum();
+    manifest.counts.chunks = manifest.pages().map(|p| u64::from(p.chunks)).sum();
+    manifest.check()?;
+    Ok(manifest)
+}
+
+/// What is to be revoked.
+pub struct Revoking<'a> {
+    /// The plate, in any spelling that folds to the entry's.
+    pub plate: ListedPlate,
+    /// Of one issuer only; of all if not said.
+    pub jurisdiction: Option<Jurisdiction>,
+    /// Now.
+    pub now: Timestamp,
+    /// How long the version may be used.
+    pub life: SignedDuration,
+    /// The list's keys.
+    pub keys: &'a ListKeys,
+}
+
+/// A version with revocations.
+#[derive(Debug, Clone)]
+pub struct Revoked {
+    /// The manifest, unsigned.
+    pub manifest: Manifest,
+    /// Issuers of the entries that it revokes.
+    pub issuers: Vec<Jurisdiction>,
+}
+
+/// Makes a version that differs from the newest in nothing but what it revokes: no chunk is new, so that
+/// it is made and fetched in a moment.
+pub fn revoke(store: &Store, what: &Revoking<'_>) -> Result<Revoked, PublishError> {
+    let before = store.newest_or_error(true)?;
+    let key = what.keys.get(before.key).ok_or_else(|| PublishError::Key {
+        what: format!("version {}", before.version),
+        wanted: before.key.to_string(),
+        keys: "the list key file".into(),
+    })?;
+    let mut revoked: BTreeSet<RevocationTag> = before.revoked.iter().copied().collect();
+    let mut issuers = Vec::new();
+    let mut reader = store.read(key, &before.layers, false)?;
+    while let Some(record) = reader.advance()? {
+        let meant = record.plate.folded() == what.plate.folded()
+            && what.jurisdiction.is_none_or(|j| j == record.jurisdiction);
+        if meant {
+            revoked.insert(revocation_tag(key, record.plate, record.jurisdiction));
+            issuers.push(record.jurisdiction);
+        }
+    }
+    if issuers.is_empty() {
+        let of = what.jurisdiction.map_or(String::new(), |j| format!(" of {j}"));
+        return Err(PublishError::NotListed(of));
+    }
+    if revoked.len() > MAX_REVOKED {
+        return Err(PublishError::TooManyRevoked(revoked.len()));
+    }
+    let manifest = Manifest {
+        version: before.version + 1,
+        issued: what.now,
+        expires: what.now + what.life,
+        revoked: revoked.into_iter().collect(),
+        resized: false,
+        ..before
+    };
+    store.put_manifest(&manifest)?;
+    Ok(Revoked { manifest, issuers })
+}
