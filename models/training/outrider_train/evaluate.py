@@ -1,7 +1,8 @@
 """Measures ONNX files as the daemon will run them: crops, frames, slices, calibration, what a threshold buys.
 
 Evaluation pictures choose thresholds and checkpoints, nothing else. Exact = all characters; folded = with O, Q = 0 and I = 1,
-as the matcher compares. Labels known to be wrong (KNOWN_ERRORS, from the data's own notes) are left out of `clean` figures.
+as the matcher compares. Labels known to be wrong (KNOWN_ERRORS, as in docs/evaluation/known-label-errors.txt) are left out
+of `clean` figures.
 """
 
 import pathlib
@@ -16,7 +17,7 @@ from .crops import cut, pictures, to_input
 from .detector_net import decode, iou, letterbox
 
 SETS = ("e2e_us", "e2e_eu", "e2e_br", "seg_us")
-KNOWN_ERRORS = {"5DJ0529", "YBW23", "FZB9581", "BJL833", "0"}
+KNOWN_ERRORS = {"5DJ0529", "YBW23", "FZB9581", "BJL833", "0", "R820503", "P602849", "RKO82AL", "RK3OOAG", "RK6O5AB"}
 
 
 def session(path: pathlib.Path) -> ort.InferenceSession:
