@@ -21,7 +21,7 @@ test: ## Run the tests against the real parts
 
 privacy-test: ## The commissioner's test: search everything for plates that should be gone
 	@scripts/setup.sh test
-	@. scripts/lib.sh; use_rust; cargo test --locked --test commissioner -- --nocapture
+	@. scripts/lib.sh; use_rust; OUTRIDER_PRIVACY_FULL=1 cargo test --locked --test commissioner -- --nocapture
 
 crash-test: ## Kill a car 1,000 times at random moments under load (ROUNDS=n for more or fewer)
 	@scripts/setup.sh test

@@ -169,10 +169,17 @@ fn kill_one(
     if while_starting {
         std::thread::sleep(Duration::from_micros(chance.below(60_000)));
     } else {
-        common::until("the child works", || {
-            said.lock().unwrap().up || child.try_wait().unwrap().is_some()
-        });
-        std::thread::sleep(Duration::from_micros(chance.below(250_000)));
+        // After another number of promises each time, wherever it then is.
+        let (promises, start) = (chance.below(25), Instant::now());
+        while child.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(20) {
+            let said = said.lock().unwrap();
+            if said.up && said.audited.saturating_sub(promised.audited) >= promises {
+                break;
+            }
+            drop(said);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_micros(chance.below(30_000)));
     }
     if let Some(status) = child.try_wait().unwrap() {
         let mut why = String::new();
@@ -222,7 +229,8 @@ fn power_cut_at_random_moments_every_promise_is_kept() {
         });
         let mut log = Vec::new();
         let mut cut_at: Option<Instant> = None;
-        let deadline = Instant::now() + Duration::from_secs(240);
+        let promises = chance.below(30);
+        let deadline = Instant::now() + Duration::from_secs(600);
         let mut looked = false;
         loop {
             let now = Instant::now();
@@ -253,8 +261,9 @@ fn power_cut_at_random_moments_every_promise_is_kept() {
                 _ => promised.take(&line),
             }
             log.push(line);
-            if promised.up && cut_at.is_none() {
-                cut_at = Some(Instant::now() + Duration::from_millis(200 + chance.below(4_000)));
+            let worked = promised.audited.saturating_sub(audited) >= promises;
+            if promised.up && worked && cut_at.is_none() {
+                cut_at = Some(Instant::now() + Duration::from_millis(chance.below(400)));
             }
         }
         // The plug.

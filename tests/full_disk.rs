@@ -79,7 +79,7 @@ impl Car {
     fn start(folder: &Path) -> Self {
         let keeping = KeepingConfig {
             thumbnails: true,
-            disk_reserve: "1MiB".parse().unwrap(),
+            disk_reserve: "4MiB".parse().unwrap(),
             ..car::keeping(folder, Retention::For(Duration::from_secs(3_600)))
         };
         let vehicle = Vehicle { id: "4127".into(), agency: "peel".into() };
@@ -158,7 +158,7 @@ fn full_disk_keeps_hits_first_and_recovers_by_itself() {
     assert!(car.health.ring_written.get() > 0);
     let filler = disk.fill();
 
-    // There is room for a few hundred hits that nothing else can take.
+    // There is room for some hits that nothing else can take.
     car.drive(100, 60);
     assert_eq!(
         car.kept(),

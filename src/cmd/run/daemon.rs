@@ -90,6 +90,8 @@ pub struct Daemon {
     keeper: super::keeper::Running,
     outbox: Outbox,
     onboard: Onboard,
+    /// Held here too, so that what it keeps expires whatever becomes of the cameras.
+    ring: Ring,
     teller: JoinHandle<()>,
     uplink: Uplink,
     console: Option<Console>,
@@ -190,7 +192,7 @@ impl Daemon {
             cameras,
             hotlists: hotlists.clone(),
             fixes,
-            ring,
+            ring: ring.clone(),
             clock: clock.clone(),
             health: health.clone(),
             reading: config.reading.clone(),
@@ -209,6 +211,7 @@ impl Daemon {
             keeper,
             outbox,
             onboard,
+            ring,
             teller,
             uplink,
             console,
@@ -266,7 +269,7 @@ impl Daemon {
             Ok(()) => warn!("hits still being recorded, left behind"),
             Err(e) => warn!(error = %e, "cameras left behind"),
         }
-        drop((self.gps, self.lists));
+        drop((self.gps, self.lists, self.ring));
         self.keeper.stop();
         if !self.fleet.stop(GOODBYE) {
             warn!("downlink left behind");

@@ -96,8 +96,12 @@ pub struct RingSeams {
     pub source: Arc<dyn Fn() -> TimeSource + Send + Sync>,
 }
 
-/// The ring. Dropping it writes what is waiting, and ends a session.
-pub struct Ring {
+/// The ring. Clones share it, and it works for as long as there is one: expiry must not depend on
+/// whether anything is read. Dropping the last writes what is waiting, and ends a session.
+#[derive(Clone)]
+pub struct Ring(Arc<Shared>);
+
+struct Shared {
     worker: Option<Worker>,
     health: Arc<Health>,
 }
@@ -134,7 +138,7 @@ impl Ring {
         let opened = match opener.open() {
             Ok(None) => {
                 health.set(PART, PartState::Off);
-                return Ok(Self { worker: None, health });
+                return Ok(Self(Arc::new(Shared { worker: None, health })));
             }
             Ok(Some(buckets)) => {
                 health.set(PART, PartState::Working);
@@ -162,22 +166,23 @@ impl Ring {
             .spawn(move || keeper.run(&reads))
             .map_err(|source| RingError::Io { path: directory.join("ring"), source })?;
         let reads = keeps.then(|| sender.clone());
-        Ok(Self { worker: Some(Worker { reads, stop: sender, thread }), health })
+        let worker = Some(Worker { reads, stop: sender, thread });
+        Ok(Self(Arc::new(Shared { worker, health })))
     }
 
     /// Offers a read that matched nothing. Never waits: what does not fit is counted and forgotten.
     pub(in crate::onboard) fn offer(&self, read: PlateRead) {
-        let Some(reads) = self.worker.as_ref().and_then(|w| w.reads.as_ref()) else { return };
+        let Some(reads) = self.0.worker.as_ref().and_then(|w| w.reads.as_ref()) else { return };
         match reads.try_send(read) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.health.ring_dropped.one();
+                self.0.health.ring_dropped.one();
             }
         }
     }
 }
 
-impl Drop for Ring {
+impl Drop for Shared {
     fn drop(&mut self) {
         if let Some(Worker { reads, stop, thread }) = self.worker.take() {
             drop((reads, stop));

@@ -3,7 +3,7 @@
 //! In: a refusal of the disk. Out: room, if there is any to be had. Costs: a file of
 //! [`RESERVE`] bytes. Leaves to others: the ring's own giving way (`onboard/store/ring.rs`).
 //!
-//! First a file goes that is there for nothing else; it holds the hits of some weeks. Then
+//! First a file goes that is there for nothing else; it holds the hits of some days. Then
 //! pictures and hits that the broker has, the oldest first, unless somebody holds them. What still
 //! does not fit waits in memory.
 
@@ -16,7 +16,8 @@ use rusqlite::Connection;
 
 use super::keep::Gone;
 
-/// Bytes kept free for hits: some two hundred with their pictures.
+/// Bytes kept free for hits: some fifty with their pictures, each written into the log and from there
+/// into its place (`tests/full_disk.rs`).
 pub(super) const RESERVE: u64 = 2 << 20;
 
 /// Hits whose pictures, or which, are given up at a time.
