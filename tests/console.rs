@@ -107,6 +107,7 @@ impl Drop for Car {
 fn beside() -> Beside {
     let list = |name: &str, entries, hours: i64, stale| ListStatus {
         name: name.into(),
+        version: "17".into(),
         entries,
         source_time: Timestamp::now() - jiff::SignedDuration::from_hours(hours),
         stale,

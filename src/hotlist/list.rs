@@ -1,10 +1,14 @@
 //! One list in memory: an index of packed plates over rows that are unpacked on a hit only.
+//!
+//! Rows of a file's list are packed texts; those of a list from the broker stay in their sealed
+//! chunks (`chunked.rs`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::chunked::{ChunkedRows, Revoked};
 use super::index::Index;
 use super::{Entry, HotlistError, ListStamp, Matching, Priority, VehicleText};
 use crate::plate::{Jurisdiction, ListedPlate, PlateKey};
@@ -18,10 +22,20 @@ pub struct Hotlist {
     matching: Matching,
     amber_after: Duration,
     red_after: Duration,
-    index: Index,
-    /// Where each row starts in `packed`, by (plate key, jurisdiction); then the end of the last.
-    starts: Box<[u32]>,
-    packed: Box<str>,
+    /// Shared with the same list under other revocations.
+    index: Arc<Index>,
+    rows: Arc<Rows>,
+    revoked: Option<Revoked>,
+}
+
+/// Rows by (plate key, jurisdiction).
+enum Rows {
+    Packed {
+        /// Where each row starts in `packed`; then the end of the last.
+        starts: Box<[u32]>,
+        packed: Box<str>,
+    },
+    Chunked(ChunkedRows),
 }
 
 /// How old a list's source is, against what its settings allow.
@@ -35,7 +49,49 @@ pub enum Freshness {
     Red,
 }
 
+impl Freshness {
+    /// How old a source is, against two limits.
+    pub fn of(
+        source: Timestamp,
+        now: Timestamp,
+        amber_after: Duration,
+        red_after: Duration,
+    ) -> Self {
+        let age = Duration::try_from(now.duration_since(source)).unwrap_or_default();
+        if age >= red_after {
+            Self::Red
+        } else if age >= amber_after {
+            Self::Amber
+        } else {
+            Self::Fresh
+        }
+    }
+}
+
 impl Hotlist {
+    /// A list whose rows are in sealed chunks.
+    pub(super) fn chunked(
+        stamp: ListStamp,
+        matching: Matching,
+        (amber_after, red_after): (Duration, Duration),
+        (index, rows): (Index, ChunkedRows),
+        revoked: Option<Revoked>,
+    ) -> Self {
+        let (index, rows) = (Arc::new(index), Arc::new(Rows::Chunked(rows)));
+        Self { stamp, matching, amber_after, red_after, index, rows, revoked }
+    }
+
+    /// The same list with other revocations: nothing is copied but this.
+    pub(super) fn with_revoked(&self, revoked: Option<Revoked>) -> Self {
+        Self {
+            stamp: self.stamp.clone(),
+            index: self.index.clone(),
+            rows: self.rows.clone(),
+            revoked,
+            ..*self
+        }
+    }
+
     /// How its entries may be matched.
     pub fn matching(&self) -> Matching {
         self.matching
@@ -48,7 +104,10 @@ impl Hotlist {
 
     /// Entries, expired ones included.
     pub fn len(&self) -> usize {
-        self.starts.len() - 1
+        match &*self.rows {
+            Rows::Packed { starts, .. } => starts.len() - 1,
+            Rows::Chunked(rows) => rows.len(),
+        }
     }
 
     /// Whether there is nothing to match.
@@ -56,39 +115,69 @@ impl Hotlist {
         self.len() == 0
     }
 
-    /// Bytes of the index and of the rows.
+    /// Bytes of the index and of the rows. Where the index needs the places of rows beside it, they
+    /// count as its own.
     pub fn bytes(&self) -> (usize, usize) {
-        (self.index.bytes(), self.packed.len() + self.starts.len() * 4)
+        match &*self.rows {
+            Rows::Packed { starts, packed } => {
+                (self.index.bytes(), packed.len() + starts.len() * 4)
+            }
+            Rows::Chunked(rows) => {
+                let (places, sealed) = rows.bytes();
+                (self.index.bytes() + places, sealed)
+            }
+        }
     }
 
     /// How old the source is.
     pub fn freshness(&self, now: Timestamp) -> Freshness {
-        let age =
-            Duration::try_from(now.duration_since(self.stamp.source_time)).unwrap_or_default();
-        if age >= self.red_after {
-            Freshness::Red
-        } else if age >= self.amber_after {
-            Freshness::Amber
-        } else {
-            Freshness::Fresh
-        }
+        Freshness::of(self.stamp.source_time, now, self.amber_after, self.red_after)
     }
 
-    /// The entries under a key that hold at `now`, one per jurisdiction that lists it. Usually
-    /// none, and then it costs one probe.
+    /// The entries under a key that hold at `now` and are not revoked, one per jurisdiction that
+    /// lists it. Usually none, and then it costs one probe.
     pub fn look_up(&self, key: PlateKey, now: Timestamp) -> impl Iterator<Item = Entry> {
         let first = self.index.find(key.get());
         first
             .into_iter()
-            .flat_map(|first| first..self.len())
-            .map(|row| self.entry(row))
+            .flat_map(|first| self.rows.from(first))
             .take_while(move |entry| entry.plate.key() == Some(key))
             .filter(move |entry| entry.holds_at(now))
+            .filter(|entry| !self.revoked.as_ref().is_some_and(|revoked| revoked.holds(entry)))
     }
+}
 
-    fn entry(&self, row: usize) -> Entry {
-        let text = &self.packed[self.starts[row] as usize..self.starts[row + 1] as usize];
-        unpack(text).expect("rows are packed by this file alone")
+impl Hotlist {
+    /// Every entry whose plate is a pattern, in force or not; no look-up by key finds them. Costs
+    /// opening the chunks that hold them: for whoever keeps them, once for each version.
+    pub fn patterns(&self) -> impl Iterator<Item = Entry> {
+        let first = match &*self.rows {
+            // No plate packs to zero, so patterns come first among packed rows.
+            Rows::Packed { .. } => 0,
+            Rows::Chunked(rows) => rows.plates(),
+        };
+        self.rows
+            .from(first)
+            .take_while(|entry| entry.plate.is_pattern())
+            .filter(|entry| !self.revoked.as_ref().is_some_and(|revoked| revoked.holds(entry)))
+    }
+}
+
+impl Rows {
+    /// The rows from one on. A chunk is opened once for all of its rows.
+    fn from(&self, first: usize) -> impl Iterator<Item = Entry> {
+        let (packed, chunked) = match self {
+            Self::Packed { starts, packed } => (Some((starts, packed)), None),
+            Self::Chunked(rows) => (None, Some(rows.from(first))),
+        };
+        let packed = packed.into_iter().flat_map(move |(starts, packed)| {
+            let rows = starts.get(first..).unwrap_or_default().windows(2);
+            rows.map(|ends| {
+                let text = &packed[ends[0] as usize..ends[1] as usize];
+                unpack(text).expect("rows are packed by this file alone")
+            })
+        });
+        packed.chain(chunked.into_iter().flatten())
     }
 }
 
@@ -180,9 +269,12 @@ impl Builder {
             matching,
             amber_after,
             red_after,
-            index: Index::of_sorted(self.rows.iter().map(|row| row.key)),
-            starts: starts.into_boxed_slice(),
-            packed: packed.into_boxed_str(),
+            index: Arc::new(Index::of_sorted(self.rows.iter().map(|row| row.key))),
+            rows: Arc::new(Rows::Packed {
+                starts: starts.into_boxed_slice(),
+                packed: packed.into_boxed_str(),
+            }),
+            revoked: None,
         };
         (list, duplicates)
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plate::{Jurisdiction, JurisdictionError, ListedPlate, PlateError};
 
+mod chunked;
 mod file;
 pub mod format;
 pub mod import;
@@ -19,9 +20,11 @@ mod index;
 mod list;
 pub mod publish;
 mod service;
+pub mod sync;
 mod watch;
 
 use file::state_code;
+pub use chunked::ChunkedError;
 pub use file::{load, parse};
 pub use list::{Builder, Duplicate, Freshness, Hotlist};
 pub use service::{Hotlists, Lookups};

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Hotlist;
+use super::chunked::Revoked;
 
 /// The lists in service. One per daemon.
 #[derive(Debug, Default)]
@@ -32,6 +33,26 @@ impl Hotlists {
         lists.push(Arc::new(list));
         *current = lists.into();
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Takes a list out of service. Returns whether it was in.
+    pub fn remove(&self, name: &str) -> bool {
+        let mut current = self.current.lock().expect("no holder panics");
+        let lists: Vec<_> = current.iter().filter(|l| *l.stamp().name != *name).cloned().collect();
+        let was_in = lists.len() < current.len();
+        if was_in {
+            *current = lists.into();
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        was_in
+    }
+
+    /// Puts other revocations of a list in force: nothing is built anew.
+    pub(super) fn revoke(&self, name: &str, revoked: Option<&Revoked>) {
+        let current = self.lists();
+        if let Some(list) = current.iter().find(|l| *l.stamp().name == *name) {
+            self.put(list.with_revoked(revoked.cloned()));
+        }
     }
 
     /// The lists in service now.

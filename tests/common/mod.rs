@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of this")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
+pub mod author;
 pub mod car;
 pub mod fleet;
 pub mod forensic;

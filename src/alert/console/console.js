@@ -295,7 +295,7 @@ function drawStatus() {
   if (status.lists.length === 0) chips.push(chip("bad", "Lists", "NONE"));
   for (const list of status.lists) {
     chips.push(chip(list.stale ? "warn" : "ok", list.name, since(list.source_time)));
-    fact(state, "List", `${list.name}: ${list.entries.toLocaleString("en-CA")} entries, its source is ${since(list.source_time)} old`
+    fact(state, "List", `${list.name} version ${list.version.slice(0, 8)}: ${list.entries.toLocaleString("en-CA")} entries, its source is ${since(list.source_time)} old`
       + (list.stale ? ": OLD" : ""), list.stale ? "warn" : "");
   }
   if (status.lists.length === 0) fact(state, "Lists", "none in service: nothing can be matched", "bad");

@@ -83,6 +83,8 @@ pub enum CameraState {
 pub struct ListStatus {
     /// Its name.
     pub name: String,
+    /// Its version; a file's digest for lists from files.
+    pub version: String,
     /// Entries that serve.
     pub entries: u64,
     /// When its source last said so.

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::downlink::{Door, Downlink, Topic};
 use crate::health::Health;
 use crate::hotlist::Hotlists;
+use crate::hotlist::sync::{self, Sync, SyncHandle};
 use crate::keys::DeviceKey;
 use crate::trust::{HeldTrust, Root};
 
@@ -24,6 +25,7 @@ const DOCUMENTS: usize = 4;
 pub(super) struct Fleet {
     downlink: Downlink,
     trust: Option<Arc<HeldTrust>>,
+    sync: Option<SyncHandle>,
     door: Option<Door>,
 }
 
@@ -38,7 +40,7 @@ impl Fleet {
     ) -> anyhow::Result<Self> {
         let downlink = Downlink::new(&config.vehicle);
         let Some(root) = &config.trust.root else {
-            return Ok(Self { downlink, trust: None, door: None });
+            return Ok(Self { downlink, trust: None, sync: None, door: None });
         };
         let state = &config.keeping.directory;
         let device = DeviceKey::load(state)?;
@@ -48,8 +50,18 @@ impl Fleet {
         let (trust, (to, documents)) = (Arc::new(trust), sync_channel(DOCUMENTS));
         downlink.subscribe(Topic::Trust, to);
         trust.clone().follow(documents, health.clone());
-        let _ = hotlists;
-        Ok(Self { downlink, trust: Some(trust), door: None })
+        let sync = Sync::open(sync::Parts {
+            lists: &config.hotlist,
+            agency: &config.vehicle.agency,
+            state,
+            device: &device,
+            trust: trust.clone(),
+            service: hotlists.clone(),
+            downlink: downlink.clone(),
+            clock: clock.clone(),
+            health: health.clone(),
+        });
+        Ok(Self { downlink, trust: Some(trust), sync: Some(sync.spawn()), door: None })
     }
 
     /// Where parts subscribe.
@@ -72,6 +84,7 @@ impl Fleet {
 
     /// Closes the door. Returns whether it was shut within `deadline`.
     pub(super) fn stop(self, deadline: Duration) -> bool {
+        drop(self.sync);
         self.door.is_none_or(|door| door.stop(deadline))
     }
 }

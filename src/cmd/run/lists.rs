@@ -15,6 +15,7 @@ pub(super) fn status(hotlists: &Arc<Hotlists>, now: Timestamp) -> Vec<ListStatus
         .iter()
         .map(|list| ListStatus {
             name: list.stamp().name.to_string(),
+            version: list.stamp().version.to_string(),
             entries: list.len() as u64,
             source_time: list.stamp().source_time,
             stale: list.freshness(now) != Freshness::Fresh,

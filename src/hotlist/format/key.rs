@@ -190,15 +190,17 @@ impl ListKeys {
     /// comment.
     pub fn load(path: &Path) -> Result<Self, SecretFileError> {
         let text = secret_file::read(path)?;
+        Self::parse(&text).ok_or_else(|| SecretFileError::Content {
+            path: path.to_owned(),
+            what: "list key (64 hexadecimal digits a line, the newest first)",
+        })
+    }
+
+    /// Parses the text of such a file; `None` if it holds no key, or something else.
+    pub fn parse(text: &str) -> Option<Self> {
         let lines = text.lines().map(|l| l.split('#').next().unwrap_or_default().trim());
         let keys: Option<Vec<_>> = lines.filter(|l| !l.is_empty()).map(ListKey::parse).collect();
-        match keys {
-            Some(keys) if !keys.is_empty() => Ok(Self(keys)),
-            _ => Err(SecretFileError::Content {
-                path: path.to_owned(),
-                what: "list key (64 hexadecimal digits a line, the newest first)",
-            }),
-        }
+        keys.filter(|keys| !keys.is_empty()).map(Self)
     }
 
     /// Just one.

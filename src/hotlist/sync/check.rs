@@ -1,0 +1,196 @@
+//! Whether a manifest may be followed: everything that can be said before a chunk is fetched.
+//!
+//! In: a message from the topic `hotlist/<list>/manifest`, what this car knows, what its settings allow.
+//! Out: a manifest to follow, or a refusal that names the list, the value and what to do. Costs: one
+//! signature. Leaves to others: the chunks.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::config::HotlistConfig;
+use crate::dsse::KeyId;
+use crate::hotlist::chunked::ChunkedError;
+use crate::hotlist::format::{Expected, FormatError, ListKeyId, ListKeys, Manifest, ManifestError};
+use crate::trust::{Role, Trust};
+
+/// Lists shorter than this may change size as they like: percent of a handful mean nothing.
+const FEW: u64 = 100;
+
+/// Why a version of a list is not taken. The version before serves on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SyncError {
+    /// The manifest is not believed.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Nobody may sign anything yet.
+    #[error("no trust document yet: publish it to alpr/v1/<agency>/trust, retained")]
+    NoTrust,
+    /// Two contents under one version.
+    #[error(
+        "version {version} of list {list:?} comes with two different manifests: its author must publish a higher version"
+    )]
+    TwoFaced {
+        /// Which list.
+        list: String,
+        /// Which version.
+        version: u64,
+    },
+    /// The car lacks the key.
+    #[error(
+        "list {list:?} version {version} needs list key {key}: put it into hotlist.{list}.key and restart"
+    )]
+    Key {
+        /// Which list.
+        list: String,
+        /// Which version.
+        version: u64,
+        /// Which key.
+        key: ListKeyId,
+    },
+    /// Longer than the settings allow.
+    #[error(
+        "list {list:?} version {version} has {entries} entries, hotlist.{list}.most_entries is {most}"
+    )]
+    Entries {
+        /// Which list.
+        list: String,
+        /// Which version.
+        version: u64,
+        /// What it has.
+        entries: u64,
+        /// What is allowed.
+        most: u64,
+    },
+    /// Larger than the settings allow.
+    #[error(
+        "list {list:?} version {version} has {bytes} bytes, hotlist.{list}.most_bytes is {most}"
+    )]
+    Bytes {
+        /// Which list.
+        list: String,
+        /// Which version.
+        version: u64,
+        /// What it has.
+        bytes: u64,
+        /// What is allowed.
+        most: u64,
+    },
+    /// A change of size that looks like a broken feed.
+    #[error(
+        "list {list:?} version {version} has {entries} entries, version {before_version} has \
+         {before}: waits until it is confirmed (outrider hotlist confirm {list} {version}), or its \
+         author vouches for the change"
+    )]
+    Sudden {
+        /// Which list.
+        list: String,
+        /// Which version.
+        version: u64,
+        /// What it has.
+        entries: u64,
+        /// Which version serves.
+        before_version: u64,
+        /// What that has.
+        before: u64,
+    },
+    /// A chunk or page that is not what it should be.
+    #[error(transparent)]
+    Chunk(#[from] FormatError),
+    /// Chunks that do not make the list that the manifest promises.
+    #[error(transparent)]
+    Content(#[from] ChunkedError),
+    /// A page with another number of chunks than the manifest says.
+    #[error(
+        "list {list:?} version {version}: a page names {found} chunks, the manifest says {promised}"
+    )]
+    Page {
+        /// Which list.
+        list: String,
+        /// Which version.
+        version: u64,
+        /// What the page names.
+        found: usize,
+        /// What the manifest says.
+        promised: u32,
+    },
+}
+
+/// What a manifest is checked against.
+pub(super) struct Known<'a> {
+    pub(super) config: &'a HotlistConfig,
+    pub(super) agency: &'a str,
+    pub(super) keys: &'a Arc<ListKeys>,
+    pub(super) trust: Option<&'a Trust>,
+    /// The highest version ever verified.
+    pub(super) highest: u64,
+    /// The manifest that serves.
+    pub(super) held: Option<&'a Manifest>,
+    /// The version that a person has vouched for.
+    pub(super) confirmed: Option<u64>,
+    pub(super) now: Timestamp,
+}
+
+/// A manifest that an author in force has signed.
+pub(super) struct Verified {
+    pub(super) manifest: Manifest,
+    pub(super) author: KeyId,
+    /// Why it is not to be followed all the same. What it revokes counts nevertheless.
+    pub(super) obstacle: Option<SyncError>,
+}
+
+impl Known<'_> {
+    /// Whether a message is believed, and whether it may be followed.
+    pub(super) fn check(&self, message: &[u8]) -> Result<Verified, SyncError> {
+        let trust = self.trust.ok_or(SyncError::NoTrust)?;
+        let list = self.config.name.as_str();
+        let authors = trust.keys_for(&Role::ListAuthor(list.to_owned()));
+        let expected = Expected {
+            authors: &authors,
+            agency: self.agency,
+            list,
+            known_version: self.highest,
+            now: self.now,
+        };
+        let (manifest, author) = Manifest::open(message, &expected)?;
+        let obstacle = self.fits(&manifest).err();
+        Ok(Verified { manifest, author, obstacle })
+    }
+
+    /// Whether this car can and may hold it.
+    fn fits(&self, manifest: &Manifest) -> Result<(), SyncError> {
+        let (list, version) = (manifest.list.clone(), manifest.version);
+        if self.keys.get(manifest.key).is_none() {
+            return Err(SyncError::Key { list, version, key: manifest.key });
+        }
+        let (entries, most) = (manifest.counts.entries, self.config.most_entries);
+        if entries > most {
+            return Err(SyncError::Entries { list, version, entries, most });
+        }
+        let (bytes, most) = (manifest.counts.bytes, self.config.most_bytes.get());
+        if bytes > most {
+            return Err(SyncError::Bytes { list, version, bytes, most });
+        }
+        if let Some(held) = self.held
+            && held.version != version
+            && self.is_sudden(held.counts.entries, entries)
+            && !manifest.resized
+            && self.confirmed != Some(version)
+        {
+            let (before_version, before) = (held.version, held.counts.entries);
+            return Err(SyncError::Sudden { list, version, entries, before_version, before });
+        }
+        Ok(())
+    }
+
+    fn is_sudden(&self, before: u64, after: u64) -> bool {
+        if before.max(after) < FEW {
+            return false;
+        }
+        let shrunk =
+            before.saturating_sub(after) * 100 > before * u64::from(self.config.most_shrink);
+        let grown =
+            after.saturating_sub(before) * 100 > before * u64::from(self.config.most_growth);
+        shrunk || grown
+    }
+}

@@ -1,0 +1,474 @@
+//! One list on its way from the broker into service: a state machine without sockets and threads.
+//!
+//! In: manifests and chunks as they come, the time. Out: which chunks to ask for; a list in service,
+//! replaced as a whole. Whatever is wrong with what comes, the list that serves goes on serving, and
+//! health says what is wrong.
+//!
+//! ```text
+//! manifest ─ check ─┬─ refused: said, nothing changes
+//!                   └─ verified: its revocations are in force from here on
+//!                        └─ wanted (on disk) ─ pages ─ chunks, each proven as it comes
+//!                             └─ all there: index built aside ─ held (on disk) ─ in service ─ sweep
+//! ```
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::{error, info, warn};
+
+use super::cache::{Cache, State};
+use super::check::{Known, SyncError, Verified};
+use super::fault;
+use super::wanted::Wanted;
+use crate::clock::Clock;
+use crate::config::HotlistConfig;
+use crate::dsse::Envelope;
+use crate::health::{Health, PartState};
+use crate::hotlist::chunked::{self, Chunks, Revoked};
+use crate::hotlist::format::{Address, ListKeys, MANIFEST_TYPE, Manifest};
+use crate::hotlist::{Freshness, Hotlist, Hotlists, ListStamp, Matching};
+use crate::trust::{HeldTrust, Role};
+
+/// Time without a chunk after which those that are missing are said to be: the broker sends what it
+/// has within seconds, also over a slow line.
+const OVERDUE: Duration = Duration::from_secs(60);
+
+/// What a follower works with.
+pub(super) struct Parts {
+    pub(super) config: HotlistConfig,
+    pub(super) agency: String,
+    pub(super) keys: Arc<ListKeys>,
+    pub(super) cache: Cache,
+    pub(super) trust: Arc<HeldTrust>,
+    pub(super) service: Arc<Hotlists>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) health: Arc<Health>,
+}
+
+/// The version that serves.
+struct Held {
+    manifest: Manifest,
+    message: String,
+    chunks: Chunks,
+    /// Whether the key that signed it may sign no more.
+    withdrawn: bool,
+}
+
+/// One list.
+pub(super) struct Follower {
+    parts: Parts,
+    highest: u64,
+    held: Option<Held>,
+    wanted: Option<Wanted>,
+    /// The newest manifest that was verified, and its message: what it revokes is in force.
+    newest: Option<(Manifest, String)>,
+    /// What came last and could not be followed, to be looked at again when trust changes or a person
+    /// confirms.
+    put_off: Option<Vec<u8>>,
+    refused: Option<SyncError>,
+    /// What the disk said when it did not take something.
+    disk: Option<String>,
+    trust_seen: u64,
+    confirmed_seen: Option<u64>,
+}
+
+impl Follower {
+    /// Takes a list up where it was: what served before serves again, before any network; what was
+    /// being fetched is gone on with.
+    pub(super) fn open(parts: Parts) -> Self {
+        let mut this = Self {
+            highest: 0,
+            held: None,
+            wanted: None,
+            newest: None,
+            put_off: None,
+            refused: None,
+            disk: None,
+            trust_seen: 0,
+            confirmed_seen: None,
+            parts,
+        };
+        this.resume();
+        this.tell();
+        this
+    }
+
+    /// The list's name.
+    pub(super) fn name(&self) -> &str {
+        &self.parts.config.name
+    }
+
+    fn resume(&mut self) {
+        let state = self.parts.cache.state().unwrap_or_else(|e| {
+            self.disk = Some(e.to_string());
+            State::default()
+        });
+        self.highest = state.highest;
+        self.confirmed_seen = self.confirmed();
+        self.trust_seen = self.parts.trust.changes();
+        if let Some(message) = state.held {
+            // Ours: it was verified before it was sealed.
+            if let Some(manifest) = parse(&message) {
+                self.newest = Some((manifest.clone(), message));
+                let mut again = self.wanted(manifest);
+                again.look_around(&self.parts, None);
+                match again.missing.first() {
+                    None => self.serve(again, false),
+                    Some(address) => {
+                        warn!(list = self.name(), %address, "cached list is not whole, fetching");
+                        self.wanted = Some(again);
+                    }
+                }
+            }
+        }
+        if let Some(message) = state.newest {
+            self.take(message.as_bytes());
+        }
+    }
+
+    fn wanted(&self, manifest: Manifest) -> Wanted {
+        Wanted::new(manifest, self.parts.clock.now().monotonic)
+    }
+
+    /// A message from the manifest's topic.
+    pub(super) fn manifest(&mut self, message: &[u8]) {
+        self.take(message);
+        self.tell();
+    }
+
+    fn take(&mut self, message: &[u8]) {
+        let now = self.parts.clock.now().wall;
+        let trust = self.parts.trust.current();
+        let known = Known {
+            config: &self.parts.config,
+            agency: &self.parts.agency,
+            keys: &self.parts.keys,
+            trust: trust.as_deref(),
+            highest: self.highest,
+            held: self.held.as_ref().map(|held| &held.manifest),
+            confirmed: self.confirmed(),
+            now,
+        };
+        let verified = known.check(message).and_then(|verified| {
+            let two_faced = |other: &Manifest| {
+                other.version == verified.manifest.version && *other != verified.manifest
+            };
+            match self.newest.iter().any(|(newest, _)| two_faced(newest)) {
+                true => Err(SyncError::TwoFaced {
+                    list: verified.manifest.list,
+                    version: verified.manifest.version,
+                }),
+                false => Ok(verified),
+            }
+        });
+        self.refused = None;
+        match verified {
+            Ok(verified) => self.follow(verified, message),
+            Err(e) => {
+                warn!(list = self.name(), error = %e, "hotlist version refused");
+                // Without trust, or with another, it may be another matter.
+                self.put_off = Some(message.to_vec());
+                self.refused = Some(e);
+            }
+        }
+    }
+
+    fn follow(&mut self, verified: Verified, message: &[u8]) {
+        let Verified { manifest, author, obstacle } = verified;
+        self.highest = self.highest.max(manifest.version);
+        if self.newest.as_ref().is_none_or(|(newest, _)| *newest != manifest) {
+            info!(
+                list = self.name(),
+                version = manifest.version,
+                entries = manifest.counts.entries,
+                revoked = manifest.revoked.len(),
+                author = %author,
+                "hotlist version verified"
+            );
+            let text = String::from_utf8_lossy(message).into_owned();
+            self.newest = Some((manifest.clone(), text));
+            self.revoke();
+        }
+        if let Some(obstacle) = obstacle {
+            warn!(list = self.name(), error = %obstacle, "hotlist version held back");
+            self.put_off = Some(message.to_vec());
+            self.refused = Some(obstacle);
+            self.wanted = None;
+            self.keep();
+            return;
+        }
+        self.put_off = None;
+        if self.held.as_ref().is_some_and(|held| held.manifest == manifest) {
+            self.wanted = None;
+            return;
+        }
+        if self.wanted.as_ref().is_some_and(|wanted| wanted.manifest == manifest) {
+            return;
+        }
+        fault::step("verified");
+        let mut wanted = self.wanted(manifest);
+        wanted.look_around(&self.parts, self.held.as_ref().map(|held| &held.chunks));
+        self.wanted = Some(wanted);
+        self.keep();
+        fault::step("wanted");
+        self.finish_if_whole();
+    }
+
+    /// A chunk or page that came.
+    pub(super) fn chunk(&mut self, address: Address, bytes: &[u8]) {
+        let Some(wanted) = &mut self.wanted else { return };
+        if !wanted.missing.contains(&address) {
+            return;
+        }
+        wanted.moved = self.parts.clock.now().monotonic;
+        match wanted.take(&self.parts, address, bytes) {
+            Ok(()) => {
+                wanted.bad.remove(&address);
+                if let Err(e) = self.parts.cache.keep_chunk(&address, bytes) {
+                    self.disk_failed(&e);
+                }
+                self.finish_if_whole();
+            }
+            Err(e) => {
+                warn!(list = self.parts.config.name, error = %e, "chunk refused");
+                wanted.bad.insert(address, e);
+            }
+        }
+        self.tell();
+    }
+
+    /// What to ask the broker for, pages first.
+    pub(super) fn missing(&self) -> impl Iterator<Item = Address> {
+        self.wanted.iter().flat_map(|wanted| wanted.missing.iter().copied())
+    }
+
+    /// Looks at what time, people and the trust document have changed.
+    pub(super) fn tick(&mut self) {
+        let (trust, confirmed) = (self.parts.trust.changes(), self.confirmed());
+        if trust != self.trust_seen {
+            self.look_at_author();
+        }
+        if trust != self.trust_seen || confirmed != self.confirmed_seen {
+            (self.trust_seen, self.confirmed_seen) = (trust, confirmed);
+            if let Some(message) = self.put_off.take() {
+                self.take(&message);
+            } else if self.wanted.take().is_some()
+                && let Some((_, message)) = self.newest.clone()
+            {
+                // Its author may sign no more. What is on the disk is not fetched again.
+                self.take(message.as_bytes());
+            }
+        }
+        let now = self.parts.clock.now().wall;
+        let name = &self.parts.config.name;
+        if let Some(held) = self.held.as_ref().filter(|held| held.manifest.expires <= now)
+            && self.parts.service.remove(name)
+        {
+            error!(list = name, version = held.manifest.version, "hotlist expired, out of service");
+        }
+        self.tell();
+    }
+
+    /// Whether the key that signed what serves may sign still. It serves on, and that is said.
+    fn look_at_author(&mut self) {
+        let Some((held, trust)) = self.held.as_mut().zip(self.parts.trust.current()) else {
+            return;
+        };
+        let authors = trust.keys_for(&Role::ListAuthor(self.parts.config.name.clone()));
+        let envelope = Envelope::parse(held.message.as_bytes());
+        held.withdrawn = !envelope.is_ok_and(|e| e.open(MANIFEST_TYPE, &authors, 1).is_ok());
+    }
+
+    fn confirmed(&self) -> Option<u64> {
+        self.parts.cache.confirmation().ok().flatten().map(|c| c.version)
+    }
+
+    fn finish_if_whole(&mut self) {
+        if self.wanted.as_ref().is_some_and(|wanted| wanted.missing.is_empty())
+            && let Some(wanted) = self.wanted.take()
+        {
+            self.serve(wanted, true);
+        }
+    }
+
+    /// Builds the list aside, commits it, puts it in service.
+    fn serve(&mut self, wanted: Wanted, commit: bool) {
+        fault::step("whole");
+        let layers = wanted.layers();
+        let Wanted { manifest, chunks, .. } = wanted;
+        let built = chunked::build(&manifest, &layers, &chunks, &self.parts.keys);
+        let built = match built {
+            Ok(built) => built,
+            Err(e) => {
+                error!(list = self.name(), version = manifest.version, error = %e, "hotlist refused");
+                self.refused = Some(e.into());
+                return;
+            }
+        };
+        fault::step("built");
+        let config = &self.parts.config;
+        let list = Hotlist::chunked(
+            self.stamp(&manifest),
+            self.matching(&manifest),
+            (config.amber_after.get(), config.red_after.get()),
+            built,
+            self.revoked(),
+        );
+        let (version, entries) = (manifest.version, list.len());
+        let expired = manifest.expires <= self.parts.clock.now().wall;
+        self.highest = self.highest.max(version);
+        let newest = self.newest.as_ref().filter(|(newest, _)| *newest == manifest);
+        let message = newest.map(|(_, message)| message.clone()).unwrap_or_default();
+        self.held = Some(Held { manifest, message, chunks, withdrawn: false });
+        self.look_at_author();
+        let kept = !commit || self.keep();
+        if !expired {
+            self.parts.service.put(list);
+        }
+        fault::step("in-service");
+        info!(list = self.name(), version, entries, "hotlist in service");
+        if commit && kept {
+            self.sweep();
+        }
+    }
+
+    /// Puts in force what the newest manifest revokes, without building anything.
+    fn revoke(&self) {
+        self.parts.service.revoke(self.name(), self.revoked().as_ref());
+    }
+
+    fn revoked(&self) -> Option<Revoked> {
+        let newest = self.newest.as_ref();
+        newest.and_then(|(newest, _)| Revoked::of(newest, &self.parts.keys))
+    }
+
+    /// Commits how far the list has come. Returns whether the disk took it.
+    fn keep(&mut self) -> bool {
+        let held = self.held.as_ref().map(|held| held.message.clone());
+        let newest = self.newest.as_ref().map(|(_, message)| message.clone());
+        let newest = newest.filter(|newest| Some(newest) != held.as_ref());
+        let state = State { v: 1, highest: self.highest, held, newest };
+        match self.parts.cache.keep_state(&state) {
+            Ok(()) => {
+                self.disk = None;
+                true
+            }
+            Err(e) => {
+                self.disk_failed(&e);
+                false
+            }
+        }
+    }
+
+    fn disk_failed(&mut self, e: &io::Error) {
+        error!(list = self.name(), error = %e, "hotlist not kept on disk");
+        self.disk = Some(e.to_string());
+    }
+
+    fn sweep(&mut self) {
+        let named = self.held.iter().flat_map(|held| held.chunks.keys().copied());
+        let wanted = self.wanted.iter().flat_map(|wanted| wanted.chunks.keys().copied());
+        match self.parts.cache.sweep(&named.chain(wanted).collect()) {
+            Ok(0) => {}
+            Ok(gone) => info!(list = self.name(), gone, "chunks of old versions removed"),
+            Err(e) => self.disk_failed(&e),
+        }
+    }
+
+    fn stamp(&self, manifest: &Manifest) -> ListStamp {
+        ListStamp {
+            name: self.parts.config.name.as_str().into(),
+            version: manifest.version.to_string().into(),
+            source_time: manifest.source_time,
+        }
+    }
+
+    /// The lesser of what the car's settings and the author allow.
+    fn matching(&self, manifest: &Manifest) -> Matching {
+        manifest.matching.min(self.parts.config.matching)
+    }
+
+    /// Says in health how the list stands.
+    fn tell(&self) {
+        let now = self.parts.clock.now().wall;
+        let part = format!("hotlist/{}", self.parts.config.name);
+        self.parts.health.set(&part, self.state(now));
+    }
+
+    fn state(&self, now: Timestamp) -> PartState {
+        let serving = self.held.as_ref().filter(|held| held.manifest.expires > now);
+        let trouble = self.trouble();
+        let fetching = self.wanted.as_ref().map(|wanted| {
+            let (version, missing) = (wanted.manifest.version, wanted.missing.len());
+            format!("fetching version {version}, chunks to come: {missing}")
+        });
+        match (serving, &self.held, trouble, fetching) {
+            (Some(held), _, Some(trouble), _) => PartState::Impaired(format!(
+                "{trouble}; version {} of {} serves",
+                held.manifest.version, held.manifest.source_time
+            )),
+            (Some(held), _, None, _) => self.aged(held, now),
+            (None, Some(held), trouble, _) => PartState::Down(format!(
+                "version {} expired at {}{}",
+                held.manifest.version,
+                held.manifest.expires,
+                trouble.map_or(String::new(), |t| format!("; {t}"))
+            )),
+            (None, None, Some(trouble), _) => PartState::Down(trouble),
+            (None, None, None, Some(fetching)) => PartState::Down(fetching),
+            (None, None, None, None) => {
+                PartState::Down("nothing has come from the broker yet".into())
+            }
+        }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        if let Some(refused) = &self.refused {
+            return Some(refused.to_string());
+        }
+        if let Some(wanted) = &self.wanted {
+            let version = wanted.manifest.version;
+            if let Some(bad) = wanted.bad.values().next() {
+                return Some(format!("version {version} is not whole: {bad}"));
+            }
+            let quiet = self.parts.clock.now().monotonic.saturating_sub(wanted.moved);
+            if quiet >= OVERDUE {
+                return Some(format!(
+                    "version {version} is not whole: chunks that do not come: {}",
+                    wanted.missing.len()
+                ));
+            }
+        }
+        if self.held.as_ref().is_some_and(|held| held.withdrawn) {
+            return Some(
+                "its author's key is withdrawn: have another author publish a version".into(),
+            );
+        }
+        self.disk.as_ref().map(|e| format!("the disk does not take the list: {e}"))
+    }
+
+    fn aged(&self, held: &Held, now: Timestamp) -> PartState {
+        let config = &self.parts.config;
+        let (word, limit) = match freshness(held.manifest.source_time, config, now) {
+            Freshness::Fresh => return PartState::Working,
+            Freshness::Amber => ("old", config.amber_after),
+            Freshness::Red => ("stale", config.red_after),
+        };
+        let since = held.manifest.source_time;
+        PartState::Impaired(format!(
+            "the list is {word}: its source is of {since}, more than {limit} ago"
+        ))
+    }
+}
+
+fn freshness(source: Timestamp, config: &HotlistConfig, now: Timestamp) -> Freshness {
+    Freshness::of(source, now, config.amber_after.get(), config.red_after.get())
+}
+
+/// The manifest of a message that this car has verified before.
+fn parse(message: &str) -> Option<Manifest> {
+    let envelope = Envelope::parse(message.as_bytes()).ok()?;
+    Manifest::parse(envelope.unverified_payload()).ok()
+}
