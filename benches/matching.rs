@@ -3,15 +3,20 @@
 //! `exact` and `lattice` are the budget of DESIGN 5 (1 M entries: 200 ns and 20 µs): a look-up of a
 //! plate that is not listed, over random plates so that caches are cold as on the road, and the
 //! matching of a read whose vote left 64 alternatives. `join and vote` is one plate in one frame.
+//! Lists of the broker, 1 M and 5 M entries in sealed chunks: memory, the same two look-ups, what a
+//! hit costs, what building aside costs, and look-ups one by one while lists are being swapped.
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use jiff::tz::TimeZone;
+use outrider::hotlist::sync::made_up::MadeUp;
 use outrider::hotlist::{self, Hotlist, Hotlists};
 use outrider::onboard::testing::{JoinAndVote, Look, doubtful_slots, frame};
-use outrider::plate::Plate;
+use outrider::plate::{Plate, PlateKey};
 
 const ENTRIES: u64 = 1_000_000;
 
@@ -90,6 +95,114 @@ fn matching(c: &mut Criterion) {
     });
 }
 
+/// A list as the broker's author seals it and a car holds it.
+fn sealed(c: &mut Criterion, millions: u64) {
+    let key = "07".repeat(32);
+    let made = MadeUp::new("peel", "big", &key, millions * 1_000_000);
+    let list = made.hotlist();
+    let (index, rows) = list.bytes();
+    eprintln!(
+        "{millions} M entries in {} messages of {:.1} MB: index {:.1} MB, sealed rows {:.1} MB",
+        made.messages.len(),
+        made.manifest.counts.bytes as f64 / 1e6,
+        index as f64 / 1e6,
+        rows as f64 / 1e6
+    );
+    let mut group = c.benchmark_group(format!("sealed list of {millions} M"));
+    group.sample_size(10);
+    group.bench_function("built aside", |b| b.iter(|| made.hotlist().len()));
+
+    let mut random = Random(7);
+    let keys: Vec<_> =
+        (0..1 << 16).map(|_| Plate::parse(&random.plate()).expect("a plate").key()).collect();
+    let now = list.stamp().source_time;
+    let mut at = 0;
+    group.bench_function("exact look-up", |b| {
+        b.iter(|| {
+            at = (at + 1) % keys.len();
+            list.look_up(black_box(keys[at]), now).next().is_some()
+        });
+    });
+    let mut n = 0;
+    group.bench_function("hit, its chunk opened", |b| {
+        b.iter_batched(
+            || {
+                n = (n + 7_919) % (millions * 1_000_000);
+                Plate::parse(&made.plate(n)).expect("a plate").key()
+            },
+            |key| list.look_up(key, now).next().expect("it is listed"),
+            BatchSize::SmallInput,
+        );
+    });
+
+    let service = Arc::new(Hotlists::of(vec![list]));
+    let mut look = Look::new(&service);
+    group.bench_function("lattice match, 64 texts", |b| {
+        b.iter_batched(
+            || doubtful_slots(&random.plate()),
+            |slots| look.step(slots),
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+    while_swapping(&made, &service, &keys);
+}
+
+/// Every look-up timed by itself while another thread builds lists and puts them in service.
+fn while_swapping(made: &MadeUp, service: &Arc<Hotlists>, keys: &[PlateKey]) {
+    let ends = AtomicBool::new(false);
+    let now = service.lists()[0].stamp().source_time;
+    let timed = |times: &mut Vec<u32>| {
+        let mut view = service.lookups();
+        for key in keys.iter().cycle().take(2_000_000) {
+            let start = Instant::now();
+            for list in view.lists() {
+                black_box(list.look_up(*key, now).next().is_some());
+            }
+            times.push(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX));
+        }
+    };
+    let mut calm = Vec::new();
+    timed(&mut calm);
+    let (mut swapping, mut swaps) = (Vec::new(), 0);
+    std::thread::scope(|scope| {
+        let swapper = scope.spawn(|| {
+            let mut swaps = 0;
+            while !ends.load(Ordering::Relaxed) {
+                service.put(made.hotlist());
+                swaps += 1;
+            }
+            swaps
+        });
+        while swapping.len() < 20_000_000 && service.generation() < 5 {
+            timed(&mut swapping);
+        }
+        ends.store(true, Ordering::Relaxed);
+        swaps = swapper.join().expect("the swapper ends");
+    });
+    for (what, times) in [("at rest", &mut calm), ("while swapping", &mut swapping)] {
+        times.sort_unstable();
+        let part = |of: f64| times[((times.len() - 1) as f64 * of) as usize];
+        eprintln!(
+            "look-ups {what}, one by one (the clock's own 20-40 ns included): median {} ns, 99 % \
+             {} ns, 99.99 % {} ns, of {}",
+            part(0.5),
+            part(0.99),
+            part(0.9999),
+            times.len()
+        );
+    }
+    eprintln!("lists built and swapped in meanwhile: {swaps}");
+}
+
+fn sealed_1m(c: &mut Criterion) {
+    sealed(c, 1);
+}
+
+fn sealed_5m(c: &mut Criterion) {
+    sealed(c, 5);
+}
+
 fn joining(c: &mut Criterion) {
     for plates in [1_usize, 8] {
         let mut pass = JoinAndVote::default();
@@ -107,5 +220,5 @@ fn joining(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, matching, joining);
+criterion_group!(benches, matching, joining, sealed_1m, sealed_5m);
 criterion_main!(benches);

@@ -399,6 +399,7 @@ fn car_of(
         trust: Arc::new(trust),
         service: service.clone(),
         downlink: outrider::downlink::Downlink::new(&vehicle),
+        audit: None,
         clock,
         health: Arc::clone(&health),
     };

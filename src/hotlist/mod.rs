@@ -23,8 +23,8 @@ mod service;
 pub mod sync;
 mod watch;
 
-use file::state_code;
 pub use chunked::ChunkedError;
+use file::state_code;
 pub use file::{load, parse};
 pub use list::{Builder, Duplicate, Freshness, Hotlist};
 pub use service::{Hotlists, Lookups};

@@ -273,6 +273,7 @@ impl Car {
             trust,
             service: service.clone(),
             downlink: downlink.clone(),
+            audit: None,
             clock,
             health: health.clone(),
         });

@@ -10,13 +10,14 @@ use jiff::Timestamp;
 use super::Finding;
 use crate::alert::{Annunciator as _, Speaker};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{CameraConfig, Config, GpsSource, HotlistConfig, Retention};
+use crate::config::{CameraConfig, Config, GpsSource, HotlistConfig, ListSource, Retention};
 use crate::gps::gpsd::Gpsd;
 use crate::gps::{FixSource as _, Report};
-use crate::hotlist::{self, Freshness};
+use crate::hotlist::{self, Freshness, sync};
 use crate::onboard::capture;
 use crate::onboard::frame::Pixels;
 use crate::onboard::vision::{Reader, Runtime};
+use crate::trust::Root;
 use crate::uplink;
 
 /// Time for a camera's first frame; USB cameras take up to two seconds.
@@ -194,10 +195,58 @@ fn lists(config: &Config, findings: &mut Vec<Finding>) {
             "add a [[hotlist]] section",
         ));
     }
-    findings.extend(config.hotlist.iter().map(list));
+    findings.extend(config.hotlist.iter().map(|one| list(config, one)));
 }
 
-fn list(config: &HotlistConfig) -> Finding {
+/// A list that comes from the broker: what the car has of it.
+fn broker_list(all: &Config, config: &HotlistConfig) -> Finding {
+    let part = format!("hotlist {}", config.name);
+    let state = &all.keeping.directory;
+    if let Some(root) = &all.trust.root
+        && let Err(e) = Root::load(root)
+    {
+        return Finding::fail(&part, e, "put the root's public keys there, or mend trust.root");
+    }
+    let kept = match sync::kept(state, config) {
+        Ok(Some(kept)) => kept,
+        Ok(None) => {
+            return Finding::warn(
+                &part,
+                "nothing of it has come yet",
+                "start the daemon where the broker is in reach; see [uplink] and [trust]",
+            );
+        }
+        Err(e) => {
+            return Finding::fail(&part, e, "mend the file, or the owner of the state folder");
+        }
+    };
+    let now = Timestamp::now();
+    let fact = format!(
+        "version {}, {} entries, its source is of {:.0}",
+        kept.version, kept.entries, kept.source_time
+    );
+    if kept.expires <= now {
+        let fact = format!("{fact}; it expired at {:.0} and serves no more", kept.expires);
+        return Finding::fail(&part, fact, "see why no newer version has arrived");
+    }
+    if let Some(newest) = kept.newest {
+        let fact = format!("{fact}; version {newest} is known and does not serve yet");
+        return Finding::warn(&part, fact, "start the daemon, and see what it says of the list");
+    }
+    let ages = (config.amber_after.get(), config.red_after.get());
+    match Freshness::of(kept.source_time, now, ages.0, ages.1) {
+        Freshness::Red => {
+            Finding::fail(&part, fact, "bring a newer list: this one is past red_after")
+        }
+        Freshness::Amber => Finding::warn(&part, fact, "see why no newer list has arrived"),
+        Freshness::Fresh => Finding::ok(&part, fact),
+    }
+}
+
+fn list(all: &Config, config: &HotlistConfig) -> Finding {
+    if config.source == ListSource::Mqtt {
+        return broker_list(all, config);
+    }
     let part = format!("hotlist {}", config.name);
     let (list, skipped) = match hotlist::load(config) {
         Ok(loaded) => loaded,

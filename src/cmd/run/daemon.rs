@@ -132,7 +132,7 @@ impl Daemon {
         let lists = hotlist::Watch::new(config.hotlist.clone(), clock.clone(), health.clone());
         let hotlists = lists.service();
         let lists = lists.spawn();
-        let mut fleet = Fleet::prepare(&config, &hotlists, &clock, &health)?;
+        let mut fleet = Fleet::prepare(&config, &hotlists, &audit, &clock, &health)?;
         let cameras = cameras_and_readers(&config, cameras, &clock)?;
         let names: Vec<CameraId> = cameras.iter().map(|c| c.id.clone()).collect();
 

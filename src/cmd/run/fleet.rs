@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::downlink::{Door, Downlink, Topic};
@@ -35,6 +36,7 @@ impl Fleet {
     pub(super) fn prepare(
         config: &Config,
         hotlists: &Arc<Hotlists>,
+        audit: &Audit,
         clock: &Arc<dyn Clock>,
         health: &Arc<Health>,
     ) -> anyhow::Result<Self> {
@@ -58,6 +60,7 @@ impl Fleet {
             trust: trust.clone(),
             service: hotlists.clone(),
             downlink: downlink.clone(),
+            audit: Some(audit.clone()),
             clock: clock.clone(),
             health: health.clone(),
         });

@@ -22,6 +22,7 @@ use super::cache::{Cache, State};
 use super::check::{Known, SyncError, Verified};
 use super::fault;
 use super::wanted::Wanted;
+use crate::audit::{Actor, Audit, AuditEvent};
 use crate::clock::Clock;
 use crate::config::HotlistConfig;
 use crate::dsse::Envelope;
@@ -43,6 +44,7 @@ pub(super) struct Parts {
     pub(super) cache: Cache,
     pub(super) trust: Arc<HeldTrust>,
     pub(super) service: Arc<Hotlists>,
+    pub(super) audit: Option<Audit>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) health: Arc<Health>,
 }
@@ -72,6 +74,8 @@ pub(super) struct Follower {
     disk: Option<String>,
     trust_seen: u64,
     confirmed_seen: Option<u64>,
+    /// The refusal that was written down last: the broker sends a bad manifest again and again.
+    noted: Option<String>,
 }
 
 impl Follower {
@@ -88,6 +92,7 @@ impl Follower {
             disk: None,
             trust_seen: 0,
             confirmed_seen: None,
+            noted: None,
             parts,
         };
         this.resume();
@@ -168,6 +173,7 @@ impl Follower {
             Ok(verified) => self.follow(verified, message),
             Err(e) => {
                 warn!(list = self.name(), error = %e, "hotlist version refused");
+                self.note_refusal(None, &e);
                 // Without trust, or with another, it may be another matter.
                 self.put_off = Some(message.to_vec());
                 self.refused = Some(e);
@@ -190,9 +196,18 @@ impl Follower {
             let text = String::from_utf8_lossy(message).into_owned();
             self.newest = Some((manifest.clone(), text));
             self.revoke();
+            if !manifest.revoked.is_empty() {
+                let event = AuditEvent::ListRevoked {
+                    list: manifest.list.clone(),
+                    version: manifest.version.to_string(),
+                    entries: manifest.revoked.len() as u64,
+                };
+                self.note(Actor::Author(author.clone()), event);
+            }
         }
         if let Some(obstacle) = obstacle {
             warn!(list = self.name(), error = %obstacle, "hotlist version held back");
+            self.note_refusal(Some(manifest.version), &obstacle);
             self.put_off = Some(message.to_vec());
             self.refused = Some(obstacle);
             self.wanted = None;
@@ -303,7 +318,9 @@ impl Follower {
             Ok(built) => built,
             Err(e) => {
                 error!(list = self.name(), version = manifest.version, error = %e, "hotlist refused");
-                self.refused = Some(e.into());
+                let e = SyncError::from(e);
+                self.note_refusal(Some(manifest.version), &e);
+                self.refused = Some(e);
                 return;
             }
         };
@@ -316,11 +333,13 @@ impl Follower {
             built,
             self.revoked(),
         );
-        let (version, entries) = (manifest.version, list.len());
+        let (version, entries, source_time) = (manifest.version, list.len(), manifest.source_time);
         let expired = manifest.expires <= self.parts.clock.now().wall;
         self.highest = self.highest.max(version);
         let newest = self.newest.as_ref().filter(|(newest, _)| *newest == manifest);
         let message = newest.map(|(_, message)| message.clone()).unwrap_or_default();
+        let signer = Envelope::parse(message.as_bytes()).ok();
+        let signer = signer.and_then(|envelope| envelope.signers().next().cloned());
         self.held = Some(Held { manifest, message, chunks, withdrawn: false });
         self.look_at_author();
         let kept = !commit || self.keep();
@@ -329,6 +348,15 @@ impl Follower {
         }
         fault::step("in-service");
         info!(list = self.name(), version, entries, "hotlist in service");
+        if commit {
+            let event = AuditEvent::ListServed {
+                list: self.name().to_owned(),
+                version: version.to_string(),
+                entries: entries as u64,
+                source_time,
+            };
+            self.note(signer.map_or(Actor::System, Actor::Author), event);
+        }
         if commit && kept {
             self.sweep();
         }
@@ -342,6 +370,22 @@ impl Follower {
     fn revoked(&self) -> Option<Revoked> {
         let newest = self.newest.as_ref();
         newest.and_then(|(newest, _)| Revoked::of(newest, &self.parts.keys))
+    }
+
+    fn note(&self, who: Actor, event: AuditEvent) {
+        if let Some(audit) = &self.parts.audit {
+            audit.note(who, event);
+        }
+    }
+
+    fn note_refusal(&mut self, version: Option<u64>, why: &SyncError) {
+        let why = why.to_string();
+        if self.noted.as_ref() != Some(&why) {
+            let version = version.map_or("not believed".into(), |v| v.to_string());
+            let list = self.name().to_owned();
+            self.note(Actor::System, AuditEvent::ListRefused { list, version, why: why.clone() });
+            self.noted = Some(why);
+        }
     }
 
     /// Commits how far the list has come. Returns whether the disk took it.
@@ -468,7 +512,7 @@ fn freshness(source: Timestamp, config: &HotlistConfig, now: Timestamp) -> Fresh
 }
 
 /// The manifest of a message that this car has verified before.
-fn parse(message: &str) -> Option<Manifest> {
+pub(super) fn parse(message: &str) -> Option<Manifest> {
     let envelope = Envelope::parse(message.as_bytes()).ok()?;
     Manifest::parse(envelope.unverified_payload()).ok()
 }

@@ -20,6 +20,8 @@ mod cache;
 mod check;
 mod fault;
 mod follower;
+#[cfg(any(test, feature = "testing"))]
+pub mod made_up;
 mod wanted;
 
 use cache::Cache;
@@ -29,6 +31,7 @@ use follower::Follower;
 
 use super::Hotlists;
 use super::format::{Address, ListKeys};
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{HotlistConfig, ListSource};
 use crate::downlink::{Downlink, Inbound, Topic};
@@ -92,6 +95,8 @@ pub struct Parts<'a> {
     pub service: Arc<Hotlists>,
     /// Where they come from.
     pub downlink: Downlink,
+    /// Where it is written down which version serves, and which was refused.
+    pub audit: Option<Audit>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where each list's state is said.
@@ -218,6 +223,7 @@ fn follower(config: &HotlistConfig, parts: &Parts<'_>) -> Result<Follower, KeyFi
         cache,
         trust: parts.trust.clone(),
         service: parts.service.clone(),
+        audit: parts.audit.clone(),
         clock: parts.clock.clone(),
         health: parts.health.clone(),
     }))
@@ -261,6 +267,44 @@ impl Drop for SyncHandle {
     }
 }
 
+/// What the car has of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The version that serves.
+    pub version: u64,
+    /// Its entries.
+    pub entries: u64,
+    /// When its source last said so.
+    pub source_time: jiff::Timestamp,
+    /// From when on it serves no more.
+    pub expires: jiff::Timestamp,
+    /// A newer version that is known and not whole, or not confirmed.
+    pub newest: Option<u64>,
+}
+
+/// Looks at what the car has of a list, for `outrider check`; changes nothing. `None` if nothing of it
+/// has come, or the car was never started.
+pub fn kept(state: &Path, config: &HotlistConfig) -> Result<Option<Kept>, KeyFileError> {
+    let list = config.name.as_str();
+    if !state.join("lists").join(list).exists() {
+        return Ok(None);
+    }
+    let folder =
+        |source| KeyFileError::Folder { list: list.to_owned(), state: state.to_owned(), source };
+    let device = DeviceKey::load(state).map_err(|e| folder(io::Error::other(e.to_string())))?;
+    let cache = Cache::open(state, list, &device).map_err(folder)?;
+    let kept = cache.state().map_err(folder)?;
+    let manifest = |message: String| follower::parse(&message);
+    let newest = kept.newest.and_then(manifest).map(|manifest| manifest.version);
+    Ok(kept.held.and_then(manifest).map(|held| Kept {
+        version: held.version,
+        entries: held.counts.entries,
+        source_time: held.source_time,
+        expires: held.expires,
+        newest,
+    }))
+}
+
 /// Writes down that a person vouches for a sudden change of a list's size; the daemon finds it within
 /// seconds.
 pub fn confirm(
@@ -271,3 +315,6 @@ pub fn confirm(
 ) -> io::Result<()> {
     Cache::open(state, list, device)?.confirm(confirmation)
 }
+
+#[cfg(test)]
+mod tests;
