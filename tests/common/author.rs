@@ -293,10 +293,14 @@ impl Car {
         self.service.lists().iter().any(|list| list.look_up(key, now).next().is_some())
     }
 
-    /// Whether all of these are listed, or none of them is; panics if some are.
+    /// Whether all of these are listed, or none of them is; panics if some are. Asks for 24 of them,
+    /// the first and the last among them: a hit opens a chunk, which unoptimised takes its time.
     pub fn lists_all<S: AsRef<str>>(&self, plates: &[S]) -> bool {
-        let n = plates.iter().filter(|plate| self.lists(plate.as_ref())).count();
-        assert!(n == 0 || n == plates.len(), "{n} of {} plates are listed", plates.len());
+        let apart = (plates.len() / 23).max(1);
+        let mut asked: Vec<_> = plates.iter().step_by(apart).collect();
+        asked.extend(plates.last());
+        let n = asked.iter().filter(|plate| self.lists(plate.as_ref())).count();
+        assert!(n == 0 || n == asked.len(), "{n} of {} plates are listed", asked.len());
         n > 0
     }
 
