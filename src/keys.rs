@@ -18,6 +18,9 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::dsse::SigningKey;
 
+pub mod passphrase;
+pub mod rotation;
+
 /// Name of the systemd credential: `LoadCredentialEncrypted=outrider-device-key:...`.
 pub const CREDENTIAL: &str = "outrider-device-key";
 
@@ -65,6 +68,32 @@ pub enum KeyError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// None there, and none is to be made here.
+    #[error(
+        "this car has no device key in {path}: run outrider provision device, or start the daemon"
+    )]
+    Missing {
+        /// The state folder.
+        path: PathBuf,
+    },
+    /// Behind a passphrase that nobody has typed yet.
+    #[error("device key {path} waits for its passphrase: run outrider unlock")]
+    Locked {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// Not the passphrase.
+    #[error("that is not the passphrase of this car's device key")]
+    Passphrase,
+    /// A passphrase that is guessed.
+    #[error(
+        "a passphrase of {length} characters is guessed: take {} or more",
+        passphrase::SHORTEST
+    )]
+    Short {
+        /// How long it is.
+        length: usize,
     },
     /// The kernel gave no random bytes.
     #[error("no random bytes from the kernel: {0}")]
@@ -150,6 +179,8 @@ pub enum Protection {
     SystemdCredential,
     /// A file on the same disk: whoever takes the disk takes the key.
     KeyFile,
+    /// A passphrase, typed at the start of the shift: whoever takes the disk has to guess it.
+    Passphrase,
 }
 
 /// What a key is derived for. One secret per purpose: opening one store says nothing of another.
@@ -197,8 +228,42 @@ impl DeviceKey {
     /// The systemd credential if the service manager passed one, else the key file in the state
     /// folder, made at first start.
     pub fn load(state: &Path) -> Result<Self, KeyError> {
-        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Self::load_from(credentials.as_deref(), &state.join(KEY_FILE))
+        Self::load_from(credentials().as_deref(), &state.join(KEY_FILE))
+    }
+
+    /// As [`DeviceKey::load`], for commands beside the daemon: makes no key.
+    pub fn existing(state: &Path) -> Result<Self, KeyError> {
+        let credentials = credentials();
+        let there = credentials.as_ref().is_some_and(|dir| dir.join(CREDENTIAL).exists())
+            || state.join(KEY_FILE).exists()
+            || state.join(passphrase::SEALED_FILE).exists();
+        match there {
+            true => Self::load_from(credentials.as_deref(), &state.join(KEY_FILE)),
+            false => Err(KeyError::Missing { path: state.to_owned() }),
+        }
+    }
+
+    /// Makes the state folder's first key, behind a passphrase if one is given; an error if there is
+    /// one already.
+    pub fn create(state: &Path, passphrase: Option<&str>) -> Result<Self, KeyError> {
+        let io = |source| KeyError::Io { path: state.to_owned(), source };
+        private_folder(state).map_err(io)?;
+        if Self::existing(state).is_ok() || passphrase::is_locked(state) {
+            return Err(io(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is a device key already: outrider provision rotate changes it",
+            )));
+        }
+        match passphrase {
+            None => make_key_file(&state.join(KEY_FILE))?,
+            Some(words) => {
+                let path = state.join(passphrase::SEALED_FILE);
+                passphrase::write(&path, &SecretKey::random()?, words)?;
+                File::open(state).and_then(|dir| dir.sync_all()).map_err(io)?;
+                passphrase::unlock(state, words)?;
+            }
+        }
+        Self::existing(state)
     }
 
     fn load_from(credentials: Option<&Path>, file: &Path) -> Result<Self, KeyError> {
@@ -206,6 +271,16 @@ impl DeviceKey {
             // Permissions of credentials are systemd's business: it alone writes that folder.
             let secret = read_key(&path)?;
             return Ok(Self { secret, protection: Protection::SystemdCredential });
+        }
+        let state = file.parent().unwrap_or(Path::new("/"));
+        rotation::recover(state)
+            .map_err(|source| KeyError::Io { path: state.to_owned(), source })?;
+        let sealed = file.with_file_name(passphrase::SEALED_FILE);
+        if sealed.exists() {
+            return match passphrase::opened(&sealed) {
+                Some(secret) => Ok(Self { secret, protection: Protection::Passphrase }),
+                None => Err(KeyError::Locked { path: sealed }),
+            };
         }
         if !file.exists() {
             make_key_file(file)?;
@@ -245,6 +320,10 @@ impl DeviceKey {
             .expect("32 bytes are one block of HKDF-SHA256");
         SecretKey::from_bytes(&out)
     }
+}
+
+fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
 fn read_key(path: &Path) -> Result<SecretKey, KeyError> {

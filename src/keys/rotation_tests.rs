@@ -1,0 +1,112 @@
+use super::*;
+use crate::sqlcipher::{self, Durability};
+
+const SCHEMA: &str = "CREATE TABLE note (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL)";
+
+struct Car(tempfile::TempDir);
+
+impl Car {
+    fn new() -> Self {
+        let car = Self(tempfile::tempdir().unwrap());
+        let device = DeviceKey::load(car.state()).unwrap();
+        for (name, purpose) in DATABASES {
+            let db = car.open(&device, name, purpose).unwrap();
+            db.execute("INSERT INTO note (text) VALUES (?1)", [name]).unwrap();
+        }
+        let sealed = SealedFiles::new(&device);
+        sealed.write(&car.state().join("trust"), Path::new("trust"), b"who may sign").unwrap();
+        fs::create_dir(car.state().join("ring")).unwrap();
+        fs::write(car.state().join("ring/00.db"), "noise").unwrap();
+        car
+    }
+
+    fn state(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn open(&self, device: &DeviceKey, name: &str, purpose: Purpose) -> Option<Connection> {
+        let key = device.derive(purpose);
+        sqlcipher::open(&self.state().join(name), &key, Durability::Full, SCHEMA, 1).ok()
+    }
+
+    /// Whether everything opens with the key of the folder, and holds what it held.
+    #[track_caller]
+    fn is_whole(&self) -> [u8; 32] {
+        let device = DeviceKey::load(self.state()).unwrap();
+        for (name, purpose) in DATABASES {
+            let db = self.open(&device, name, purpose).unwrap_or_else(|| panic!("{name}"));
+            let text: String = db.query_row("SELECT text FROM note", (), |r| r.get(0)).unwrap();
+            assert_eq!(text, name);
+            let version: u32 = db.query_row("PRAGMA user_version", (), |r| r.get(0)).unwrap();
+            assert_eq!(version, 1);
+        }
+        let sealed = SealedFiles::new(&device).read(&self.state().join("trust")).unwrap();
+        assert_eq!(sealed.unwrap().as_slice(), b"who may sign");
+        files(self.state(), &mut |path| {
+            assert!(path.extension().is_none_or(|e| e != NEXT), "{}", path.display());
+        })
+        .unwrap();
+        *device.secret.expose()
+    }
+}
+
+#[test]
+fn everything_opens_with_the_new_key_and_nothing_with_the_old() {
+    let car = Car::new();
+    let old = DeviceKey::load(car.state()).unwrap();
+    let before = car.is_whole();
+    Rotation::begin(car.state()).unwrap().finish(None).unwrap();
+    assert_ne!(car.is_whole(), before);
+    for (name, purpose) in DATABASES {
+        assert!(car.open(&old, name, purpose).is_none(), "{name}");
+    }
+    assert!(!car.state().join("ring").exists(), "what it kept is forgotten");
+}
+
+#[test]
+fn interrupted_before_the_key_is_in_force_nothing_has_changed() {
+    let car = Car::new();
+    let before = car.is_whole();
+    let rotation = Rotation::begin(car.state()).unwrap();
+    rotation.prepare(None).unwrap();
+    drop(rotation);
+    assert_eq!(car.is_whole(), before);
+    assert!(car.state().join("ring/00.db").exists());
+}
+
+#[test]
+fn interrupted_at_any_step_after_it_the_next_start_finishes() {
+    for done in 0..=DATABASES.len() {
+        let car = Car::new();
+        let before = car.is_whole();
+        let rotation = Rotation::begin(car.state()).unwrap();
+        rotation.prepare(None).unwrap();
+        let key = rotation.key_path();
+        fs::rename(next(&key), &key).unwrap();
+        for (name, _) in DATABASES.iter().take(done) {
+            let path = car.state().join(name);
+            fs::rename(next(&path), &path).unwrap();
+        }
+        drop(rotation);
+        assert_ne!(car.is_whole(), before, "{done} databases in place");
+    }
+}
+
+#[test]
+fn second_rotation_waits_its_turn_and_a_look_from_beside_clears_nothing_up() {
+    let car = Car::new();
+    let rotation = Rotation::begin(car.state()).unwrap();
+    rotation.prepare(None).unwrap();
+    assert!(matches!(Rotation::begin(car.state()), Err(RotateError::Busy(_))));
+    DeviceKey::load(car.state()).unwrap();
+    rotation.commit().unwrap();
+    car.is_whole();
+}
+
+#[test]
+fn wiped_car_has_nothing_left() {
+    let car = Car::new();
+    assert!(wipe(car.state()).unwrap() >= 5);
+    assert_eq!(fs::read_dir(car.state()).unwrap().count(), 0);
+    assert!(matches!(DeviceKey::existing(car.state()), Err(KeyError::Missing { .. })));
+}
