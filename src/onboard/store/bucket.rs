@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
+use ulid::Ulid;
 
 use super::key::{self, Opened, Sealer};
 use super::purge::PurgeReason;
 use super::{Kept, RingError};
 use crate::clock::{BootId, FrameTime, TimeSource};
 use crate::keys::SecretKey;
+use crate::lookup::Sighting;
+use crate::plate::{Plate, PlateKey};
 use crate::sqlcipher::{self, Durability, StoreError};
 
 /// Version of `schema.sql`.
@@ -243,6 +246,60 @@ impl Bucket {
         done?;
         self.rows = self.rows.map(|rows| rows + reads.len() as u64);
         Ok(())
+    }
+
+    /// Reads of one plate since then. Every row is looked at: a text is folded before it is compared, and
+    /// there is no index by plate.
+    pub(super) fn find(
+        &self,
+        key: PlateKey,
+        since: Timestamp,
+        sealer: Option<&Sealer>,
+    ) -> Result<Vec<Sighting>, RingError> {
+        let path = self.db_path();
+        let opened = match (&self.open, &self.in_memory, sealer) {
+            (Some(_), ..) => None,
+            (None, Some(key), _) => Some(self.open_again(key)?),
+            (None, None, Some(sealer)) => {
+                let io = |source| RingError::Io { path: self.key_path(), source };
+                match sealer.read(&self.key_path(), &self.name).map_err(io)? {
+                    Some((key, _)) => Some(self.open_again(&key)?),
+                    // Gone meanwhile: nothing is in it any more.
+                    None => return Ok(Vec::new()),
+                }
+            }
+            (None, None, None) => return Ok(Vec::new()),
+        };
+        let Some(db) = opened.as_ref().or(self.open.as_ref()) else { return Ok(Vec::new()) };
+        let rows = (|| {
+            let mut query = db.prepare(
+                "SELECT id, seen_ms, camera, plate, weakest, latitude, longitude FROM read
+                 WHERE seen_ms >= ?1",
+            )?;
+            let mut rows = query.query([since.as_millisecond()])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let text = row.get_ref(3)?.as_str()?;
+                if !Plate::parse(text).is_ok_and(|plate| plate.key() == key) {
+                    continue;
+                }
+                let place: (Option<f64>, Option<f64>) = (row.get(5)?, row.get(6)?);
+                let seen = Timestamp::from_millisecond(row.get(1)?).unwrap_or_default();
+                found.push(Sighting::new(
+                    Ulid::from_bytes(row.get(0)?),
+                    seen,
+                    row.get(2)?,
+                    row.get(4)?,
+                    place.0.zip(place.1),
+                ));
+            }
+            Ok(found)
+        })();
+        rows.map_err(|e| StoreError::from_sqlite(&path, e).into())
+    }
+
+    fn open_again(&self, key: &SecretKey) -> Result<Connection, RingError> {
+        Ok(sqlcipher::open(&self.db_path(), key, Durability::Batch, "", SCHEMA_VERSION)?)
     }
 
     /// Ends writing. A bucket whose key is in memory only keeps it, for as long as the process

@@ -1,6 +1,7 @@
 //! The encrypted ring of reads that matched nothing: bounded, and gone for good when its time is.
 //!
-//! In: reads, by `Ring::offer`, which never waits. Out: nothing; look-ups are not built. Costs:
+//! In: reads, by `Ring::offer`, which never waits. Out: nothing but
+//! answers to a look-up (`search.rs`). Costs:
 //! one thread, and one commit a second at most. Leaves to others: whether a read is a hit.
 //!
 //! Time is cut into buckets, each a database file with a random key of its own. To forget a bucket
@@ -32,6 +33,7 @@ mod bucket;
 mod key;
 mod purge;
 mod ring;
+mod search;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing;
@@ -40,6 +42,8 @@ pub(crate) mod thumbnail;
 use key::Sealer;
 pub use purge::{LogOnly, PurgeReason, PurgeRecord, PurgeSink};
 use ring::{Buckets, LOOK_EVERY, Outcome};
+use search::Asked;
+pub use search::Searcher;
 
 /// The part's name in health.
 const PART: &str = "ring";
@@ -50,6 +54,9 @@ const CHANNEL: usize = 300;
 /// A batch is written when it has this many reads, or when it is a second old: flash wears by the
 /// commit.
 const BATCH: usize = 64;
+
+/// Look-ups that wait: people ask one at a time.
+const SEARCHES: usize = 4;
 
 /// Pause before a disk that refused is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
@@ -110,6 +117,7 @@ struct Worker {
     /// `None` for a thread that only removes what an earlier configuration has kept.
     reads: Option<SyncSender<PlateRead>>,
     stop: SyncSender<PlateRead>,
+    searches: SyncSender<Asked>,
     thread: JoinHandle<()>,
 }
 
@@ -152,6 +160,7 @@ impl Ring {
             Err(e) => return Err(e),
         };
         let (sender, reads) = sync_channel(CHANNEL);
+        let (searches, asked) = sync_channel(SEARCHES);
         let keeps = keeping.non_hit != Retention::Nothing;
         let directory = keeping.directory.clone();
         let keeper = Keeper {
@@ -163,11 +172,17 @@ impl Ring {
         };
         let thread = std::thread::Builder::new()
             .name("ring".into())
-            .spawn(move || keeper.run(&reads))
+            .spawn(move || keeper.run(&reads, &asked))
             .map_err(|source| RingError::Io { path: directory.join("ring"), source })?;
         let reads = keeps.then(|| sender.clone());
-        let worker = Some(Worker { reads, stop: sender, thread });
+        let worker = Some(Worker { reads, stop: sender, searches, thread });
         Ok(Self(Arc::new(Shared { worker, health })))
+    }
+
+    /// Where the ring is searched; `None` where nothing is ever kept.
+    pub fn searcher(&self) -> Option<Searcher> {
+        let worker = self.0.worker.as_ref()?;
+        worker.reads.as_ref().map(|_| Searcher(worker.searches.clone()))
     }
 
     /// Offers a read that matched nothing. Never waits: what does not fit is counted and forgotten.
@@ -184,8 +199,8 @@ impl Ring {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some(Worker { reads, stop, thread }) = self.worker.take() {
-            drop((reads, stop));
+        if let Some(Worker { reads, stop, searches, thread }) = self.worker.take() {
+            drop((reads, stop, searches));
             if thread.join().is_err() {
                 tracing::error!("ring thread panicked");
             }
@@ -280,7 +295,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(mut self, reads: &Receiver<PlateRead>) {
+    fn run(mut self, reads: &Receiver<PlateRead>, searches: &Receiver<Asked>) {
         let thumbnails = self.opener.keeping.thumbnails;
         let mut batch: Vec<Kept> = Vec::with_capacity(BATCH);
         let mut due = Instant::now() + LOOK_EVERY;
@@ -298,6 +313,14 @@ impl Keeper {
                     return;
                 }
                 due = Instant::now() + LOOK_EVERY;
+            }
+            while let Ok(Asked { key, since, answer }) = searches.try_recv() {
+                let found = match &self.buckets {
+                    Some(buckets) => buckets.find(key, since).map_err(|e| e.to_string()),
+                    None => Err("the disk refuses".into()),
+                };
+                // Whoever asked may have given up.
+                let _ = answer.send(found);
             }
             if closed {
                 let now = self.opener.clock.now();

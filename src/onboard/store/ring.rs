@@ -15,6 +15,8 @@ use super::purge::{PurgeReason, PurgeRecord, PurgeSink};
 use super::{Kept, RingError};
 use crate::clock::{BootId, FrameTime, TimeSource};
 use crate::config::{KeepingConfig, Retention};
+use crate::lookup::Sighting;
+use crate::plate::PlateKey;
 
 /// How often the ring looks for what has expired. A bucket goes this much early, so that it is
 /// never late.
@@ -208,6 +210,15 @@ impl Buckets {
             return Err(e);
         }
         Ok(Outcome::Written)
+    }
+
+    /// Reads of one plate since then, bucket by bucket.
+    pub(super) fn find(&self, key: PlateKey, since: Timestamp) -> Result<Vec<Sighting>, RingError> {
+        let mut found = Vec::new();
+        for bucket in &self.buckets {
+            found.extend(bucket.find(key, since, self.sealer.as_ref())?);
+        }
+        Ok(found)
     }
 
     /// Ends writing; a session's buckets go.
