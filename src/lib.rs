@@ -11,6 +11,8 @@ pub mod audit;
 pub mod clock;
 // One module per subcommand.
 pub mod cmd;
+// Signed commands from afar.
+pub mod command;
 // Where the settings come from: one TOML file, as types.
 pub mod config;
 // How a command on this machine asks the running daemon.
@@ -25,8 +27,12 @@ pub mod counters;
 pub mod demo;
 // What the fleet sends to the car.
 pub mod downlink;
+// What people make of a hit.
+pub mod disposition;
 // Signed documents.
 pub mod dsse;
+// One hit and all that is known of it, in one signed file.
+pub mod evidence;
 // Points, boxes and quadrilaterals in pixels.
 pub mod geometry;
 // Where the car is: fixes with their age and accuracy.
@@ -37,6 +43,8 @@ pub mod health;
 pub mod hotlist;
 // Secrets: the device key and what derives from it.
 pub mod keys;
+// One plate in what this car keeps, for somebody with grounds.
+pub mod lookup;
 // Everything that sees plates that are nobody's business.
 pub mod onboard;
 // Plate text, jurisdictions, look-alike characters.

@@ -128,6 +128,7 @@ pub enum AuditEvent {
     EvidenceExported {
         #[serde(with = "text")]
         hit: Ulid,
+        case: String,
         sha256: String,
     },
     /// A device key was made.

@@ -4,6 +4,9 @@ use std::io::Write;
 
 use super::*;
 
+/// Records that are looked at for a hit's: weeks of a busy car.
+const LATEST: u64 = 4_096;
+
 impl Audit {
     /// Writes the whole log as JSON lines: each record as it was hashed, each checkpoint right after
     /// the record that it seals. That it was exported is recorded first, and a fresh checkpoint ends
@@ -82,6 +85,21 @@ impl Audit {
             .optional()
             .map_err(|e| self.store(e))?;
         Ok(first.map(|hash| chain::hex(&hash)))
+    }
+
+    /// Those of these hits of which the latest records do not say that they were recorded: a kill came
+    /// between the two commits.
+    pub fn without_record(&self, mut hits: Vec<Ulid>) -> Result<Vec<Ulid>, AuditError> {
+        let last = match &*self.lock() {
+            Err(why) => return Err(AuditError::Closed(why.clone())),
+            Ok(open) => head(&open.db).map_err(|e| self.store(e))?.map_or(0, |(seq, _)| seq),
+        };
+        for record in self.since(last.saturating_sub(LATEST), LATEST)? {
+            if let AuditEvent::HitRecorded { hit, .. } = record.event {
+                hits.retain(|wanted| *wanted != hit);
+            }
+        }
+        Ok(hits)
     }
 
     /// Up to `most` records after `seq`, oldest first.

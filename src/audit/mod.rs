@@ -274,6 +274,35 @@ impl Audit {
         self.0.protection
     }
 
+    /// Signs a document with the car's key; `None` if there is none.
+    pub fn sign(&self, kind: &'static str, payload: Vec<u8>) -> Option<Envelope> {
+        let key = self.0.signing.as_ref()?;
+        Some(Envelope::sign(kind, payload, &[key]))
+    }
+
+    /// Writes down that another device key comes, sealed by both, so that who knows the old one's public
+    /// half can believe the new. Returns the new public key.
+    pub fn rotate(&self, who: Actor, new: &DeviceKey) -> Result<PublicKey, AuditError> {
+        let next = new.signing_key();
+        let public = next.public();
+        let Some(old) = self.public_key() else {
+            return Err(AuditError::Closed(self.closed().unwrap_or_default()));
+        };
+        let event = AuditEvent::KeyRotated {
+            old: old.id(),
+            new: public.id(),
+            public: public.to_string(),
+            protection: new.protection(),
+        };
+        self.append(who, event)?;
+        let now = self.0.clock.now();
+        match &mut *self.lock() {
+            Err(why) => return Err(AuditError::Closed(why.clone())),
+            Ok(open) => self.seal(open, now, &[&next])?,
+        }
+        Ok(public)
+    }
+
     /// Names a plate without telling it: the same plate has the same tag in this car, and who has not
     /// the device key cannot tell which plate it is.
     pub fn tag(&self, plate: PlateKey) -> String {

@@ -284,7 +284,9 @@ proptest! {
         let last_of_line = lines[line].end - 1 == at;
         match fault {
             Fault::Record { seq, .. } | Fault::Checkpoint { after: seq, .. } => {
-                prop_assert_eq!(seq, n);
+                // A checkpoint that is no longer known for one stands where the next record would.
+                let unknown = text[lines[line].clone()].starts_with(b"{\"payload");
+                prop_assert!(seq == n || (unknown && seq == n + 1), "{} instead of {}", seq, n);
             }
             // The last line end.
             Fault::Torn => prop_assert!(last_of_line && line + 1 == lines.len()),

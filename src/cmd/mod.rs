@@ -7,15 +7,21 @@ pub mod audit;
 )]
 pub mod check;
 pub mod demo;
+pub mod disposition;
 pub mod eval;
+pub mod evidence;
 pub mod hold;
 pub mod hotlist;
 pub mod model_args;
 pub mod pictures;
 pub mod provision;
+pub mod query;
 pub mod read;
 pub mod replay;
+pub mod report;
 pub mod run;
+mod secret;
+pub mod unlock;
 
 use clap::{Parser, Subcommand};
 
@@ -53,8 +59,18 @@ pub enum Command {
     Hold(hold::HoldArgs),
     /// Make, sign and publish lists of plates.
     Hotlist(hotlist::HotlistArgs),
-    /// Make and withdraw keys.
+    /// Make, change and destroy keys.
     Provision(provision::ProvisionArgs),
+    /// Type the passphrase of the device key to a daemon that waits for it.
+    Unlock(unlock::UnlockArgs),
+    /// Look one plate up in what this car still keeps, on grounds and on record.
+    Query(query::QueryArgs),
+    /// Say what a hit was, and what came of it.
+    Disposition(disposition::DispositionArgs),
+    /// Write everything about a hit into one signed file, or check such a file.
+    Evidence(evidence::EvidenceArgs),
+    /// Write the transparency report.
+    Report(report::ReportArgs),
     /// Print a completion script for a shell.
     #[command(after_help = "Example: outrider completions bash > /etc/bash_completion.d/outrider")]
     Completions {
@@ -99,6 +115,11 @@ impl Cli {
             Command::Hold(args) => args.run(),
             Command::Hotlist(args) => args.run(),
             Command::Provision(args) => args.run(),
+            Command::Unlock(args) => args.run(),
+            Command::Query(args) => args.run(),
+            Command::Disposition(args) => args.run(),
+            Command::Evidence(args) => args.run(),
+            Command::Report(args) => args.run(),
             Command::Completions { shell } => {
                 clap_complete::generate(
                     shell,

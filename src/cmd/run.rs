@@ -9,7 +9,9 @@ mod daemon;
 mod fleet;
 mod keeper;
 mod lists;
+mod records;
 mod teller;
+mod unlock;
 mod watchdog;
 #[cfg(test)]
 #[path = "run/tests.rs"]
@@ -30,6 +32,7 @@ use crate::health::{PartState, Snapshot};
 use watchdog::Heartbeat;
 
 pub use daemon::{Daemon, SeamCamera, Seams};
+pub use records::Wipe;
 
 /// Longest orderly stop. The unit's TimeoutStopSec is above it.
 const DEADLINE: Duration = Duration::from_secs(12);
@@ -109,6 +112,15 @@ impl Signals {
 
 async fn live(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("cannot listen for signals")?;
+    let state = config.keeping.directory.clone();
+    let unlock = tokio::task::spawn_blocking(move || unlock::wait(&state));
+    tokio::select! {
+        unlocked = unlock => unlocked.context("unlocking was interrupted")??,
+        () = signals.stop() => {
+            info!("stopped while locked");
+            std::process::exit(0);
+        }
+    }
     // Models are loaded and databases opened: not on the thread that answers signals.
     let start = tokio::task::spawn_blocking(|| Daemon::start(config, Seams::default()));
     let daemon = tokio::select! {
@@ -126,6 +138,7 @@ async fn live(config: Config) -> anyhow::Result<()> {
     let watched = sd_notify::watchdog_enabled().is_some();
     let mut heartbeat = Heartbeat::default();
     let mut told = String::new();
+    let mut wiping = None;
     let mut starving = false;
     let mut every = tokio::time::interval(LOOK);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -139,6 +152,10 @@ async fn live(config: Config) -> anyhow::Result<()> {
                 }
             },
             _ = every.tick() => {
+                wiping = daemon.wipe_asked();
+                if wiping.is_some() {
+                    break;
+                }
                 let snapshot = daemon.health().snapshot();
                 match heartbeat.step(daemon.clock().now().monotonic, &snapshot) {
                     Ok(()) => {
@@ -163,7 +180,15 @@ async fn live(config: Config) -> anyhow::Result<()> {
     }
     info!("stopping");
     tell_systemd(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
-    match stop_in_order(move || _ = daemon.stop(), signals.stop(), DEADLINE).await {
+    let stop = move || match wiping {
+        None => _ = daemon.stop(),
+        Some(order) => {
+            if let Err(e) = daemon.wipe(order) {
+                error!(error = %e, "car not wiped whole");
+            }
+        }
+    };
+    match stop_in_order(stop, signals.stop(), DEADLINE).await {
         Stopped::InOrder => Ok(()),
         Stopped::SecondSignal => {
             warn!("second signal, leaving at once");

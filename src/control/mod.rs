@@ -267,6 +267,11 @@ impl Drop for Listening {
     }
 }
 
+/// Whether a daemon runs in this state folder.
+pub fn answers(state: &Path) -> bool {
+    UnixStream::connect(state.join(SOCKET)).is_ok()
+}
+
 /// Asks the daemon that runs in this state folder.
 pub fn ask<Q: Serialize, A: DeserializeOwned>(
     state: &Path,

@@ -25,6 +25,8 @@ mod mqtt;
 mod notices;
 mod outbox;
 mod probe;
+#[cfg(any(test, feature = "testing"))]
+mod testing;
 pub mod wire;
 
 pub use link::LinkState;
@@ -36,6 +38,8 @@ pub use outbox::{
 };
 use outbox::{News, TOO_LARGE};
 pub use probe::{ProbeError, probe};
+#[cfg(any(test, feature = "testing"))]
+pub use testing::testing_hit;
 use wire::{HealthReport, HotlistAck, Message, Names, Outbound, Promise, StatusReport};
 
 use crate::clock::Clock;
@@ -250,6 +254,8 @@ struct Loop {
     started: Duration,
     next_ticket: u64,
     refused: HashMap<i64, Patience>,
+    /// Days of counts under way.
+    days: HashMap<Ticket, (jiff::civil::Date, u64)>,
     /// Connections in a row that the broker broke with nothing acknowledged.
     fruitless: u32,
     /// Losses of the connection with this message alone under way.
@@ -275,6 +281,7 @@ impl Loop {
             started: now.monotonic,
             next_ticket: 0,
             refused: HashMap::new(),
+            days: HashMap::new(),
             fruitless: 0,
             suspects: HashMap::new(),
             health_skipped: 0,
@@ -355,6 +362,7 @@ impl Loop {
             self.say_disk(&e);
         }
         self.parts.notices.start_over();
+        self.days.clear();
         let online = self.status(true, since);
         let mut lost = self.hand_over(&mut session, &mut flights, None, &online).err();
         while lost.is_none() {
@@ -412,6 +420,8 @@ impl Loop {
             if lost.is_none()
                 && let Some(notice) = self.parts.notices.due()
             {
+                let ticket = Ticket(self.next_ticket);
+                self.days.extend(notice.day().map(|day| (ticket, day)));
                 let message = Message::new(&self.parts.vehicle, notice);
                 lost = self.hand_over(&mut session, &mut flights, None, &message).err();
             }
@@ -499,6 +509,9 @@ impl Loop {
     ) -> bool {
         match answer {
             Answer::Acknowledged(ticket) => {
+                if let Some((day, revision)) = self.days.remove(&ticket) {
+                    self.parts.notices.acknowledged(day, revision);
+                }
                 let Some(Flight { seq: Some(seq), .. }) = flights.remove(&ticket) else {
                     return false;
                 };
@@ -613,7 +626,8 @@ impl Loop {
         let promise =
             Promise { non_hit: self.parts.non_hit, protection: self.parts.outbox.protection() };
         let lists = HotlistAck::of_all(&self.parts.hotlists);
-        let report = StatusReport::new(online, since, &promise, lists);
+        let mut report = StatusReport::new(online, since, &promise, lists);
+        report.wiped = self.parts.notices.wiped();
         Message::new(&self.parts.vehicle, Outbound::Status(report))
     }
 

@@ -1,12 +1,16 @@
-//! What the broker is to hold for those who come later, and only the latest counts: the audit log's
-//! last checkpoint.
+//! What the broker is to be told once and not in order: the audit log's last checkpoint, days of counts,
+//! that the car was wiped.
 //!
-//! In: whoever has something newer. Out: messages, once per connection and per change. Nothing is
-//! kept on the disk here: the log has it.
+//! In: whoever has something newer. Out: messages, on each connection those that its broker has not
+//! acknowledged. Nothing is kept on the disk here: the log and the counters have it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::wire::Outbound;
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::wire::{Outbound, StatsReport};
 use crate::audit::Sealed;
 
 /// The latest notices. Clones share them.
@@ -18,6 +22,10 @@ struct State {
     checkpoint: Option<Sealed>,
     /// Whether this connection's broker has been handed it.
     handed: bool,
+    /// Days, and whether this connection's broker has been handed them.
+    days: BTreeMap<Date, (StatsReport, bool)>,
+    acknowledged: Vec<(Date, u64)>,
+    wiped: Option<Timestamp>,
 }
 
 impl Notices {
@@ -25,22 +33,68 @@ impl Notices {
     pub fn checkpoint(&self, sealed: Sealed) {
         let mut state = self.lock();
         if state.checkpoint.as_ref() != Some(&sealed) {
-            *state = State { checkpoint: Some(sealed), handed: false };
+            state.checkpoint = Some(sealed);
+            state.handed = false;
         }
+    }
+
+    /// A day's counts, in their latest state.
+    pub fn stats(&self, report: StatsReport) {
+        let mut state = self.lock();
+        let known = state.days.get(&report.day).is_some_and(|(had, _)| *had == report);
+        if !known {
+            state.days.insert(report.day, (report, false));
+        }
+    }
+
+    /// The keys are destroyed: the status says so from now on.
+    pub fn wipe(&self, at: Timestamp) {
+        self.lock().wiped = Some(at);
+    }
+
+    /// Whether the broker may still be handed something.
+    pub fn is_due(&self) -> bool {
+        let state = self.lock();
+        (state.checkpoint.is_some() && !state.handed) || state.days.values().any(|(_, h)| !h)
+    }
+
+    /// States of days that the broker has acknowledged since the last call.
+    pub fn take_acknowledged(&self) -> Vec<(Date, u64)> {
+        std::mem::take(&mut self.lock().acknowledged)
+    }
+
+    /// When the keys were destroyed.
+    pub(super) fn wiped(&self) -> Option<Timestamp> {
+        self.lock().wiped
     }
 
     /// A new connection has been handed nothing.
     pub(super) fn start_over(&self) {
-        self.lock().handed = false;
+        let mut state = self.lock();
+        state.handed = false;
+        state.days.values_mut().for_each(|(_, handed)| *handed = false);
     }
 
-    /// What this connection's broker has not been handed.
+    /// The next that this connection's broker has not been handed.
     pub(super) fn due(&self) -> Option<Outbound> {
         let mut state = self.lock();
-        if std::mem::replace(&mut state.handed, true) {
-            return None;
+        if !std::mem::replace(&mut state.handed, true)
+            && let Some(sealed) = &state.checkpoint
+        {
+            return Some(Outbound::Checkpoint(sealed.clone()));
         }
-        state.checkpoint.clone().map(Outbound::Checkpoint)
+        let (report, handed) = state.days.values_mut().find(|(_, handed)| !handed)?;
+        *handed = true;
+        Some(Outbound::Stats(Box::new(report.clone())))
+    }
+
+    /// The broker has this state of a day.
+    pub(super) fn acknowledged(&self, day: Date, revision: u64) {
+        let mut state = self.lock();
+        if state.days.get(&day).is_some_and(|(report, _)| report.revision == revision) {
+            state.days.remove(&day);
+        }
+        state.acknowledged.push((day, revision));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -23,6 +23,7 @@ use super::wire::{DispositionReport, DispositionText, HitReport, Outbound};
 use crate::clock::Clock;
 use crate::config::KeepingConfig;
 use crate::config::Vehicle;
+use crate::evidence::Reading;
 use crate::health::{Health, PartState};
 use crate::keys::{KeyError, Protection};
 use crate::sqlcipher::StoreError;
@@ -140,12 +141,15 @@ pub struct KeptHit {
 }
 
 /// What stays in the car of a list's entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Detail {
     /// Free text for the officer.
     pub reason: String,
     /// Make, model, colour, year as the list writes them.
     pub vehicle: String,
+    /// How the text came about; hits of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
 }
 
 /// The outbox. Clones share it.
@@ -252,6 +256,41 @@ impl Outbox {
                 })
             })
             .collect()
+    }
+
+    /// One hit by its name.
+    pub fn kept(&self, id: Ulid) -> Result<Option<KeptHit>, OutboxError> {
+        let store = self.db()?;
+        let row = store
+            .db
+            .query_row(
+                "SELECT h.recorded_ms, h.report, h.detail, o.state, o.note
+                 FROM hit h JOIN outbox o ON o.hit = h.id AND o.kind = 0 WHERE h.id = ?1",
+                [id.to_bytes()],
+                |row| {
+                    Ok((
+                        row.get::<_, i64>(0)?,
+                        row.get::<_, Vec<u8>>(1)?,
+                        row.get::<_, Vec<u8>>(2)?,
+                        delivery(row.get(3)?, row.get(4)?),
+                    ))
+                },
+            )
+            .optional()
+            .map_err(|e| self.sqlite(e))?;
+        let Some((at, report, detail, delivery)) = row else { return Ok(None) };
+        let damaged = |e: serde_json::Error| OutboxError::Damaged {
+            id,
+            path: self.path().to_owned(),
+            message: e.to_string(),
+        };
+        Ok(Some(KeptHit {
+            id,
+            recorded_at: from_ms(at),
+            report: HitReport::parse(&report).map_err(damaged)?,
+            detail: serde_json::from_slice(&detail).map_err(damaged)?,
+            delivery,
+        }))
     }
 
     /// The picture of a hit's plate.

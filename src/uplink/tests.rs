@@ -5,68 +5,21 @@ use std::path::Path;
 use std::time::Instant as StdInstant;
 
 use jiff::Timestamp;
-use ulid::Ulid;
 
 use super::memory::MemoryBroker;
 use super::wire::{HealthReport, HitReport, QueueReport, StateWord};
 use super::*;
-use crate::clock::{FrameTime, SimulatedClock, SystemClock};
+use crate::clock::{SimulatedClock, SystemClock};
 use crate::config::KeepingConfig;
-use crate::gps::{Fix, Position};
 use crate::health::Snapshot;
-use crate::hotlist::{Entry, ListStamp, Priority, VehicleText};
 use crate::keys::Protection;
 use crate::onboard::frame::CameraId;
-use crate::onboard::vision::candidate::Crop;
-use crate::onboard::{Hit, MatchKind, hit_for_tests};
-use crate::plate::{Jurisdiction, Plate};
 
 pub(crate) fn vehicle() -> Vehicle {
     Vehicle { id: "4127".into(), agency: "peel".into() }
 }
 
-/// A hit with a number: its ULID, its plate and its picture follow from it.
-pub(crate) fn hit(n: u32) -> Hit {
-    let wall: Timestamp = "2026-11-23T07:00:00Z".parse().unwrap();
-    let plate = Plate::parse(&format!("HIT{n:04}")).unwrap();
-    let entry = Entry {
-        jurisdiction: Jurisdiction::parse("CA-ON").unwrap(),
-        reason: "armed and dangerous".into(),
-        source: "Peel Regional Police".into(),
-        case: "26-00417".into(),
-        vehicle: VehicleText {
-            make: "Honda".into(),
-            model: "Civic".into(),
-            colour: "silver".into(),
-            year: Some(2019),
-            ..VehicleText::default()
-        },
-        ..Entry::plain(plate, "stolen_vehicle", Priority::High)
-    };
-    hit_for_tests(
-        Ulid::from_parts(wall.as_millisecond() as u64 + u64::from(n), u128::from(n)),
-        plate,
-        entry,
-        ListStamp { name: "cpic".into(), version: "7f".repeat(32).into(), source_time: wall },
-        MatchKind::Exact,
-        CameraId::new("front"),
-        FrameTime { monotonic: Duration::from_secs(u64::from(n)), wall },
-        Position::Fixed {
-            fix: Fix {
-                latitude: 43.717_899,
-                longitude: -79.658_213,
-                accuracy_m: Some(4.5),
-                speed_mps: Some(13.9),
-                heading_deg: Some(271.0),
-                time: Some(wall),
-                three_d: true,
-            },
-            age: Duration::from_millis(180),
-            interpolated: true,
-        },
-        Crop { width: 64, height: 32, rgb: (0..64 * 32 * 3).map(|i| (i + n) as u8).collect() },
-    )
-}
+pub(crate) use super::testing::testing_hit as hit;
 
 fn keeping(dir: &Path) -> KeepingConfig {
     KeepingConfig { directory: dir.join("state"), ..KeepingConfig::default() }
@@ -180,6 +133,60 @@ fn head_of_the_audit_log_goes_out_retained_and_again_after_every_loss() {
     broker.behave(|b| b.reachable = true);
     until("a new connection hears it again", || heads().len() == 3);
     assert!(uplink.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn every_field_of_a_days_counts_and_sent_until_acknowledged() {
+    let mut day = crate::counters::DayReport {
+        day: "2026-11-23".parse().unwrap(),
+        revision: 3,
+        ..crate::counters::DayReport::default()
+    };
+    day.car.insert("disposition/confirmed".into(), 2);
+    day.cameras.entry("front".into()).or_default().insert("reads".into(), 1_204);
+    let report = wire::StatsReport::of(&vehicle(), day);
+    let message = Message::new(&vehicle(), Outbound::Stats(Box::new(report.clone())));
+    assert_eq!(message.topic(), "alpr/v1/peel/vehicle/4127/stats/2026-11-23");
+    assert!(!message.retained());
+    let json: serde_json::Value = serde_json::from_slice(message.payload()).unwrap();
+    insta::assert_snapshot!("stats", serde_json::to_string_pretty(&json).unwrap());
+
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let parts = parts(&outbox(dir.path(), &health), &health);
+    let notices = parts.notices.clone();
+    notices.stats(report);
+    let broker = MemoryBroker::default();
+    broker.behave(|b| b.acknowledges = false);
+    let uplink = spawn_with(broker.clone(), &UplinkConfig::default(), parts);
+    let sent = || broker.received().iter().filter(|m| m.topic().contains("/stats/")).count();
+    until("it is sent", || sent() == 1);
+    assert!(notices.take_acknowledged().is_empty());
+    broker.behave(|b| b.reachable = false);
+    until("it is noticed", || matches!(health.state("broker"), Some(PartState::Down(_))));
+    broker.behave(|b| (b.reachable, b.acknowledges) = (true, true));
+    until("it is sent again and acknowledged", || {
+        notices.take_acknowledged() == [("2026-11-23".parse().unwrap(), 3)]
+    });
+    assert_eq!(sent(), 2);
+    assert!(uplink.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn wiped_car_says_so_in_its_last_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let parts = parts(&outbox(dir.path(), &health), &health);
+    let notices = parts.notices.clone();
+    let broker = MemoryBroker::default();
+    let uplink = spawn_with(broker.clone(), &UplinkConfig::default(), parts);
+    until("it is there", || broker.received().iter().any(|m| m.topic().ends_with("/status")));
+    notices.wipe("2026-11-23T07:00:00Z".parse().unwrap());
+    assert!(uplink.stop(Duration::from_secs(5)));
+    let last = broker.received().pop().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(last.payload()).unwrap();
+    assert_eq!((&json["online"], &json["wiped"]), (&false.into(), &"2026-11-23T07:00:00Z".into()));
+    assert!(last.retained());
 }
 
 fn health_report(health: &Snapshot) -> HealthReport {

@@ -4,9 +4,11 @@
 //! make and which are all that a [`Broker`](super::Broker) takes. A snapshot test holds every
 //! field; `docs/PRIVACY.md` explains each.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
@@ -14,6 +16,7 @@ use ulid::Ulid;
 use super::link::LinkState;
 use crate::audit::Sealed;
 use crate::config::Vehicle;
+use crate::counters::DayReport;
 use crate::gps::Position;
 use crate::health::{CameraSnapshot, PartState, Snapshot};
 use crate::hotlist::{Entry, Hotlists, ListStamp, Priority};
@@ -48,6 +51,8 @@ pub enum Outbound {
     Status(StatusReport),
     /// The signed head of the audit log, kept by the broker.
     Checkpoint(Sealed),
+    /// One day's counts.
+    Stats(Box<StatsReport>),
 }
 
 /// A message as it leaves: built here alone, from an [`Outbound`].
@@ -82,6 +87,9 @@ impl Message {
             }
             Outbound::Health(report) => json(format!("{base}/health"), encode(&report), false),
             Outbound::Status(report) => json(format!("{base}/status"), encode(&report), true),
+            Outbound::Stats(report) => {
+                json(format!("{base}/stats/{}", report.day), encode(&report), false)
+            }
             Outbound::Checkpoint(sealed) => {
                 json(format!("{base}/audit/checkpoint"), sealed.envelope, true)
             }
@@ -649,6 +657,44 @@ impl HotlistAck {
     }
 }
 
+/// One day's counts: names of a closed set, of list categories and of reason codes, and numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct StatsReport {
+    pub v: u8,
+    pub agency: String,
+    pub vehicle: String,
+    pub day: Date,
+    pub revision: u64,
+    pub car: BTreeMap<String, u64>,
+    pub cameras: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+impl StatsReport {
+    /// Of a day.
+    pub fn of(vehicle: &Vehicle, day: DayReport) -> Self {
+        let DayReport { day, revision, car, cameras } = day;
+        let (agency, vehicle) = (vehicle.agency.clone(), vehicle.id.clone());
+        Self { v: FORMAT, agency, vehicle, day, revision, car, cameras }
+    }
+
+    /// The day back, and whose.
+    pub fn into_day(self) -> (String, DayReport) {
+        let Self { vehicle, day, revision, car, cameras, .. } = self;
+        (vehicle, DayReport { day, revision, car, cameras })
+    }
+}
+
+impl Outbound {
+    /// Which state of which day's counts this is.
+    pub(super) fn day(&self) -> Option<(Date, u64)> {
+        match self {
+            Self::Stats(report) => Some((report.day, report.revision)),
+            _ => None,
+        }
+    }
+}
+
 /// Whether the car is there, what it promises to keep, and which lists it serves.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
@@ -661,6 +707,9 @@ pub struct StatusReport {
     pub non_hit_retention: String,
     pub key_protection: Protection,
     pub hotlists: Vec<HotlistAck>,
+    /// When the car's keys were destroyed: nothing follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wiped: Option<Timestamp>,
 }
 
 impl StatusReport {
@@ -679,6 +728,7 @@ impl StatusReport {
             non_hit_retention: promise.non_hit.to_string(),
             key_protection: promise.protection,
             hotlists,
+            wiped: None,
         }
     }
 }

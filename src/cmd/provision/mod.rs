@@ -3,14 +3,17 @@
 use clap::{Args, Subcommand};
 
 mod author;
+mod car;
 mod list_key;
 mod root;
 mod trust;
 
+pub(crate) use car::WIPE;
+
 /// Arguments of `outrider provision`.
 #[derive(Debug, Args)]
 #[command(
-    about = "Make and withdraw keys: the root, authors, lists",
+    about = "Make, change and destroy keys: the root, authors, lists, this car",
     after_help = "From nothing to a trust document:\n\n  \
         outrider provision root --out root.key --public root.pub.json\n  \
         outrider provision author-key --out stolen.author.key\n  \
@@ -26,6 +29,10 @@ pub struct ProvisionArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Device(car::DeviceArgs),
+    Rotate(car::RotateArgs),
+    Wipe(car::WipeArgs),
+    WipeCommand(car::WipeCommandArgs),
     Root(root::RootArgs),
     AuthorKey(author::AuthorKeyArgs),
     ListKey(list_key::ListKeyArgs),
@@ -35,7 +42,12 @@ enum Command {
 impl ProvisionArgs {
     /// Does what was asked.
     pub fn run(self) -> anyhow::Result<()> {
+        crate::cmd::run::keep_memory_private();
         match self.command {
+            Command::Device(args) => args.run(),
+            Command::Rotate(args) => args.run(),
+            Command::Wipe(args) => args.run(),
+            Command::WipeCommand(args) => args.run(),
             Command::Root(args) => args.run(),
             Command::AuthorKey(args) => args.run(),
             Command::ListKey(args) => args.run(),

@@ -7,6 +7,7 @@
 //! sound and screen, position, the uplink, and last the cameras. Stopping is the way back.
 
 use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,7 +17,8 @@ use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
 use super::fleet::Fleet;
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Seen};
+use super::records::{Records, Wipe};
 use super::{lists, teller};
 use crate::alert::card::Card;
 use crate::alert::console::Console;
@@ -26,14 +28,18 @@ use crate::alert::{Annunciator, Desk, Sounder, Sounding, Speaker};
 use crate::audit::{Actor, Audit, AuditEvent};
 use crate::clock::{Clock, SystemClock, TimeSource};
 use crate::config::{Config, Retention};
+use crate::control::{Control, Listening};
+use crate::counters::Counters;
 use crate::gps::{Fixes, Gps};
 use crate::health::{Health, PartState, Snapshot};
 use crate::hotlist::{self, Hotlists};
+use crate::keys::rotation;
 use crate::onboard::capture::watch::Opener;
 use crate::onboard::frame::CameraId;
 use crate::onboard::store::{PurgeRecord, PurgeSink, Ring, RingSeams};
 use crate::onboard::vision::Reader;
 use crate::onboard::{self, CameraParts, Look, Onboard, capture, score};
+use crate::policy::Who;
 use crate::uplink::wire::Names;
 use crate::uplink::{self, Notices, Outbox, Uplink};
 
@@ -97,6 +103,9 @@ pub struct Daemon {
     console: Option<Console>,
     sounding: Sounding,
     runtime: Runtime,
+    notices: Notices,
+    control: Listening,
+    wipes: Receiver<Wipe>,
 }
 
 impl Daemon {
@@ -151,6 +160,7 @@ impl Daemon {
             version: env!("CARGO_PKG_VERSION").into(),
         }));
         recall(&board, &outbox);
+        catch_up(&audit, &outbox);
         let console = if config.console.enabled {
             let ask = asker(&config, &clock, &hotlists, &fixes, &outbox);
             let started = runtime.block_on(Console::start(
@@ -171,8 +181,36 @@ impl Daemon {
             annunciator.unwrap_or_else(|| Box::new(Speaker::new(config.alert.device.clone())));
         let (sounder, sounding) = Sounder::spawn(annunciator, &config.alert, health.clone());
         let notices = Notices::default();
-        let keeper = Keeper::new(audit.clone(), notices.clone(), clock.clone(), health.clone());
+        let counters = Counters::open(&config.keeping)
+            .inspect_err(|e| {
+                tracing::error!(error = %e, "nothing is counted");
+                health.set("counters", PartState::Down(e.to_string()));
+            })
+            .ok();
+        let keeper = Keeper {
+            audit: audit.clone(),
+            notices: notices.clone(),
+            vehicle: config.vehicle.clone(),
+            counters,
+            clock: clock.clone(),
+            health: health.clone(),
+            seen: Seen::default(),
+            looks: 0,
+        };
         let keeper = keeper.spawn();
+        let (wipe, wipes) = sync_channel(1);
+        let records = Records {
+            audit: audit.clone(),
+            outbox: outbox.clone(),
+            vehicle: config.vehicle.clone(),
+            searcher: ring.searcher(),
+            permissions: Arc::new(|who: Who| who.usual()),
+            clock: clock.clone(),
+            wipe: wipe.clone(),
+        };
+        let state = config.keeping.directory.clone();
+        let control = records.answer(Control::default(), state.clone()).listen(&state)?;
+        fleet.obey(&config, &audit, &clock, wipe);
         let uplink = uplink::spawn(
             &config.uplink,
             uplink::Parts {
@@ -217,6 +255,9 @@ impl Daemon {
             console,
             sounding,
             runtime,
+            notices,
+            control,
+            wipes,
         })
     }
 
@@ -246,6 +287,34 @@ impl Daemon {
         self.lists.look_now();
     }
 
+    /// An order to wipe this car, if there is one.
+    pub fn wipe_asked(&self) -> Option<Wipe> {
+        self.wipes.try_recv().ok()
+    }
+
+    /// Makes this car unreadable: the keys at once, then the goodbye that says so, then the files.
+    pub fn wipe(self, order: Wipe) -> anyhow::Result<()> {
+        let Wipe { who, why, state } = order;
+        warn!(who = %who, why, "wiping this car");
+        if let Some(key) = self.audit.public_key() {
+            self.audit.note(who, AuditEvent::KeyWiped { key: key.id(), why });
+        }
+        if let Ok(Some(sealed)) = self.audit.checkpoint() {
+            self.notices.checkpoint(sealed);
+        }
+        rotation::destroy_keys(&state).context("keys not destroyed")?;
+        self.notices.wipe(self.clock.now().wall);
+        // The head of the log is the only thing that is left to say who did this.
+        let until = Instant::now() + GOODBYE;
+        while self.notices.is_due() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.stop();
+        let files = rotation::wipe(&state).context("files not removed")?;
+        warn!(files, "car wiped");
+        Ok(())
+    }
+
     /// Waits until every camera is at its end by itself, as recordings are; returns whether they
     /// were within `deadline`.
     pub fn wait_for_end(&self, deadline: Duration) -> bool {
@@ -269,7 +338,7 @@ impl Daemon {
             Ok(()) => warn!("hits still being recorded, left behind"),
             Err(e) => warn!(error = %e, "cameras left behind"),
         }
-        drop((self.gps, self.lists, self.ring));
+        drop((self.gps, self.lists, self.control, self.ring));
         self.keeper.stop();
         if !self.fleet.stop(GOODBYE) {
             warn!("downlink left behind");
@@ -375,6 +444,17 @@ fn cameras_and_readers(
             Ok(CameraParts { id, open, reader })
         })
         .collect()
+}
+
+/// Writes down hits whose record a kill came before.
+fn catch_up(audit: &Audit, outbox: &Outbox) {
+    let Ok(recent) = outbox.recent(RECALLED) else { return };
+    let Ok(missing) = audit.without_record(recent.iter().map(|kept| kept.id).collect()) else {
+        return;
+    };
+    for kept in recent.iter().rev().filter(|kept| missing.contains(&kept.id)) {
+        audit.note(Actor::System, teller::recorded_before(kept));
+    }
 }
 
 /// Puts the hits of before the start on the page.

@@ -4,20 +4,23 @@
 //! could be believed: the door stays shut.
 
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::audit::Audit;
+use super::records::Wipe;
+use crate::audit::{Actor, Audit};
 use crate::clock::Clock;
+use crate::command::{Command, CommandError, Order};
 use crate::config::Config;
 use crate::downlink::{Door, Downlink, Topic};
+use crate::dsse::Envelope;
 use crate::health::Health;
 use crate::hotlist::Hotlists;
 use crate::hotlist::sync::{self, Sync, SyncHandle};
 use crate::keys::DeviceKey;
-use crate::trust::{HeldTrust, Root};
+use crate::trust::{HeldTrust, Role, Root};
 
 /// Trust documents that wait: the newest is the one that counts.
 const DOCUMENTS: usize = 4;
@@ -75,6 +78,44 @@ impl Fleet {
     /// Whose signatures are believed; `None` without `[trust]`.
     pub(super) fn trust(&self) -> Option<&Arc<HeldTrust>> {
         self.trust.as_ref()
+    }
+
+    /// Follows commands from afar, as long as the door is open.
+    pub(super) fn obey(
+        &self,
+        config: &Config,
+        audit: &Audit,
+        clock: &Arc<dyn Clock>,
+        wipe: SyncSender<Wipe>,
+    ) {
+        let Some(trust) = self.trust.clone() else { return };
+        let (to, commands) = sync_channel(DOCUMENTS);
+        self.downlink.subscribe(Topic::Command, to);
+        let (audit, clock) = (audit.clone(), clock.clone());
+        let (vehicle, state) = (config.vehicle.clone(), config.keeping.directory.clone());
+        std::thread::Builder::new()
+            .name("commands".into())
+            .spawn(move || {
+                for message in commands {
+                    let Some(ours) = audit.public_key() else { continue };
+                    let keys = trust.current().map(|t| t.keys_for(&Role::Command));
+                    let opened = Envelope::parse(&message.payload)
+                        .map_err(CommandError::from)
+                        .and_then(|envelope| {
+                            let keys = keys.unwrap_or_default();
+                            Command::open(&envelope, &keys, &vehicle, &ours, clock.now().wall)
+                        });
+                    match opened {
+                        Ok((Command { order: Order::Wipe, reason: why, .. }, key)) => {
+                            let state = state.clone();
+                            // One is enough.
+                            let _ = wipe.try_send(Wipe { who: Actor::Remote(key), why, state });
+                        }
+                        Err(e) => tracing::error!(error = %e, "command refused"),
+                    }
+                }
+            })
+            .expect("the process may start threads");
     }
 
     /// Opens the door, if anything that comes could be believed.

@@ -12,8 +12,18 @@ use std::time::Duration;
 
 use crate::audit::{Actor, Audit, AuditEvent};
 use crate::clock::{Clock, FrameTime};
+use crate::config::Vehicle;
+use crate::counters::{Counters, CountersError};
 use crate::health::{Health, PartState, Snapshot};
 use crate::uplink::Notices;
+use crate::uplink::wire::StatsReport;
+
+/// The counters' name in health.
+const COUNTERS: &str = "counters";
+
+/// Looks between two looks for days that the broker does not have, and how many go at once.
+const DAYS_EVERY: u64 = 60;
+const DAYS_AT_ONCE: usize = 31;
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -27,11 +37,15 @@ const STEP: Duration = Duration::from_secs(1);
 
 /// Writes down. One per daemon.
 pub(super) struct Keeper {
-    audit: Audit,
-    notices: Notices,
-    clock: Arc<dyn Clock>,
-    health: Arc<Health>,
-    seen: Seen,
+    pub(super) audit: Audit,
+    pub(super) notices: Notices,
+    pub(super) vehicle: Vehicle,
+    /// `None` if they could not be opened; health says why.
+    pub(super) counters: Option<Counters>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) health: Arc<Health>,
+    pub(super) seen: Seen,
+    pub(super) looks: u64,
 }
 
 /// The running thread.
@@ -51,15 +65,6 @@ impl Running {
 }
 
 impl Keeper {
-    pub(super) fn new(
-        audit: Audit,
-        notices: Notices,
-        clock: Arc<dyn Clock>,
-        health: Arc<Health>,
-    ) -> Self {
-        Self { audit, notices, clock, health, seen: Seen::default() }
-    }
-
     pub(super) fn spawn(mut self) -> Running {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
@@ -78,9 +83,44 @@ impl Keeper {
         for event in self.seen.step(self.clock.now(), &self.clock, &self.health.snapshot()) {
             self.audit.note(Actor::System, event);
         }
+        self.count();
         self.audit.tick();
         if let Some(sealed) = self.audit.sealed() {
             self.notices.checkpoint(sealed);
+        }
+    }
+
+    /// Adds up, and hands the broker the days that it does not have.
+    fn count(&mut self) {
+        let Some(counters) = &self.counters else { return };
+        let now = self.clock.now().wall;
+        let Tally { on, blind, lost } = self.seen.tally;
+        let beside = [
+            ("", "seconds_on", on.as_secs()),
+            ("", "seconds_not_reading", blind.as_secs()),
+            ("", "seconds_without_fix", lost.as_secs()),
+        ];
+        let done = (|| {
+            counters.live(now, &self.health.snapshot(), &beside)?;
+            counters.count(&self.audit)?;
+            for (day, revision) in self.notices.take_acknowledged() {
+                counters.acknowledged(day, revision)?;
+            }
+            if self.looks % DAYS_EVERY == 0 {
+                counters.forget_old(now)?;
+                for day in counters.unsent(now, DAYS_AT_ONCE)? {
+                    self.notices.stats(StatsReport::of(&self.vehicle, day));
+                }
+            }
+            Ok::<_, CountersError>(())
+        })();
+        self.looks += 1;
+        let state = match done {
+            Ok(()) => PartState::Working,
+            Err(e) => PartState::Down(e.to_string()),
+        };
+        if self.health.state(COUNTERS).as_ref() != Some(&state) {
+            self.health.set(COUNTERS, state);
         }
     }
 
@@ -92,16 +132,30 @@ impl Keeper {
         if let Ok(Some(sealed)) = self.audit.checkpoint() {
             self.notices.checkpoint(sealed);
         }
+        self.count();
     }
 }
 
 /// What was seen at the last looks. All the thinking, no I/O.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     /// Wall clock less boot clock, in milliseconds.
     offset_ms: Option<i64>,
     /// Parts that are down: since when, and whether that is written down.
     down: BTreeMap<String, (Duration, bool)>,
+    /// The last look.
+    last: Option<Duration>,
+    tally: Tally,
+}
+
+/// Times since the start.
+#[derive(Default, Clone, Copy)]
+struct Tally {
+    on: Duration,
+    /// With no camera reading.
+    blind: Duration,
+    /// Without a position.
+    lost: Duration,
 }
 
 impl Seen {
@@ -119,6 +173,19 @@ impl Seen {
             if u128::from(by_ms.unsigned_abs()) >= STEP.as_millis() {
                 events.push(AuditEvent::ClockStepped { by_ms, time_source: clock.source() });
             }
+        }
+        let since =
+            now.monotonic.saturating_sub(self.last.replace(now.monotonic).unwrap_or(now.monotonic));
+        let reads = |(part, state): (&String, &PartState)| {
+            part.starts_with("camera/")
+                && matches!(state, PartState::Working | PartState::Impaired(_))
+        };
+        self.tally.on += since;
+        if !health.parts.iter().any(reads) {
+            self.tally.blind += since;
+        }
+        if !matches!(health.parts.get("gps"), Some(PartState::Working)) {
+            self.tally.lost += since;
         }
         for (part, state) in &health.parts {
             if part != "gps" && !part.starts_with("camera/") {

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::health::Health;
 use crate::onboard::store::thumbnail;
 use crate::onboard::{Hit, MatchKind};
-use crate::uplink::Outbox;
+use crate::uplink::{KeptHit, Outbox};
 
 /// JPEG quality of the plate's picture on the officer's screen: its pixels are few, and enlarged
 /// some ten times.
@@ -58,6 +58,21 @@ fn recorded(hit: &Hit) -> AuditEvent {
         list_age_s: u64::try_from(age).unwrap_or(0),
         category: hit.entry().category.to_string(),
         exact: hit.match_kind() == MatchKind::Exact,
+    }
+}
+
+/// The same of a hit that is on the disk, for one whose record a kill came before.
+pub(super) fn recorded_before(kept: &KeptHit) -> AuditEvent {
+    let (report, entry) = (&kept.report, &kept.report.entry);
+    let age = report.seen.duration_since(entry.list_source_time).as_secs();
+    AuditEvent::HitRecorded {
+        hit: kept.id,
+        camera: report.camera.to_string(),
+        list: entry.list.clone(),
+        list_version: entry.list_version.clone(),
+        list_age_s: u64::try_from(age).unwrap_or(0),
+        category: entry.category.clone(),
+        exact: entry.matched == MatchKind::Exact,
     }
 }
 

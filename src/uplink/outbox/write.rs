@@ -14,6 +14,7 @@ use super::keep::Gone;
 use super::store::Guard;
 use super::{Detail, Outbox, OutboxError, PART, Recorded, from_ms, queue, room};
 use crate::config::Vehicle;
+use crate::evidence::Reading;
 use crate::health::PartState;
 use crate::onboard::Hit;
 use crate::sqlcipher::StoreError;
@@ -89,11 +90,15 @@ impl Outbox {
         let jpeg = picture(hit);
         let report = HitReport::of(hit, &self.0.vehicle, self.protection(), &jpeg);
         let entry = hit.entry();
-        let detail = Detail { reason: entry.reason.clone(), vehicle: entry.vehicle.to_string() };
+        let detail = Detail {
+            reason: entry.reason.clone(),
+            vehicle: entry.vehicle.to_string(),
+            reading: Some(Reading::of(hit, self.0.clock.source())),
+        };
         Prepared {
             id: hit.id(),
             text: HitText::of(&report),
-            detail: serde_json::to_vec(&detail).expect("two strings"),
+            detail: serde_json::to_vec(&detail).expect("strings and finite numbers"),
             digest: Sha256::digest(&jpeg).into(),
             jpeg,
         }

@@ -1,0 +1,101 @@
+//! `outrider evidence`: writes everything about a hit into one signed file, and checks such a file with
+//! nothing but the car's public key.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use crate::config::Config;
+use crate::control;
+use crate::evidence::{self, Request};
+use crate::policy::Who;
+
+/// What is asked of the control socket.
+pub(crate) const EVIDENCE: &str = "evidence";
+
+/// Write everything about a hit into one signed file, or check such a file.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:\n  outrider evidence 01KXB3... -o bundle.zip --officer 77 --role supervisor --case 26-00417\n  outrider evidence verify bundle.zip --key 4f2c..."
+)]
+pub struct EvidenceArgs {
+    #[command(subcommand)]
+    verify: Option<Sub>,
+    /// The hit, by its ULID.
+    #[arg(required = true)]
+    hit: Option<String>,
+    /// Where to; must not be there.
+    #[arg(short, long, value_name = "FILE", required = true)]
+    output: Option<PathBuf>,
+    /// Who takes it.
+    #[arg(long, value_name = "ID", required = true)]
+    officer: Option<String>,
+    /// In which role.
+    #[arg(long, required = true)]
+    role: Option<Who>,
+    /// For which case.
+    #[arg(long, value_name = "NUMBER", required = true)]
+    case: Option<String>,
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/outrider/outrider.toml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Sub {
+    /// Check a bundle; names the first file that does not fit.
+    Verify {
+        /// The bundle.
+        bundle: PathBuf,
+        /// The car's public key, 64 hexadecimal digits, or a file that holds them.
+        #[arg(long, value_name = "KEY")]
+        key: String,
+    },
+}
+
+impl EvidenceArgs {
+    /// Does what was asked.
+    pub fn run(self) -> anyhow::Result<()> {
+        if let Some(Sub::Verify { bundle, key }) = self.verify {
+            let key = super::audit::public_key(&key)?;
+            let bytes = std::fs::read(&bundle)
+                .with_context(|| format!("cannot read {}", bundle.display()))?;
+            let manifest = evidence::verify(&bytes, &key)
+                .with_context(|| format!("{} does not hold", bundle.display()))?;
+            println!(
+                "holds: hit {} of vehicle {} of {}, {} files, made {:.0} by {} for case {}",
+                manifest.hit,
+                manifest.vehicle,
+                manifest.agency,
+                manifest.files.len(),
+                manifest.made,
+                manifest.made_by,
+                manifest.case
+            );
+            return Ok(());
+        }
+        let given = "clap asks for it";
+        let config = Config::load(&self.config)?;
+        let request = Request {
+            hit: self.hit.context(given)?,
+            officer: self.officer.context(given)?,
+            role: self.role.context(given)?,
+            case: self.case.context(given)?,
+        };
+        let output = self.output.context(given)?;
+        let text: String = control::ask(&config.keeping.directory, EVIDENCE, &request)?;
+        let bytes = data_encoding::BASE64.decode(text.as_bytes()).context("the daemon's answer")?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&output)
+            .with_context(|| format!("cannot write {}", output.display()))?;
+        std::io::Write::write_all(&mut file, &bytes)?;
+        file.sync_all()?;
+        eprintln!("{} bytes in {}", bytes.len(), output.display());
+        Ok(())
+    }
+}

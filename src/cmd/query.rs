@@ -1,0 +1,111 @@
+//! `outrider query`: looks one plate up in what this car still keeps, on grounds and on record.
+
+use std::io::{BufRead as _, Write as _};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config::{Config, HumanDuration};
+use crate::control;
+use crate::lookup::{Found, Reason, Request};
+use crate::policy::Who;
+
+/// What is asked of the control socket.
+pub(crate) const QUERY: &str = "query";
+
+/// Look one plate up; the daemon writes it into the audit log before it answers.
+#[derive(Debug, Args)]
+#[command(after_help = reasons())]
+pub struct QueryArgs {
+    /// The plate, whole; `-` reads it from standard input, so that it is in no list of processes.
+    plate: String,
+    /// Why, by code: see below.
+    #[arg(long, value_name = "CODE")]
+    reason: String,
+    /// For which case.
+    #[arg(long, value_name = "NUMBER")]
+    case: String,
+    /// Who asks.
+    #[arg(long, value_name = "ID")]
+    officer: String,
+    /// In which role.
+    #[arg(long)]
+    role: Who,
+    /// How far back, such as 2h, 3d, or a time [default: a day]. More than a day takes a supervisor.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// JSON.
+    #[arg(long)]
+    json: bool,
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/outrider/outrider.toml")]
+    config: PathBuf,
+}
+
+fn reasons() -> String {
+    let mut text = String::from("Reason codes:\n");
+    for (_, code, what) in Reason::ALL {
+        text += &format!("  {code:<16} {what}\n");
+    }
+    text + "\nExample: outrider query CKSV841 --reason hit_and_run --case 26-00417 --officer 1234 --role officer"
+}
+
+impl QueryArgs {
+    /// Asks the daemon.
+    pub fn run(self) -> anyhow::Result<()> {
+        let config = Config::load(&self.config)?;
+        let plate = match self.plate.as_str() {
+            "-" => {
+                let mut line = String::new();
+                std::io::stdin().lock().read_line(&mut line)?;
+                line.trim().to_owned()
+            }
+            _ => self.plate,
+        };
+        let request = Request {
+            plate,
+            officer: self.officer,
+            role: self.role,
+            reason: self.reason,
+            case: self.case,
+            since: self.since.as_deref().map(time).transpose()?,
+        };
+        let found: Found = control::ask(&config.keeping.directory, QUERY, &request)?;
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;
+            return Ok(());
+        }
+        writeln!(out, "searched: {}", found.searched)?;
+        for hit in &found.hits {
+            writeln!(
+                out,
+                "hit   {}  {:.0}  {}  {} ({})",
+                hit.hit, hit.seen, hit.camera, hit.category, hit.list
+            )?;
+        }
+        for read in &found.reads {
+            let place =
+                read.place.map_or("no fix".into(), |(lat, lon)| format!("{lat:.5}, {lon:.5}"));
+            writeln!(out, "read  {}  {:.0}  {}  {place}", read.read, read.seen, read.camera)?;
+        }
+        if found.hits.is_empty() && found.reads.is_empty() {
+            writeln!(out, "nothing found")?;
+        }
+        Ok(())
+    }
+}
+
+fn time(text: &str) -> anyhow::Result<Timestamp> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    let back: HumanDuration = text
+        .parse()
+        .ok()
+        .with_context(|| format!("--since {text:?}: give 2h, 3d, or 2026-11-23T07:00:00Z"))?;
+    let back = SignedDuration::try_from(back.get()).context("--since is too far back")?;
+    Timestamp::now().checked_sub(back).context("--since is too far back")
+}

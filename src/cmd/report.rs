@@ -1,0 +1,106 @@
+//! `outrider report`: the transparency report of this car, or of many from their messages.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use jiff::civil::Date;
+
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::counters::report::Report;
+use crate::keys::DeviceKey;
+use crate::uplink::wire::StatsReport;
+
+/// MCCA's seven statistics and ours, as JSON, CSV and a page for the public.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  outrider report --from 2026-01-01 --to 2026-12-31 -o report\n  mosquitto_sub -t 'alpr/v1/peel/vehicle/+/stats/+' >> stats.jsonl\n  outrider report --stats stats.jsonl --from 2026-01-01 -o report"
+)]
+pub struct ReportArgs {
+    /// First day [default: a year before the last].
+    #[arg(long, value_name = "DATE")]
+    from: Option<Date>,
+    /// Last day [default: today].
+    #[arg(long, value_name = "DATE")]
+    to: Option<Date>,
+    /// Days of many cars, one message of `vehicle/<id>/stats/<day>` per line, instead of this car's own.
+    #[arg(long, value_name = "FILE")]
+    stats: Vec<PathBuf>,
+    /// Folder for report.json, report.csv and report.html [default: JSON on standard output].
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/outrider/outrider.toml")]
+    config: PathBuf,
+}
+
+impl ReportArgs {
+    /// Writes the report.
+    pub fn run(self) -> anyhow::Result<()> {
+        let to = self
+            .to
+            .unwrap_or_else(|| jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date());
+        let year = jiff::Span::new().years(1);
+        let from = match self.from {
+            Some(from) => from,
+            None => to.checked_sub(year)?.tomorrow()?,
+        };
+        if from > to {
+            bail!("--from {from} is after --to {to}");
+        }
+        let (agency, days) = match self.stats.is_empty() {
+            true => {
+                let config = Config::load(&self.config)?;
+                // Looking must not make counters, nor a key.
+                DeviceKey::existing(&config.keeping.directory)?;
+                let counters = Counters::open(&config.keeping)?;
+                // With the year before, to compare.
+                let days = counters.days(from.checked_sub(year)?, to)?;
+                let days = days.into_iter().map(|d| (config.vehicle.id.clone(), d)).collect();
+                (config.vehicle.agency, days)
+            }
+            false => read(&self.stats)?,
+        };
+        let report = Report::of(&agency, from, to, days);
+        let Some(folder) = &self.output else {
+            writeln!(std::io::stdout().lock(), "{}", report.json())?;
+            return Ok(());
+        };
+        std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
+        for (name, text) in [
+            ("report.json", report.json()),
+            ("report.csv", report.csv()),
+            ("report.html", report.html()),
+        ] {
+            let path = folder.join(name);
+            std::fs::write(&path, text).with_context(|| format!("{}", path.display()))?;
+            eprintln!("{}", path.display());
+        }
+        Ok(())
+    }
+}
+
+fn read(files: &[PathBuf]) -> anyhow::Result<(String, Vec<(String, crate::counters::DayReport)>)> {
+    let mut agency = String::new();
+    let mut days = Vec::new();
+    for path in files {
+        let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+        for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+            let report: StatsReport = serde_json::from_str(line)
+                .with_context(|| format!("{}:{}", path.display(), number + 1))?;
+            if agency.is_empty() {
+                agency.clone_from(&report.agency);
+            }
+            if report.agency != agency {
+                bail!("{}:{}: of another agency", path.display(), number + 1);
+            }
+            days.push(report.into_day());
+        }
+    }
+    if days.is_empty() {
+        bail!("no day in {} files", files.len());
+    }
+    Ok((agency, days))
+}
