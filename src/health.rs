@@ -119,6 +119,8 @@ pub struct Health {
     pub hits: Counter,
     /// Reads that matched an entry which had alarmed within the configured time.
     pub hits_quiet: Counter,
+    /// Reads that matched a covert entry. Counted apart: nothing in the car shows it.
+    pub hits_covert: Counter,
     /// Reads that matched nothing.
     pub non_hits: Counter,
     /// Non-hits written to the ring.
@@ -172,6 +174,7 @@ impl Health {
             cameras: cameras.iter().map(|(id, c)| (id.clone(), CameraSnapshot::of(c))).collect(),
             hits: self.hits.get(),
             hits_quiet: self.hits_quiet.get(),
+            hits_covert: self.hits_covert.get(),
             non_hits: self.non_hits.get(),
             ring_written: self.ring_written.get(),
             ring_dropped: self.ring_dropped.get(),
@@ -192,6 +195,7 @@ pub struct Snapshot {
     pub cameras: BTreeMap<CameraId, CameraSnapshot>,
     pub hits: u64,
     pub hits_quiet: u64,
+    pub hits_covert: u64,
     pub non_hits: u64,
     pub ring_written: u64,
     pub ring_dropped: u64,

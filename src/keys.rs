@@ -190,6 +190,8 @@ pub enum Purpose {
     Hits,
     /// Sealing the ring's bucket keys.
     RingSeal,
+    /// `hotplates.db`.
+    Hotplates,
     /// `audit.db`.
     Audit,
     /// The seed of the key that signs audit checkpoints and evidence.
@@ -208,6 +210,7 @@ impl Purpose {
         match self {
             Self::Hits => b"outrider/v1/hits.db",
             Self::RingSeal => b"outrider/v1/ring-seal",
+            Self::Hotplates => b"outrider/v1/hotplates.db",
             Self::Audit => b"outrider/v1/audit.db",
             Self::DeviceSign => b"outrider/v1/device-sign",
             Self::PlateTag => b"outrider/v1/plate-tag",

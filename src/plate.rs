@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+pub mod pattern;
 pub mod syntax;
 
 use arrayvec::ArrayString;
@@ -110,6 +111,17 @@ impl PlateKey {
     /// The packed value.
     pub fn get(self) -> u64 {
         self.0
+    }
+
+    /// The places in [`SYMBOLS`] that a packed value stands for, first to last.
+    pub(crate) fn symbols_of(packed: u64) -> arrayvec::ArrayVec<u8, MAX_PLATE_LEN> {
+        let (mut symbols, mut left) = (arrayvec::ArrayVec::new(), packed);
+        while left > 0 && !symbols.is_full() {
+            symbols.push(u8::try_from(left % BASE).expect("below 37").saturating_sub(1));
+            left /= BASE;
+        }
+        symbols.reverse();
+        symbols
     }
 }
 

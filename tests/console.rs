@@ -25,6 +25,7 @@ use outrider::health::{Health, PartState};
 use outrider::hotlist::Priority;
 use outrider::onboard::MatchKind;
 use outrider::onboard::frame::CameraId;
+use outrider::plate::syntax::Syntax;
 
 /// A console whose cameras deliver frames from a thread until they are stopped.
 struct Car {
@@ -117,6 +118,7 @@ fn beside() -> Beside {
         position: fixed(),
         waiting: 0,
         kept: "not kept".into(),
+        hidden: std::collections::BTreeSet::new(),
     }
 }
 
@@ -150,6 +152,8 @@ fn card(id: &str, read: &str, listed: &str, priority: Priority) -> Card {
         pairs: pairs(read, listed),
         jurisdiction_read: None,
         jurisdiction_listed: Some("CA-ON".into()),
+        syntax: Syntax::Compatible,
+        stale: false,
         list: "stolen".into(),
         list_time: Timestamp::now() - jiff::SignedDuration::from_mins(62),
         reason: "Stolen overnight, keys taken in a break-in".into(),

@@ -11,7 +11,8 @@ use serde::Serialize;
 use crate::gps::{Fix, Position};
 use crate::hotlist::Priority;
 use crate::onboard::{Hit, Match, MatchKind};
-use crate::plate::{Jurisdiction, fold};
+use crate::plate::syntax::Syntax;
+use crate::plate::{Jurisdiction, fold, pattern};
 use crate::uplink::KeptHit;
 use crate::uplink::wire::{EntryReport, PositionReport};
 
@@ -32,6 +33,10 @@ pub struct Card {
     pub jurisdiction_read: Option<String>,
     /// Jurisdiction on the list, if it says.
     pub jurisdiction_listed: Option<String>,
+    /// Whether the read has a usual format of the jurisdiction that the list states.
+    pub syntax: Syntax,
+    /// Whether the list was stale when it alarmed.
+    pub stale: bool,
     /// Name of the list.
     pub list: String,
     /// When the list's source last said so.
@@ -126,6 +131,8 @@ pub enum Mark {
     Same,
     /// Written differently, but lists do not keep them apart: O and 0, I and 1.
     Folded,
+    /// The list leaves this place open.
+    Open,
     /// Not equal: to be compared by eye.
     Differs,
 }
@@ -143,6 +150,8 @@ impl Card {
             // Never guessed from the list: not read is said.
             jurisdiction_read: known(hit.jurisdiction()),
             jurisdiction_listed: known(entry.jurisdiction),
+            syntax: hit.syntax(),
+            stale: hit.stale(),
             list: hit.list().name.to_string(),
             list_time: hit.list().source_time,
             reason: entry.reason.clone(),
@@ -172,6 +181,8 @@ impl Card {
             pairs: pairs(&report.read.plate, &entry.plate),
             jurisdiction_read: known(report.read.jurisdiction),
             jurisdiction_listed: known(entry.jurisdiction),
+            syntax: entry.syntax,
+            stale: entry.list_stale,
             list: entry.list.clone(),
             list_time: entry.list_source_time,
             reason: kept.detail.reason.clone(),
@@ -215,13 +226,14 @@ impl Card {
 /// Lays two texts side by side so that the fewest places differ; a place where one has a character
 /// too many stays empty on the other side.
 pub fn pairs(read: &str, listed: &str) -> Vec<Pair> {
+    let listed = &*pattern::over(listed, read);
     let (a, b): (Vec<char>, Vec<char>) = (read.chars().collect(), listed.chars().collect());
     // Cost of aligning what is left from (i, j): a gap costs more than a wrong character, for
     // models mistake characters far more often than they invent them.
     const GAP: u32 = 3;
     let cost = |x: char, y: char| match mark(x, y) {
         Mark::Same => 0,
-        Mark::Folded => 1,
+        Mark::Folded | Mark::Open => 1,
         Mark::Differs => 2,
     };
     let mut left = vec![vec![0_u32; b.len() + 1]; a.len() + 1];
@@ -261,6 +273,7 @@ pub fn pairs(read: &str, listed: &str) -> Vec<Pair> {
 fn mark(x: char, y: char) -> Mark {
     let folded = |c: char| u8::try_from(c).map(fold);
     match (x == y, folded(x) == folded(y)) {
+        _ if y == '?' => Mark::Open,
         (true, _) => Mark::Same,
         (false, true) => Mark::Folded,
         (false, false) => Mark::Differs,
@@ -278,6 +291,7 @@ mod tests {
     #[case("O1ABQ", "01AB0", "~===~")]
     #[case("ABC123", "ABC1123", "====+==")]
     #[case("1ABC123", "ABC123", "-======")]
+    #[case("CKSV841", "CK?V*", "==o=ooo")]
     #[case("8", "", "-")]
     fn texts_side_by_side(#[case] read: &str, #[case] listed: &str, #[case] expected: &str) {
         let pairs = pairs(read, listed);
@@ -288,11 +302,13 @@ mod tests {
                 (None, Some(_), _) => '+',
                 (_, _, Mark::Same) => '=',
                 (_, _, Mark::Folded) => '~',
+                (_, _, Mark::Open) => 'o',
                 (_, _, Mark::Differs) => 'x',
             })
             .collect();
         assert_eq!(signs, expected);
         assert_eq!(pairs.iter().filter_map(|p| p.read).collect::<String>(), read);
-        assert_eq!(pairs.iter().filter_map(|p| p.listed).collect::<String>(), listed);
+        let laid = pattern::over(listed, read);
+        assert_eq!(pairs.iter().filter_map(|p| p.listed).collect::<String>(), laid);
     }
 }

@@ -12,8 +12,10 @@ pub mod eval;
 pub mod evidence;
 pub mod hold;
 pub mod hotlist;
+pub mod hotplate;
 pub mod model_args;
 pub mod pictures;
+pub mod policy;
 pub mod provision;
 pub mod query;
 pub mod read;
@@ -71,6 +73,10 @@ pub enum Command {
     Evidence(evidence::EvidenceArgs),
     /// Write the transparency report.
     Report(report::ReportArgs),
+    /// Write, explain, sign and publish what cars may keep, match and allow.
+    Policy(policy::PolicyArgs),
+    /// Add, list and remove entries for a shift in the running car.
+    Hotplate(hotplate::HotplateArgs),
     /// Print a completion script for a shell.
     #[command(after_help = "Example: outrider completions bash > /etc/bash_completion.d/outrider")]
     Completions {
@@ -120,6 +126,8 @@ impl Cli {
             Command::Disposition(args) => args.run(),
             Command::Evidence(args) => args.run(),
             Command::Report(args) => args.run(),
+            Command::Policy(args) => args.run(),
+            Command::Hotplate(args) => args.run(),
             Command::Completions { shell } => {
                 clap_complete::generate(
                     shell,

@@ -66,6 +66,7 @@ fn in_words(hit: &Hit) -> String {
     let sign = match hit.match_kind() {
         MatchKind::Exact => "=",
         MatchKind::LookAlike => "\u{2248}",
+        MatchKind::Wildcard => "?",
     };
     format!(
         "{}  {:<6} {:<8} {sign} {:<8} {} {}  {}  {place}",

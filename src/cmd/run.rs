@@ -5,11 +5,13 @@
 //! the hotlist files again. With `Type=notify`, systemd hears READY when the cameras are being
 //! opened, a STATUS line whenever it changes, and the watchdog's food while frames move.
 
+mod commands;
 mod daemon;
 mod fleet;
 mod keeper;
 mod lists;
 mod records;
+mod rules;
 mod teller;
 mod unlock;
 mod watchdog;

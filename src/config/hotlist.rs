@@ -56,9 +56,14 @@ pub struct HotlistConfig {
     /// Priority of entries whose line states none: `low`, `medium` or `high`.
     #[serde(default)]
     pub priority: Priority,
-    /// `exact`, or `look_alike`: also what the vote held possible, shown as approximate.
+    /// `exact`; `look_alike`: also what the vote held possible, shown as approximate; `wildcard`: also
+    /// patterns with `?` and `*`, once a signed policy grants them. Policy may allow less.
     #[serde(default)]
     pub matching: Matching,
+    /// Whether its hits give no cue in the car: no tone, no card, no count. They are recorded and
+    /// delivered all the same.
+    #[serde(default)]
+    pub covert: bool,
     /// Age of the source from which on the officer is told that the list is old.
     #[serde(default = "a_day")]
     pub amber_after: HumanDuration,
@@ -109,7 +114,8 @@ impl HotlistConfig {
             };
             let named = (1..=32).contains(&list.name.len())
                 && list.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-            if !named || lists[..i].iter().any(|other| other.name == list.name) {
+            let reserved = list.name == crate::hotlist::HOTPLATES;
+            if !named || reserved || lists[..i].iter().any(|other| other.name == list.name) {
                 return Err(ConfigError::Range {
                     key: "hotlist.name".into(),
                     value: format!("{:?}", list.name),

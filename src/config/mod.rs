@@ -12,6 +12,7 @@ mod hotlist;
 pub mod keeping;
 mod locate;
 mod models;
+mod policy;
 mod reading;
 mod trust;
 mod units;
@@ -28,6 +29,7 @@ pub use gps::{GpsConfig, GpsSource};
 pub use hotlist::{HotlistConfig, ListSource};
 pub use keeping::{KeepingConfig, Retention};
 pub use models::{ModelsConfig, Rectify};
+pub use policy::{HotplatesConfig, PolicyConfig};
 pub use reading::ReadingConfig;
 pub use trust::TrustConfig;
 pub use units::{HumanBytes, HumanDuration, NotADuration, NotASize};
@@ -105,6 +107,12 @@ pub struct Config {
     /// Whose signatures this car believes.
     #[serde(default)]
     pub trust: TrustConfig,
+    /// Signed policy.
+    #[serde(default)]
+    pub policy: PolicyConfig,
+    /// Entries that officers add in the car.
+    #[serde(default)]
+    pub hotplates: HotplatesConfig,
     /// The lists, one `[[hotlist]]` each.
     #[serde(default)]
     pub hotlist: Vec<HotlistConfig>,
@@ -179,6 +187,14 @@ impl Config {
         self.gps.validate()?;
         self.keeping.validate()?;
         self.uplink.validate()?;
+        self.hotplates.validate()?;
+        if let (Some(file), None) = (&self.policy.file, &self.trust.root) {
+            return Err(ConfigError::Range {
+                key: "policy.file".into(),
+                value: format!("{:?}", file.display().to_string()),
+                range: "left out without trust.root, which says whose signatures count".into(),
+            });
+        }
         HotlistConfig::validate_all(&self.hotlist)?;
         if let Some(list) = self.hotlist.iter().find(|l| l.source == ListSource::Mqtt) {
             for (key, set, what) in [

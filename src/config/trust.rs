@@ -11,4 +11,7 @@ pub struct TrustConfig {
     /// File with the public keys of the agency's root, as `outrider provision` writes it. The root
     /// signs the document that says who may author lists, sign policy and command cars.
     pub root: Option<PathBuf>,
+    /// File with the document that the root has signed, for cars that no broker reaches; read at the
+    /// start.
+    pub document: Option<PathBuf>,
 }

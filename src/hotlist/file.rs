@@ -25,9 +25,11 @@ use jiff::{Timestamp, ToSpan};
 use sha2::{Digest, Sha256};
 
 use super::list::Builder;
-use super::{Entry, Hotlist, HotlistError, ListStamp, Priority, RowError, SkippedRow, VehicleText};
+use super::{
+    Entry, Hotlist, HotlistError, ListStamp, Matching, Priority, RowError, SkippedRow, VehicleText,
+};
 use crate::config::HotlistConfig;
-use crate::plate::{Jurisdiction, Plate};
+use crate::plate::{Jurisdiction, ListedPlate, Plate, PlateError};
 
 /// Names of columns, letters and digits only.
 const PLATE: &[&str] = &["plate", "platenumber", "licenceplate", "licenseplate", "lic"];
@@ -196,13 +198,23 @@ impl Rows<'_> {
         Ok(())
     }
 
+    /// Patterns where the list's settings ask for them; whether policy lets them serve is decided
+    /// when the list is put in service.
+    fn plate(&self, text: &str) -> Result<ListedPlate, PlateError> {
+        match self.config.matching {
+            Matching::Wildcard => ListedPlate::parse(text),
+            Matching::Exact | Matching::LookAlike => Plate::parse(text).map(ListedPlate::from),
+        }
+    }
+
     fn plain(&mut self, text: &str) -> Result<(), HotlistError> {
         for (line, row) in (1..).zip(text.lines()) {
             let plate = row.split('#').next().unwrap_or_default().trim();
             if plate.is_empty() {
                 continue;
             }
-            let entry = Plate::parse(plate)
+            let entry = self
+                .plate(plate)
                 .map(|plate| Entry::plain(plate, &self.config.category, self.config.priority))
                 .map_err(RowError::from);
             self.take(line, entry)?;
@@ -241,7 +253,7 @@ impl Rows<'_> {
     fn entry(&self, row: &csv::StringRecord, columns: &Columns) -> Result<Entry, RowError> {
         let cell = |place: usize| row.get(place).unwrap_or_default();
         let text = |place: Option<usize>| shortened(place.map(cell).unwrap_or_default());
-        let plate = Plate::parse(cell(columns.plate))?;
+        let plate = self.plate(cell(columns.plate))?;
 
         let mut jurisdiction = Jurisdiction::UNKNOWN;
         if let Some(place) = columns.jurisdiction {
@@ -280,7 +292,7 @@ impl Rows<'_> {
             None => false,
         };
         Ok(Entry {
-            plate: plate.into(),
+            plate,
             jurisdiction,
             category: if category.is_empty() {
                 self.config.category.as_str().into()

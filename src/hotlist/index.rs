@@ -67,6 +67,11 @@ impl Index {
         }
     }
 
+    /// Every key, in no order; zeros for empty slots.
+    pub(super) fn keys(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.keys.iter().copied()
+    }
+
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
         self.keys.len() * 8 + self.rows.len() * 4

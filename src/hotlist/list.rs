@@ -134,6 +134,16 @@ impl Hotlist {
         Freshness::of(self.stamp.source_time, now, self.amber_after, self.red_after)
     }
 
+    /// The ages from which on its settings call it old and stale.
+    pub fn ages(&self) -> (Duration, Duration) {
+        (self.amber_after, self.red_after)
+    }
+
+    /// The packed keys of its plates, in no order, zeros among them.
+    pub(super) fn keys(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.index.keys()
+    }
+
     /// The entries under a key that hold at `now` and are not revoked, one per jurisdiction that
     /// lists it. Usually none, and then it costs one probe.
     pub fn look_up(&self, key: PlateKey, now: Timestamp) -> impl Iterator<Item = Entry> {

@@ -13,11 +13,14 @@ use serde::{Deserialize, Serialize};
 use crate::plate::{Jurisdiction, JurisdictionError, ListedPlate, PlateError};
 
 mod chunked;
+pub mod false_hits;
 mod file;
 pub mod format;
+pub mod hotplate;
 pub mod import;
 mod index;
 mod list;
+mod patterns;
 pub mod publish;
 mod service;
 pub mod sync;
@@ -27,8 +30,11 @@ pub use chunked::ChunkedError;
 use file::state_code;
 pub use file::{load, parse};
 pub use list::{Builder, Duplicate, Freshness, Hotlist};
-pub use service::{Hotlists, Lookups};
+pub use service::{Hotlists, Lookups, Serving};
 pub use watch::{Watch, WatchHandle};
+
+/// Name of the list that officers make in the car. No other may have it.
+pub const HOTPLATES: &str = "hotplates";
 
 /// How urgent an alert is; it chooses tone and colour.
 #[derive(

@@ -1,18 +1,178 @@
-//! The lists in service: replaced as a whole while running, looked up without waiting.
+//! The lists in service: replaced as a whole while running, looked up without waiting, each held to
+//! what the rules in force let it do.
 
+use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use super::Hotlist;
+use jiff::Timestamp;
+use tracing::warn;
+
 use super::chunked::Revoked;
+use super::false_hits::{MISREAD_RATE, SHIFT_READS, Shape, expected_false_hits};
+use super::patterns::Patterns;
+use super::{Entry, Freshness, HOTPLATES, Hotlist, Matching};
+use crate::plate::Plate;
+use crate::policy::{ListRules, ListsRules, PastRed};
+
+/// A list in service and what the rules let it do. Dereferences to the list.
+#[derive(Debug, Clone)]
+pub struct Serving {
+    list: Arc<Hotlist>,
+    /// Looked at once for each version: a tenth of a second for a million entries.
+    shape: Arc<Shape>,
+    /// Empty unless wildcards are used.
+    patterns: Arc<Patterns>,
+    matching: Matching,
+    stricter: Option<String>,
+    ages: (Duration, Duration),
+    past_red: PastRed,
+    categories: Categories,
+    covert: bool,
+}
+
+/// Categories that may alarm; all where there is none.
+type Categories = Option<Arc<BTreeSet<String>>>;
+
+impl Serving {
+    fn of(
+        list: Arc<Hotlist>,
+        shape: Arc<Shape>,
+        rules: &ListsRules,
+        categories: &Categories,
+        covert: &BTreeSet<String>,
+    ) -> Self {
+        let wanted = list.matching();
+        // Each hotplate was let in under rules of its own.
+        let (rule, categories) = match list.stamp().name.as_ref() == HOTPLATES {
+            true => (ListRules { matching: Some(wanted), ..ListRules::default() }, None),
+            false => (rules.of(&list.stamp().name), categories.clone()),
+        };
+        let (matching, stricter) = Self::matching_under(&rule, wanted, &shape);
+        if let Some(why) = &stricter {
+            warn!(list = %list.stamp().name, why, "list matched more strictly than it asks for");
+        }
+        let patterns = match matching {
+            Matching::Wildcard => Patterns::of(list.patterns()),
+            Matching::Exact | Matching::LookAlike => Patterns::default(),
+        };
+        let (amber, red) = list.ages();
+        let ages = (
+            rule.amber_after.map_or(amber, |d| amber.min(d.get())),
+            rule.red_after.map_or(red, |d| red.min(d.get())),
+        );
+        let past_red = rule.past_red.unwrap_or(PastRed::Tell);
+        let patterns = Arc::new(patterns);
+        let covert = covert.contains(list.stamp().name.as_ref());
+        Self { list, shape, patterns, matching, stricter, ages, past_red, categories, covert }
+    }
+
+    /// The loosest matching that is wanted, allowed, and gives no more false hits than allowed; and
+    /// why it is not the wanted one.
+    fn matching_under(
+        rule: &ListRules,
+        wanted: Matching,
+        shape: &Shape,
+    ) -> (Matching, Option<String>) {
+        let mut matching = wanted.min(rule.loosest());
+        let mut why = (matching < wanted)
+            .then(|| format!("asks for {wanted} matching, policy allows {matching}"));
+        if let Some(most) = rule.false_hits {
+            let expected = |m| expected_false_hits(shape, m, SHIFT_READS, MISREAD_RATE);
+            while matching > Matching::Exact && expected(matching) > f64::from(most) {
+                why = Some(format!(
+                    "{matching} matching would give {:.1} false hits in {SHIFT_READS} reads, policy \
+                     allows {most}",
+                    expected(matching)
+                ));
+                matching = match matching {
+                    Matching::Wildcard => Matching::LookAlike,
+                    Matching::LookAlike | Matching::Exact => Matching::Exact,
+                };
+            }
+        }
+        let instead = match matching {
+            Matching::Exact => "exactly",
+            Matching::LookAlike | Matching::Wildcard => "by look-alikes",
+        };
+        (matching, why.map(|why| format!("{why}: matched {instead}")))
+    }
+
+    /// How it is matched: as it asks for, as far as the rules allow.
+    pub fn matching(&self) -> Matching {
+        self.matching
+    }
+
+    /// Why it is matched more strictly than it asks for, if it is.
+    pub fn stricter(&self) -> Option<&str> {
+        self.stricter.as_deref()
+    }
+
+    /// How old its source is, by the stricter of its settings and the rules.
+    pub fn freshness(&self, now: Timestamp) -> Freshness {
+        Freshness::of(self.list.stamp().source_time, now, self.ages.0, self.ages.1)
+    }
+
+    /// Whether it is so old that it must not alarm any more.
+    pub fn stopped(&self, now: Timestamp) -> bool {
+        self.past_red == PastRed::Stop && self.freshness(now) == Freshness::Red
+    }
+
+    /// Whether entries of this category may alarm.
+    pub fn allows(&self, category: &str) -> bool {
+        self.categories.as_ref().is_none_or(|allowed| allowed.contains(category))
+    }
+
+    /// Whether all its entries are covert, whatever they say themselves.
+    pub fn covert(&self) -> bool {
+        self.covert
+    }
+
+    /// How its plates spread: what false hits are computed from.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// False hits to be expected in a busy shift, as it is matched.
+    pub fn expected_false_hits(&self) -> f64 {
+        expected_false_hits(&self.shape, self.matching, SHIFT_READS, MISREAD_RATE)
+    }
+
+    /// The entries whose pattern a read fits and that hold at `now`; none unless wildcards are used.
+    pub fn fitting(&self, read: &Plate, now: Timestamp) -> impl Iterator<Item = &Entry> {
+        self.patterns.fitting(read, now)
+    }
+
+    /// The list.
+    pub fn list(&self) -> &Arc<Hotlist> {
+        &self.list
+    }
+}
+
+impl Deref for Serving {
+    type Target = Hotlist;
+
+    fn deref(&self) -> &Hotlist {
+        &self.list
+    }
+}
 
 /// The lists in service. One per daemon.
 #[derive(Debug, Default)]
 pub struct Hotlists {
     /// Counts replacements, so that [`Lookups`] see without the lock whether there was one.
     generation: AtomicU64,
-    /// Held to copy or to replace one pointer.
-    current: Mutex<Arc<[Arc<Hotlist>]>>,
+    /// Held to copy one pointer, or to work out what one list may do.
+    current: Mutex<Current>,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    rules: ListsRules,
+    covert: BTreeSet<String>,
+    serving: Arc<[Serving]>,
 }
 
 impl Hotlists {
@@ -27,24 +187,47 @@ impl Hotlists {
 
     /// Puts a list in service in place of the one of the same name, or beside the others.
     pub fn put(&self, list: Hotlist) {
+        // Looked at before the lock is taken; the same version was looked at before.
+        let before = self.lists();
+        let same = before.iter().find(|l| l.stamp() == list.stamp() && l.len() == list.len());
+        let shape = same.map_or_else(|| Arc::new(Shape::of_list(&list)), |l| l.shape.clone());
         let mut current = self.current.lock().expect("no holder panics");
-        let mut lists: Vec<_> =
-            current.iter().filter(|l| l.stamp().name != list.stamp().name).cloned().collect();
-        lists.push(Arc::new(list));
-        *current = lists.into();
+        let others = current.serving.iter().filter(|l| l.stamp().name != list.stamp().name);
+        let mut serving: Vec<_> = others.cloned().collect();
+        let categories = categories(&current.rules);
+        let (rules, covert) = (&current.rules, &current.covert);
+        serving.push(Serving::of(Arc::new(list), shape, rules, &categories, covert));
+        current.serving = serving.into();
         self.generation.fetch_add(1, Ordering::Release);
     }
 
     /// Takes a list out of service. Returns whether it was in.
     pub fn remove(&self, name: &str) -> bool {
         let mut current = self.current.lock().expect("no holder panics");
-        let lists: Vec<_> = current.iter().filter(|l| *l.stamp().name != *name).cloned().collect();
-        let was_in = lists.len() < current.len();
+        let serving: Vec<_> =
+            current.serving.iter().filter(|l| *l.stamp().name != *name).cloned().collect();
+        let was_in = serving.len() < current.serving.len();
         if was_in {
-            *current = lists.into();
+            current.serving = serving.into();
             self.generation.fetch_add(1, Ordering::Release);
         }
         was_in
+    }
+
+    /// Holds all lists, and those to come, to these rules.
+    pub fn govern(&self, rules: &ListsRules) {
+        let mut current = self.current.lock().expect("no holder panics");
+        current.rules = rules.clone();
+        current.again();
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Makes lists of these names covert: their hits give no cue in the car.
+    pub fn conceal(&self, names: impl IntoIterator<Item = String>) {
+        let mut current = self.current.lock().expect("no holder panics");
+        current.covert = names.into_iter().collect();
+        current.again();
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
     /// Puts other revocations of a list in force: nothing is built anew.
@@ -56,8 +239,8 @@ impl Hotlists {
     }
 
     /// The lists in service now.
-    pub fn lists(&self) -> Arc<[Arc<Hotlist>]> {
-        self.current.lock().expect("no holder panics").clone()
+    pub fn lists(&self) -> Arc<[Serving]> {
+        self.current.lock().expect("no holder panics").serving.clone()
     }
 
     /// Goes up with every replacement.
@@ -72,26 +255,117 @@ impl Hotlists {
     }
 }
 
+impl Current {
+    /// Works out anew what each list may do.
+    fn again(&mut self) {
+        let categories = categories(&self.rules);
+        let each = self.serving.iter();
+        self.serving = each
+            .map(|l| {
+                let (list, shape) = (l.list.clone(), l.shape.clone());
+                Serving::of(list, shape, &self.rules, &categories, &self.covert)
+            })
+            .collect();
+    }
+}
+
+fn categories(rules: &ListsRules) -> Categories {
+    rules.categories.clone().map(Arc::new)
+}
+
 /// One thread's view of the lists, brought up to date between look-ups.
 #[derive(Debug)]
 pub struct Lookups {
     service: Arc<Hotlists>,
     seen: u64,
-    lists: Arc<[Arc<Hotlist>]>,
+    lists: Arc<[Serving]>,
 }
 
 impl Lookups {
     /// The lists as last replaced. Never waits: while a replacement is being made the view stays
     /// what it was, for this once.
-    pub fn lists(&mut self) -> &[Arc<Hotlist>] {
+    pub fn lists(&mut self) -> &[Serving] {
         let generation = self.service.generation.load(Ordering::Acquire);
         if generation != self.seen
             && let Ok(current) = self.service.current.try_lock()
         {
-            self.lists = current.clone();
+            self.lists = current.serving.clone();
             // A replacement after the load above is seen next time.
             self.seen = generation;
         }
         &self.lists
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::HotlistConfig;
+
+    const NOW: &str = "2026-11-24T07:00:00Z";
+
+    fn list(name: &str, matching: &str, rows: &str) -> Hotlist {
+        let config: HotlistConfig = toml::from_str(&format!(
+            "name = {name:?}\npath = \"list.csv\"\nmatching = {matching:?}\nred_after = \"3d\""
+        ))
+        .unwrap();
+        let zone = &jiff::tz::TimeZone::UTC;
+        super::super::parse(rows.as_bytes(), &config, NOW.parse().unwrap(), zone).unwrap().0
+    }
+
+    fn rules(json: &str) -> ListsRules {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn without_policy_a_list_may_ask_for_look_alikes_and_not_for_wildcards() {
+        let service = Hotlists::of(vec![
+            list("a", "look_alike", "CKSV841\n"),
+            list("b", "wildcard", "CKS*\n"),
+        ]);
+        let lists = service.lists();
+        assert_eq!((lists[0].matching(), lists[0].stricter()), (Matching::LookAlike, None));
+        assert_eq!(lists[1].matching(), Matching::LookAlike);
+        assert_eq!(
+            lists[1].stricter(),
+            Some("asks for wildcard matching, policy allows look_alike: matched by look-alikes")
+        );
+        service.govern(&rules(r#"{"named":{"b":{"matching":"wildcard"}}}"#));
+        assert_eq!(service.lists()[1].matching(), Matching::Wildcard);
+        service.govern(&rules(r#"{"every":{"matching":"exact"}}"#));
+        assert!(service.lists().iter().all(|l| l.matching() == Matching::Exact));
+        service.put(list("c", "look_alike", "BMNT220\n"));
+        assert_eq!(service.lists()[2].matching(), Matching::Exact, "and those to come");
+    }
+
+    #[test]
+    fn list_that_would_cry_wolf_is_matched_exactly_and_says_why() {
+        let dense: String = (0..2_000).map(|n| format!("{:04}\n", n * 5)).collect();
+        let service = Hotlists::of(vec![list("permits", "look_alike", &dense)]);
+        service.govern(&rules(r#"{"every":{"false_hits":100}}"#));
+        let lists = service.lists();
+        assert_eq!(lists[0].matching(), Matching::Exact);
+        let why = lists[0].stricter().unwrap();
+        assert!(why.starts_with("look_alike matching would give "), "{why}");
+        assert!(why.ends_with("policy allows 100: matched exactly"), "{why}");
+        // The same rule lets a list of a few plates be matched approximately.
+        service.put(list("few", "look_alike", "CKSV841\nBMNT220\n"));
+        assert_eq!(service.lists()[1].matching(), Matching::LookAlike);
+    }
+
+    #[test]
+    fn rules_make_a_list_old_earlier_and_never_later() {
+        let service = Hotlists::of(vec![list("a", "exact", "CKSV841\n")]);
+        let at = |hours: i64| {
+            NOW.parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_hours(hours)
+        };
+        assert_eq!(service.lists()[0].freshness(at(50)), Freshness::Amber);
+        service.govern(&rules(r#"{"every":{"amber_after":"30d","red_after":"2d"}}"#));
+        let lists = service.lists();
+        assert_eq!(lists[0].freshness(at(30)), Freshness::Amber, "its own amber age holds");
+        assert_eq!(lists[0].freshness(at(50)), Freshness::Red);
+        assert!(!lists[0].stopped(at(50)));
+        service.govern(&rules(r#"{"every":{"red_after":"2d","past_red":"stop"}}"#));
+        assert!(service.lists()[0].stopped(at(50)) && !service.lists()[0].stopped(at(30)));
     }
 }

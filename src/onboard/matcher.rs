@@ -2,7 +2,9 @@
 //!
 //! In: [`PlateRead`]s of all cameras. Out: a [`Hit`], or the read back for the ring. Exact means that
 //! folded text and jurisdiction agree; a jurisdiction that was not read agrees with all, and the
-//! alert says so. A read costs a probe per list; up to 64 per list that allows look-alikes.
+//! alert says so. A read costs a probe per list; up to 64 per list that allows look-alikes, and a
+//! compare for each pattern of a list that allows wildcards. Entries that are covert make a hit of
+//! their own, so that what the officer sees says nothing of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +20,9 @@ use super::read::PlateRead;
 use super::vision::candidate::{Confidence, Crop, Slots};
 use crate::clock::FrameTime;
 use crate::gps::Position;
-use crate::hotlist::{Entry, Hotlist, ListStamp, Lookups, Matching};
-use crate::plate::{Jurisdiction, ListedPlate, Plate};
+use crate::hotlist::{Entry, Freshness, ListStamp, Lookups, Matching, Serving};
+use crate::plate::syntax::{self, Syntax};
+use crate::plate::{Jurisdiction, ListedPlate, Plate, PlateKey, pattern};
 
 /// Entries that one hit carries at most: what an officer can compare.
 const MOST_MATCHES: usize = 8;
@@ -33,6 +36,8 @@ const MOST_ALARMED: usize = 4096;
 pub enum MatchKind {
     /// One of the vote's less likely texts is the entry's; to be shown as approximate.
     LookAlike,
+    /// The read's own text fits the entry's pattern; to be shown as approximate.
+    Wildcard,
     /// The read's own text, folded, is the entry's.
     Exact,
 }
@@ -49,6 +54,11 @@ pub struct Match {
     /// Places (from 0) at which the read's text and the entry's differ for the eye, letters that
     /// lists cannot keep apart included: O against 0 does not stop a match and is worth a look.
     pub differing: Vec<u8>,
+    /// Whether the read's text has a usual format of the jurisdiction that the entry states. Where it
+    /// has not, the alert says so; it is never dropped for that.
+    pub syntax: Syntax,
+    /// Whether the list's source is so old that the list counts as stale.
+    pub stale: bool,
 }
 
 /// A read that is on a list: all that may be told, kept and sent.
@@ -100,6 +110,10 @@ impl Hit {
     pub fn weakest(&self) -> Confidence {
         self.weakest
     }
+    /// The entry that tells most, and how the read met it.
+    pub fn best(&self) -> &Match {
+        &self.best
+    }
     /// Exact or approximate.
     pub fn match_kind(&self) -> MatchKind {
         self.best.kind
@@ -115,6 +129,18 @@ impl Hit {
     /// The list it came from, and its age.
     pub fn list(&self) -> &ListStamp {
         &self.best.list
+    }
+    /// Whether the read's text has a usual format of the jurisdiction that the entry states.
+    pub fn syntax(&self) -> Syntax {
+        self.best.syntax
+    }
+    /// Whether the list counts as stale.
+    pub fn stale(&self) -> bool {
+        self.best.stale
+    }
+    /// Whether it must give no cue in the car. All its entries are then covert, else none is.
+    pub fn covert(&self) -> bool {
+        self.best.entry.covert
     }
     /// Further entries that the same read met: other jurisdictions, other lists, less likely
     /// texts. One vehicle is one alert.
@@ -180,7 +206,14 @@ pub fn hit_for_tests(
         plate,
         jurisdiction: Jurisdiction::UNKNOWN,
         weakest: Confidence::new(0.97),
-        best: Match { entry: Arc::new(entry), list, kind, differing },
+        best: Match {
+            syntax: syntax::judge(&plate, entry.jurisdiction),
+            entry: Arc::new(entry),
+            list,
+            kind,
+            differing,
+            stale: false,
+        },
         others: Vec::new(),
         camera,
         seen,
@@ -197,8 +230,8 @@ pub fn hit_for_tests(
 /// What became of a read.
 #[expect(clippy::large_enum_variant, reason = "moved twice in its life, never stored")]
 pub(super) enum Outcome {
-    /// On a list: tell.
-    Hit(Box<Hit>),
+    /// On a list: tell. One hit, or two where one is covert.
+    Hits(Vec<Hit>),
     /// On a list that has just alarmed for the same entry: counted, not told again.
     Quiet,
     /// On no list: the ring's, or nobody's.
@@ -219,69 +252,121 @@ impl Matcher {
 
     /// Looks one read up.
     pub(super) fn step(&mut self, read: PlateRead) -> Outcome {
-        let mut matches = look_up(self.lookups.lists(), &read);
+        let matches = look_up(self.lookups.lists(), &read);
         if matches.is_empty() {
             return Outcome::NoHit(read);
         }
+        // What the officer sees must say nothing of covert entries: they make a hit of their own.
+        let (covert, open): (Vec<_>, Vec<_>) = matches.into_iter().partition(|m| m.entry.covert);
+        let second = read.id.increment().unwrap_or_else(|wrapped| wrapped);
+        let covert_id = if open.is_empty() { read.id } else { second };
+        let hits = [(read.id, open), (covert_id, covert)];
+        let hits: Vec<_> =
+            hits.into_iter().filter_map(|(id, matches)| self.hit(id, matches, &read)).collect();
+        match hits.is_empty() {
+            true => Outcome::Quiet,
+            false => Outcome::Hits(hits),
+        }
+    }
+
+    /// A hit of these matches; `None` if there are none, or if all have alarmed lately.
+    fn hit(&mut self, id: Ulid, mut matches: Vec<Match>, read: &PlateRead) -> Option<Hit> {
         let at = read.seen.monotonic;
         if matches.iter().all(|m| self.alarmed.holds_back(m, at)) {
-            return Outcome::Quiet;
+            return None;
         }
         matches.truncate(MOST_MATCHES);
         for m in &matches {
             self.alarmed.note(m, at);
         }
         let best = matches.remove(0);
-        Outcome::Hit(Box::new(Hit {
-            id: read.id,
+        Some(Hit {
+            id,
             plate: read.plate,
             jurisdiction: read.jurisdiction,
             weakest: read.weakest,
             best,
             others: matches,
-            camera: read.camera,
+            camera: read.camera.clone(),
             seen: read.seen,
             decided: read.decided,
             frames: read.frames,
-            frame_reads: read.frame_reads,
-            slots: read.slots,
+            frame_reads: read.frame_reads.clone(),
+            slots: read.slots.clone(),
             position: read.position,
-            crop: read.crop,
-            models: read.models,
-        }))
+            crop: read.crop.clone(),
+            models: read.models.clone(),
+        })
     }
 }
 
-/// Everything that a read meets, the most telling first: exact before approximate, the likelier
-/// text, then the more urgent entry. Look-alikes are asked for only when the read's own text is on
-/// no list: a vote that has passed leaves its alternatives a tenth at most.
-fn look_up(lists: &[Arc<Hotlist>], read: &PlateRead) -> Vec<Match> {
+/// Everything that a read meets, the most telling first: exact, then patterns, then look-alikes, the
+/// likelier text first; of equals the more urgent entry, then one whose jurisdiction the plate's syntax
+/// does not speak against. Look-alikes are asked for only when the read's own text is on no list: a
+/// vote that has passed leaves its alternatives a tenth at most.
+fn look_up(lists: &[Serving], read: &PlateRead) -> Vec<Match> {
     let now = read.seen.wall;
-    let key = read.plate.key();
-    let gather = |found: &mut Vec<(f32, Match)>, list: &Hotlist, key, kind, ratio| {
-        for entry in list.look_up(key, now) {
-            if read.jurisdiction.may_be(&entry.jurisdiction) {
-                let differing = differing(&read.plate, entry.plate.expose());
-                let list = list.stamp().clone();
-                found.push((ratio, Match { entry: Arc::new(entry), list, kind, differing }));
-            }
-        }
-    };
-    let mut found = Vec::new();
+    let mut found = Found { read, found: Vec::new() };
     for list in lists {
-        gather(&mut found, list, key, MatchKind::Exact, 1.0);
+        found.under(list, read.plate.key(), MatchKind::Exact, 1.0);
+        for entry in list.fitting(&read.plate, now) {
+            found.push(list, entry.clone(), MatchKind::Wildcard, 1.0);
+        }
     }
-    if found.is_empty() && lists.iter().any(|l| l.matching() == Matching::LookAlike) {
+    let alike = |list: &&Serving| list.matching() >= Matching::LookAlike;
+    if found.found.is_empty() && lists.iter().any(|l| alike(&l)) {
         for (key, ratio) in LookAlikes::of(&read.slots, LEAST_RATIO).take(MOST_TEXTS).skip(1) {
-            for list in lists.iter().filter(|l| l.matching() == Matching::LookAlike) {
-                gather(&mut found, list, key, MatchKind::LookAlike, ratio);
+            for list in lists.iter().filter(alike) {
+                found.under(list, key, MatchKind::LookAlike, ratio);
             }
         }
     }
+    let mut found = found.found;
     found.sort_by(|(p, a), (q, b)| {
-        q.total_cmp(p).then_with(|| b.entry.priority.cmp(&a.entry.priority))
+        let against = |m: &Match| m.syntax == Syntax::Incompatible;
+        b.kind
+            .cmp(&a.kind)
+            .then_with(|| q.total_cmp(p))
+            .then_with(|| b.entry.priority.cmp(&a.entry.priority))
+            .then_with(|| against(a).cmp(&against(b)))
     });
     found.into_iter().map(|(_, m)| m).collect()
+}
+
+/// What a read has met so far, each with the likelihood of the text that met it.
+struct Found<'a> {
+    read: &'a PlateRead,
+    found: Vec<(f32, Match)>,
+}
+
+impl Found<'_> {
+    /// Takes what a list has under a key.
+    fn under(&mut self, list: &Serving, key: PlateKey, kind: MatchKind, ratio: f32) {
+        for entry in list.look_up(key, self.read.seen.wall) {
+            self.push(list, entry, kind, ratio);
+        }
+    }
+
+    /// Takes an entry, if its jurisdiction may be the read one and the rules in force let it alarm.
+    fn push(&mut self, list: &Serving, mut entry: Entry, kind: MatchKind, ratio: f32) {
+        entry.covert |= list.covert();
+        let (read, now) = (self.read, self.read.seen.wall);
+        if !read.jurisdiction.may_be(&entry.jurisdiction)
+            || !list.allows(&entry.category)
+            || list.stopped(now)
+        {
+            return;
+        }
+        let found = Match {
+            differing: differing(&read.plate, entry.plate.expose()),
+            syntax: syntax::judge(&read.plate, entry.jurisdiction),
+            stale: list.freshness(now) == Freshness::Red,
+            entry: Arc::new(entry),
+            list: list.stamp().clone(),
+            kind,
+        };
+        self.found.push((ratio, found));
+    }
 }
 
 /// Entries that have alarmed lately.
@@ -321,8 +406,10 @@ impl Alarmed {
     }
 }
 
-/// Places at which two texts differ. Of texts of different length, all places past the shorter.
+/// Places at which two texts differ. Of texts of different length, all places past the shorter; of a
+/// pattern, those that it leaves open.
 fn differing(read: &Plate, listed: &str) -> Vec<u8> {
+    let listed = pattern::over(listed, read.expose());
     let (a, b) = (read.expose().as_bytes(), listed.as_bytes());
     (0..a.len().max(b.len()))
         .filter(|i| a.get(*i) != b.get(*i))

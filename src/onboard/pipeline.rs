@@ -170,12 +170,20 @@ impl Matching {
                 truth.judge(&read);
             }
             match self.matcher.step(read) {
-                Outcome::Hit(hit) => {
-                    self.health.hits.one();
-                    info!(hit = %hit.id(), list = %hit.list().name, "hit");
-                    if hits.send(*hit).is_err() {
-                        // Nobody is left to tell: the daemon is going.
-                        break;
+                Outcome::Hits(found) => {
+                    for hit in found {
+                        match hit.covert() {
+                            // The car's own log gives no cue either: it can be read in the car.
+                            true => self.health.hits_covert.one(),
+                            false => {
+                                self.health.hits.one();
+                                info!(hit = %hit.id(), list = %hit.list().name, "hit");
+                            }
+                        }
+                        if hits.send(hit).is_err() {
+                            // Nobody is left to tell: the daemon is going.
+                            return;
+                        }
                     }
                 }
                 Outcome::Quiet => self.health.hits_quiet.one(),

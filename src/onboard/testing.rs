@@ -61,7 +61,7 @@ impl Look {
             crop: Crop::default(),
             models: Arc::default(),
         };
-        matches!(self.0.step(read), Outcome::Hit(_))
+        matches!(self.0.step(read), Outcome::Hits(_))
     }
 }
 

@@ -8,15 +8,21 @@
 //! needs two people's signatures (P5); past the ceiling nobody's are enough. A policy that is refused
 //! leaves the one before. No policy is the configuration alone.
 
+mod apply;
 mod changes;
 mod document;
+mod held;
+mod kept;
 mod rules;
 mod words;
 
+pub use apply::{limit, limit_keeping};
 pub use changes::{Change, Direction, changes, retention_within};
 pub use document::{
     LONGEST, Opened, POLICY_TYPE, Policy, PolicyError, Previous, Signer, TO_WIDEN, past_ceiling,
 };
+pub use held::{CeilingError, HeldPolicy, Keys, Obey, SHOW, State, load_ceiling, on_disk};
+pub use kept::is_kept;
 pub use rules::{
     AlertRules, HotplateRules, KeepingRules, ListRules, ListsRules, LookupRules, PastRed,
     Permission, RoleRules, Rules, Who,

@@ -236,6 +236,7 @@ fn health_has_no_place_for_a_plate() {
         cameras,
         hits,
         hits_quiet,
+        hits_covert,
         non_hits,
         ring_written,
         ring_dropped,
@@ -247,7 +248,9 @@ fn health_has_no_place_for_a_plate() {
     } = health_report(&Health::default().snapshot());
     let _: (u8, Timestamp, LinkState) = (v, at, link);
     let _: [usize; 2] = [hotlists_down, other_parts_down];
-    for n in [uptime_s, hits, hits_quiet, non_hits, ring_written, ring_dropped, ring_purged] {
+    for n in
+        [uptime_s, hits, hits_quiet, hits_covert, non_hits, ring_written, ring_dropped, ring_purged]
+    {
         number(n);
     }
     for n in [alerted, recorded, hits_lost, delivered] {

@@ -19,11 +19,12 @@ use crate::config::Vehicle;
 use crate::counters::DayReport;
 use crate::gps::Position;
 use crate::health::{CameraSnapshot, PartState, Snapshot};
-use crate::hotlist::{Entry, Hotlists, ListStamp, Priority};
+use crate::hotlist::{Hotlists, Priority};
 use crate::keys::Protection;
 use crate::onboard::frame::CameraId;
-use crate::onboard::{Hit, MatchKind};
+use crate::onboard::{Hit, Match, MatchKind};
 use crate::plate::Jurisdiction;
+use crate::plate::syntax::Syntax;
 
 /// Version of every JSON object below.
 const FORMAT: u8 = 1;
@@ -175,6 +176,9 @@ pub struct HitReport {
     pub status: String,
     pub seen: Timestamp,
     pub camera: CameraId,
+    /// Nothing in the car has shown this hit; it must not be spoken of over the air to its officers.
+    #[serde(default)]
+    pub covert: bool,
     pub read: ReadReport,
     pub entry: EntryReport,
     pub other_entries: Vec<EntryReport>,
@@ -209,6 +213,10 @@ pub struct EntryReport {
     pub list: String,
     pub list_version: String,
     pub list_source_time: Timestamp,
+    #[serde(default)]
+    pub list_stale: bool,
+    #[serde(default)]
+    pub syntax: Syntax,
 }
 
 /// Where the car was. Its speed stays in the car: it says more of the officer than of the hit.
@@ -255,18 +263,15 @@ impl HitReport {
             status: UNVERIFIED.into(),
             seen: hit.seen().wall,
             camera: hit.camera().clone(),
+            covert: hit.covert(),
             read: ReadReport {
                 plate: hit.plate().expose().into(),
                 jurisdiction: hit.jurisdiction(),
                 weakest_character: hit.weakest().get(),
                 frames: hit.frames(),
             },
-            entry: EntryReport::of(hit.match_kind(), hit.differing(), hit.entry(), hit.list()),
-            other_entries: hit
-                .others()
-                .iter()
-                .map(|m| EntryReport::of(m.kind, &m.differing, &m.entry, &m.list))
-                .collect(),
+            entry: EntryReport::of(hit.best()),
+            other_entries: hit.others().iter().map(EntryReport::of).collect(),
             position: match *hit.position() {
                 Position::NoFix => PositionReport::None,
                 // Not-a-number has no JSON.
@@ -312,10 +317,11 @@ impl HitReport {
 }
 
 impl EntryReport {
-    fn of(kind: MatchKind, differing: &[u8], entry: &Entry, list: &ListStamp) -> Self {
+    fn of(found: &Match) -> Self {
+        let Match { entry, list, kind, differing, syntax, stale } = found;
         Self {
-            matched: kind,
-            differing: differing.to_vec(),
+            matched: *kind,
+            differing: differing.clone(),
             plate: entry.plate.expose().into(),
             jurisdiction: entry.jurisdiction,
             category: entry.category.to_string(),
@@ -325,6 +331,8 @@ impl EntryReport {
             list: list.name.to_string(),
             list_version: list.version.to_string(),
             list_source_time: list.source_time,
+            list_stale: *stale,
+            syntax: *syntax,
         }
     }
 }
@@ -480,6 +488,7 @@ pub struct HealthReport {
     pub cameras: Vec<CameraReport>,
     pub hits: u64,
     pub hits_quiet: u64,
+    pub hits_covert: u64,
     pub non_hits: u64,
     pub ring_written: u64,
     pub ring_dropped: u64,
@@ -596,6 +605,7 @@ impl HealthReport {
                 .collect(),
             hits: health.hits,
             hits_quiet: health.hits_quiet,
+            hits_covert: health.hits_covert,
             non_hits: health.non_hits,
             ring_written: health.ring_written,
             ring_dropped: health.ring_dropped,

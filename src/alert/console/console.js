@@ -102,6 +102,9 @@ function plate(side, card) {
 function sign(card) {
   const off = card.pairs.filter((pair) => pair.mark === "differs");
   const folded = card.pairs.filter((pair) => pair.mark === "folded");
+  if (card.match_kind === "wildcard") {
+    return ["alike", `≈ PARTIAL PLATE: the list has ${text(card, "listed")}, compare what it leaves open`];
+  }
   const read = card.jurisdiction_read;
   if (read && card.jurisdiction_listed && read !== card.jurisdiction_listed) {
     return ["other", `≠ plate of ${region(read)}, list says ${region(card.jurisdiction_listed)}`];
@@ -152,6 +155,10 @@ function drawCard() {
   if (kind !== "other" && !(card.jurisdiction_read && card.jurisdiction_listed)) {
     $("sign").append(make("span", "", " · jurisdiction not compared"));
   }
+  if (card.syntax === "incompatible") {
+    $("sign").append(make("span", "", ` · CHECK JURISDICTION: not a usual plate of ${region(card.jurisdiction_listed)}`));
+  }
+  if (card.stale) $("sign").append(make("span", "", " · STALE LIST: confirm first"));
   const source = `/hit/${encodeURIComponent(card.id)}/plate.jpg`;
   if ($("picture").getAttribute("src") !== source) $("picture").src = source;
   $("picture-note").textContent = `plate as seen, ${card.plate_px} px wide`;

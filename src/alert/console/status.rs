@@ -4,7 +4,7 @@
 //! while frames are *looked at*, so a dead cable, a hung driver and a hung reading thread all show
 //! as NOT READING within two seconds, whatever they say of themselves.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -104,6 +104,8 @@ pub struct Beside {
     pub waiting: u64,
     /// What becomes of non-hits.
     pub kept: String,
+    /// Parts that nothing in the car may show: covert lists.
+    pub hidden: BTreeSet<String>,
 }
 
 /// Makes a status of each snapshot.
@@ -150,7 +152,9 @@ impl Watch {
                 CameraStatus { id: id.clone(), state, detail, fps, skipped, reads }
             })
             .collect();
-        let parts = snapshot.parts.iter().filter(|(name, _)| !name.starts_with("camera/"));
+        let shown = |name: &String| !name.starts_with("camera/") && !beside.hidden.contains(name);
+        let parts = snapshot.parts.iter().filter(|(name, _)| shown(name));
+        let parts = parts.map(|(name, state)| (name.clone(), state.clone())).collect();
         Status {
             now,
             cameras,
@@ -158,7 +162,7 @@ impl Watch {
             position: beside.position,
             waiting: beside.waiting,
             kept: beside.kept,
-            parts: parts.map(|(name, state)| (name.clone(), state.clone())).collect(),
+            parts,
             reads: snapshot.cameras.values().map(|c| c.reads).sum(),
             hits: snapshot.hits,
         }
@@ -224,7 +228,13 @@ mod tests {
     const TICK: Duration = Duration::from_millis(250);
 
     fn beside() -> Beside {
-        Beside { lists: vec![], position: Position::NoFix, waiting: 0, kept: "not kept".into() }
+        Beside {
+            lists: vec![],
+            position: Position::NoFix,
+            waiting: 0,
+            kept: "not kept".into(),
+            hidden: BTreeSet::new(),
+        }
     }
 
     /// Runs ticks; `frames(tick)` are looked at before each.

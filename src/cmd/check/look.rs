@@ -13,10 +13,13 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{CameraConfig, Config, GpsSource, HotlistConfig, ListSource, Retention};
 use crate::gps::gpsd::Gpsd;
 use crate::gps::{FixSource as _, Report};
+use crate::hotlist::false_hits::{self, MISREAD_RATE, SHIFT_READS};
 use crate::hotlist::{self, Freshness, sync};
+use crate::keys::DeviceKey;
 use crate::onboard::capture;
 use crate::onboard::frame::Pixels;
 use crate::onboard::vision::{Reader, Runtime};
+use crate::policy::{self, Rules};
 use crate::trust::Root;
 use crate::uplink;
 
@@ -42,6 +45,7 @@ pub(super) fn at_all(config: &Config, findings: &mut Vec<Finding>) {
     findings.push(gps(config));
     findings.push(broker(config));
     lists(config, findings);
+    findings.push(policy(config));
     findings.push(clock());
     findings.push(disk(config));
     findings.push(sound(config));
@@ -258,6 +262,14 @@ fn list(all: &Config, config: &HotlistConfig) -> Finding {
         fact += &format!(", {} rows skipped (line {}: {})", skipped.len(), first.line, first.why);
     }
     fact += &format!(", its source is of {source:.0}");
+    let shape = false_hits::Shape::of_list(&list);
+    let expected =
+        |matching| false_hits::expected_false_hits(&shape, matching, SHIFT_READS, MISREAD_RATE);
+    fact += &format!(
+        "; to be expected in {SHIFT_READS} reads: {:.1} false hits by {} matching",
+        expected(config.matching),
+        config.matching
+    );
     match (list.is_empty(), list.freshness(Timestamp::now()), skipped.is_empty()) {
         (true, _, _) => Finding::warn(&part, fact, "see whether the list is meant to be empty"),
         (_, Freshness::Red, _) => {
@@ -266,6 +278,65 @@ fn list(all: &Config, config: &HotlistConfig) -> Finding {
         (_, Freshness::Amber, _) => Finding::warn(&part, fact, "see why no newer list has arrived"),
         (_, _, false) => Finding::warn(&part, fact, "mend the rows; the others serve"),
         _ => Finding::ok(&part, fact),
+    }
+}
+
+/// What is in force, and what it limits.
+fn policy(config: &Config) -> Finding {
+    let ceiling = match config.policy.ceiling.as_deref().map(policy::load_ceiling) {
+        Some(Err(e)) => {
+            return Finding::fail(
+                "policy",
+                e,
+                "mend the file: the daemon does not start without it",
+            );
+        }
+        Some(Ok(ceiling)) => Some(ceiling),
+        None => None,
+    };
+    let state = &config.keeping.directory;
+    // Before the first policy there is nothing to open, and no key is made by looking.
+    let (held, lost) = match policy::is_kept(state) {
+        false => (None, false),
+        true => match DeviceKey::load(state) {
+            Ok(device) => policy::on_disk(state, &device),
+            Err(e) => {
+                return Finding::warn(
+                    "policy",
+                    format!("in force, and not to be read here: {e}"),
+                    "check as the user that the daemon runs as; outrider policy show asks the daemon",
+                );
+            }
+        },
+    };
+    if lost {
+        return Finding::fail(
+            "policy",
+            "what was in force cannot be read any more: nothing is kept, lists match exactly",
+            "publish the policy again, signed by two people",
+        );
+    }
+    let now = Timestamp::now();
+    let mut rules = held.as_ref().map_or_else(Rules::default, |policy| policy.rules_at(now));
+    let mut fact = match &held {
+        None => "none: the configuration alone decides".to_owned(),
+        Some(policy) => format!("version {} of {:.0}", policy.version, policy.issued),
+    };
+    if let Some(ceiling) = &ceiling {
+        rules = rules.filled_from(ceiling);
+        fact += ", under the ceiling of the provisioning";
+    }
+    let limited = policy::limit(&mut config.clone(), &rules);
+    if !limited.is_empty() {
+        fact += &format!("; {}", limited.join("; "));
+    }
+    match held.and_then(|policy| policy.expires).filter(|end| *end <= now) {
+        Some(end) => Finding::warn(
+            "policy",
+            format!("{fact}; past its date since {end:.0}"),
+            "publish a new one: this one limits on and grants nothing",
+        ),
+        None => Finding::ok("policy", fact),
     }
 }
 

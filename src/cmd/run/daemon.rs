@@ -6,6 +6,7 @@
 //! Starting: what has expired is destroyed before anything else; then keys and hits, lists, models,
 //! sound and screen, position, the uplink, and last the cameras. Stopping is the way back.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -19,7 +20,8 @@ use tracing::{info, warn};
 use super::fleet::Fleet;
 use super::keeper::{Keeper, Seen};
 use super::records::{Records, Wipe};
-use super::{lists, teller};
+use super::rules::Ruled;
+use super::{commands, lists, teller};
 use crate::alert::card::Card;
 use crate::alert::console::Console;
 use crate::alert::console::board::{Board, Hello};
@@ -28,18 +30,19 @@ use crate::alert::{Annunciator, Desk, Sounder, Sounding, Speaker};
 use crate::audit::{Actor, Audit, AuditEvent};
 use crate::clock::{Clock, SystemClock, TimeSource};
 use crate::config::{Config, Retention};
-use crate::control::{Control, Listening};
+use crate::control::Listening;
 use crate::counters::Counters;
 use crate::gps::{Fixes, Gps};
 use crate::health::{Health, PartState, Snapshot};
-use crate::hotlist::{self, Hotlists};
+use crate::hotlist::{self, Hotlists, hotplate};
 use crate::keys::rotation;
 use crate::onboard::capture::watch::Opener;
 use crate::onboard::frame::CameraId;
 use crate::onboard::store::{PurgeRecord, PurgeSink, Ring, RingSeams};
 use crate::onboard::vision::Reader;
 use crate::onboard::{self, CameraParts, Look, Onboard, capture, score};
-use crate::policy::Who;
+use crate::lookup;
+use crate::policy::{HeldPolicy, Who};
 use crate::uplink::wire::Names;
 use crate::uplink::{self, Notices, Outbox, Uplink};
 
@@ -89,6 +92,8 @@ const RECALLED: usize = 20;
 pub struct Daemon {
     clock: Arc<dyn Clock>,
     health: Arc<Health>,
+    control: Option<Listening>,
+    hotplates: Option<hotplate::Ticking>,
     lists: hotlist::WatchHandle,
     fleet: Fleet,
     gps: Gps,
@@ -104,7 +109,6 @@ pub struct Daemon {
     sounding: Sounding,
     runtime: Runtime,
     notices: Notices,
-    control: Listening,
     wipes: Receiver<Wipe>,
 }
 
@@ -117,6 +121,7 @@ impl Daemon {
         // What is purged at the start is written down, so the log comes before the ring.
         let audit =
             Audit::open_or_closed(&config.keeping, &config.vehicle, clock.clone(), health.clone());
+        let (config, ruled) = Ruled::take_up(config, &clock, &health, &audit)?;
         audit.note(
             Actor::System,
             AuditEvent::Started {
@@ -140,8 +145,13 @@ impl Daemon {
         });
         let lists = hotlist::Watch::new(config.hotlist.clone(), clock.clone(), health.clone());
         let hotlists = lists.service();
+        let covert = config.hotlist.iter().filter(|list| list.covert);
+        hotlists.conceal(covert.map(|list| list.name.clone()));
         let lists = lists.spawn();
         let mut fleet = Fleet::prepare(&config, &hotlists, &audit, &clock, &health)?;
+        let ring_limit = ring.limit();
+        let hotplates = commands::hotplates(&config, &hotlists, (&clock, &health, &audit));
+        ruled.connect(&fleet, &hotlists, hotplates.as_ref(), ring_limit);
         let cameras = cameras_and_readers(&config, cameras, &clock)?;
         let names: Vec<CameraId> = cameras.iter().map(|c| c.id.clone()).collect();
 
@@ -204,12 +214,13 @@ impl Daemon {
             outbox: outbox.clone(),
             vehicle: config.vehicle.clone(),
             searcher: ring.searcher(),
-            permissions: Arc::new(|who: Who| who.usual()),
+            permissions: permissions(ruled.held()),
             clock: clock.clone(),
             wipe: wipe.clone(),
         };
         let state = config.keeping.directory.clone();
-        let control = records.answer(Control::default(), state.clone()).listen(&state)?;
+        let answers = commands::all(hotplates.as_ref(), ruled.held());
+        let control = commands::listen(records.answer(answers, state), &config, &health)?;
         fleet.obey(&config, &audit, &clock, wipe);
         let uplink = uplink::spawn(
             &config.uplink,
@@ -242,6 +253,8 @@ impl Daemon {
         Ok(Self {
             clock,
             health,
+            control,
+            hotplates: hotplates.map(hotplate::Hotplates::tick_on),
             lists,
             fleet,
             gps,
@@ -256,7 +269,6 @@ impl Daemon {
             sounding,
             runtime,
             notices,
-            control,
             wipes,
         })
     }
@@ -338,7 +350,7 @@ impl Daemon {
             Ok(()) => warn!("hits still being recorded, left behind"),
             Err(e) => warn!(error = %e, "cameras left behind"),
         }
-        drop((self.gps, self.lists, self.control, self.ring));
+        drop((self.control, self.hotplates, self.gps, self.lists, self.ring));
         self.keeper.stop();
         if !self.fleet.stop(GOODBYE) {
             warn!("downlink left behind");
@@ -384,6 +396,12 @@ fn time_source(
         Some(fixes) if fixes.vouch_for(clock.now()) => TimeSource::Gps,
         _ => clock.source(),
     })
+}
+
+/// Who may do what, by the policy in force.
+fn permissions(policy: &Arc<HeldPolicy>) -> lookup::Permissions {
+    let policy = policy.clone();
+    Arc::new(move |who: Who| policy.rules().roles.of(who))
 }
 
 /// Waits until the broker has everything; gives up at the deadline, or without a connection.
@@ -466,7 +484,7 @@ fn recall(board: &Board, outbox: &Outbox) {
             return;
         }
     };
-    for kept in recent.into_iter().rev() {
+    for kept in recent.into_iter().rev().filter(|kept| !kept.report.covert) {
         let jpeg = outbox.plate_jpeg(kept.id).ok().flatten().unwrap_or_default();
         let width = turbojpeg::read_header(&jpeg).map_or(0, |header| header.width);
         board.recall(&Card::of_kept(&kept, u32::try_from(width).unwrap_or(0)), jpeg);
@@ -488,6 +506,8 @@ fn asker(
     };
     let (clock, hotlists, fixes, outbox) =
         (clock.clone(), hotlists.clone(), fixes.clone(), outbox.clone());
+    let covert = config.hotlist.iter().filter(|list| list.covert);
+    let hidden: BTreeSet<_> = covert.map(|list| format!("hotlist/{}", list.name)).collect();
     // The database is asked once a second at most: its lock is the hits'.
     let waiting = Mutex::new((Duration::ZERO, 0));
     Box::new(move || {
@@ -495,14 +515,14 @@ fn asker(
         let mut waiting = waiting.lock().expect("no holder panics");
         if waiting.0.is_zero() || now.monotonic.saturating_sub(waiting.0) >= Duration::from_secs(1)
         {
-            let queue = outbox.queue().unwrap_or_default();
-            *waiting = (now.monotonic, u64::from(queue.hits) + u64::from(queue.not_on_disk));
+            *waiting = (now.monotonic, outbox.waiting_openly().unwrap_or_default());
         }
         Beside {
             lists: lists::status(&hotlists, now.wall),
             position: fixes.at(now.monotonic),
             waiting: waiting.1,
             kept: kept.clone(),
+            hidden: hidden.clone(),
         }
     })
 }

@@ -52,6 +52,13 @@ impl Fleet {
         let root = Root::load(root)?;
         let trust = HeldTrust::open(root, &config.vehicle.agency, state, &device, clock.clone())
             .with_context(|| format!("cannot use {}", state.display()))?;
+        if let Some(path) = &config.trust.document {
+            let json = std::fs::read(path)
+                .with_context(|| format!("cannot read trust.document = {}", path.display()))?;
+            if let Err(e) = trust.offer(&json) {
+                tracing::warn!(file = %path.display(), error = %e, "trust document refused");
+            }
+        }
         let (trust, (to, documents)) = (Arc::new(trust), sync_channel(DOCUMENTS));
         downlink.subscribe(Topic::Trust, to);
         trust.clone().follow(documents, health.clone());

@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use crate::alert::console::status::ListStatus;
 use crate::hotlist::{Freshness, Hotlists};
 
-/// The lists in service, for the page.
+/// The lists in service, for the page; covert ones are not shown.
 pub(super) fn status(hotlists: &Arc<Hotlists>, now: Timestamp) -> Vec<ListStatus> {
     let lists = hotlists.lists();
     let mut status: Vec<_> = lists
         .iter()
+        .filter(|list| !list.covert())
         .map(|list| ListStatus {
             name: list.stamp().name.to_string(),
             version: list.stamp().version.to_string(),

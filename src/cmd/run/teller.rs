@@ -35,11 +35,14 @@ pub(super) fn spawn(
         .name("hits".into())
         .spawn(move || {
             for hit in hits {
-                desk.tell(&hit, picture(&hit));
-                let now = clock.now().monotonic;
-                health.alert_latency.record(now.saturating_sub(hit.decided()));
+                // A covert hit gives no cue in the car: recorded and delivered, not told.
+                if !hit.covert() {
+                    desk.tell(&hit, picture(&hit));
+                    let now = clock.now().monotonic;
+                    health.alert_latency.record(now.saturating_sub(hit.decided()));
+                }
                 if let Err(e) = outbox.record(&hit) {
-                    error!(hit = %hit.id(), error = %e, "hit told and not on the disk yet");
+                    error!(hit = %hit.id(), error = %e, "hit not on the disk yet");
                 }
                 audit.note(Actor::System, recorded(&hit));
             }

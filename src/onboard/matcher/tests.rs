@@ -6,7 +6,7 @@ use rstest::rstest;
 use super::*;
 use crate::config::HotlistConfig;
 use crate::gps::Position;
-use crate::hotlist::{self, Hotlists};
+use crate::hotlist::{self, Hotlist, Hotlists};
 use crate::onboard::script::{at_ms, doubtful, slots};
 use crate::onboard::vision::candidate::Slots;
 
@@ -51,7 +51,8 @@ fn read(text: &str, ms: u64) -> PlateRead {
 
 fn hit(outcome: Outcome) -> Hit {
     match outcome {
-        Outcome::Hit(hit) => *hit,
+        Outcome::Hits(mut hits) if hits.len() == 1 => hits.remove(0),
+        Outcome::Hits(hits) => panic!("{} hits", hits.len()),
         Outcome::Quiet => panic!("held back"),
         Outcome::NoHit(_) => panic!("on no list"),
     }
@@ -87,7 +88,8 @@ fn alternative_of_a_doubtful_character(#[case] matching: &str, #[case] told: boo
     let mut slots = slots("5SOW350", 0.97);
     slots[4] = doubtful(b'3', 0.92, b'7', 0.06);
     match matcher.step(read_of(slots, 0)) {
-        Outcome::Hit(hit) => {
+        Outcome::Hits(hits) => {
+            let hit = &hits[0];
             assert!(told);
             assert_eq!(hit.match_kind(), MatchKind::LookAlike);
             assert_eq!(hit.differing(), [4]);
@@ -125,7 +127,7 @@ fn same_plate_of_another_province_is_another_plate_once_the_province_is_read() {
     assert!(matches!(matcher.step(of_ontario), Outcome::NoHit(_)));
     let mut of_new_york = read("ABC123", 0);
     of_new_york.jurisdiction = Jurisdiction::parse("US-NY").unwrap();
-    assert!(matches!(matcher.step(of_new_york), Outcome::Hit(_)));
+    assert!(matches!(matcher.step(of_new_york), Outcome::Hits(_)));
 }
 
 #[rstest]
@@ -134,7 +136,7 @@ fn same_plate_of_another_province_is_another_plate_once_the_province_is_read() {
 fn car_that_is_met_again(#[case] ms: u64, #[case] alarms: bool) {
     let (mut matcher, _) = matcher(vec![list("stolen", "exact", "CKSV841\n")]);
     hit(matcher.step(read("CKSV841", 0)));
-    assert_eq!(matches!(matcher.step(read("CKSV841", ms)), Outcome::Hit(_)), alarms);
+    assert_eq!(matches!(matcher.step(read("CKSV841", ms)), Outcome::Hits(_)), alarms);
 }
 
 #[test]
@@ -165,7 +167,7 @@ fn list_replaced_mid_track_is_the_one_that_counts() {
     let (mut matcher, service) = matcher(vec![list("stolen", "exact", "CKSV841\n")]);
     service.put(list("stolen", "exact", "BMNT220\n"));
     assert!(matches!(matcher.step(read("CKSV841", 0)), Outcome::NoHit(_)));
-    assert!(matches!(matcher.step(read("BMNT220", 0)), Outcome::Hit(_)));
+    assert!(matches!(matcher.step(read("BMNT220", 0)), Outcome::Hits(_)));
 }
 
 #[test]
@@ -179,6 +181,84 @@ fn what_has_alarmed_is_bounded() {
     // The oldest are forgotten first.
     let last = MOST_ALARMED + 99;
     assert!(matches!(matcher.step(read(&format!("ABC{last:05}"), 9_000)), Outcome::Quiet));
+}
+
+fn govern(service: &Hotlists, rules: &str) {
+    service.govern(&serde_json::from_str(rules).unwrap());
+}
+
+#[test]
+fn partial_plate_of_a_list_that_policy_grants_wildcards() {
+    let text = "plate,state,priority\nCKS*41,ON,high\nCKSV8?1,ON,low\n";
+    let (mut matcher, service) = matcher(vec![list("amber", "wildcard", text)]);
+    assert!(matches!(matcher.step(read("CKSV841", 0)), Outcome::NoHit(_)), "no policy, no grant");
+    govern(&service, r#"{"named":{"amber":{"matching":"wildcard"}}}"#);
+    let hit = hit(matcher.step(read("CKSV841", 1)));
+    assert_eq!((hit.match_kind(), hit.differing()), (MatchKind::Wildcard, &[3, 4][..]));
+    assert_eq!(hit.entry().plate.expose(), "CKS*41");
+    assert_eq!(hit.others().len(), 1, "both patterns, one vehicle");
+    assert!(matches!(matcher.step(read("CKSV842", 2)), Outcome::NoHit(_)));
+}
+
+#[test]
+fn exact_entry_comes_before_a_pattern_and_a_pattern_before_a_look_alike() {
+    let lists = vec![
+        list("partial", "wildcard", "plate,priority\n5SOW?50,high\n"),
+        list("whole", "look_alike", "plate,priority\n5SOW350,low\n5SOW750,high\n"),
+    ];
+    let (mut matcher, service) = matcher(lists);
+    govern(&service, r#"{"every":{"matching":"wildcard"}}"#);
+    let mut slots = slots("5SOW350", 0.97);
+    slots[4] = doubtful(b'3', 0.92, b'7', 0.06);
+    let hit = hit(matcher.step(read_of(slots, 0)));
+    let kinds: Vec<_> = hit.others().iter().map(|m| m.kind).collect();
+    assert_eq!((hit.match_kind(), &kinds[..]), (MatchKind::Exact, &[MatchKind::Wildcard][..]));
+}
+
+#[test]
+fn covert_entry_makes_a_hit_of_its_own_and_the_other_says_nothing_of_it() {
+    let (mut matcher, _) = matcher(vec![
+        list("watch", "exact", "plate,covert,priority\nCKSV841,yes,high\nBMNT220,yes,high\n"),
+        list("expired", "exact", "plate,priority\nCKSV841,low\n"),
+    ]);
+    let Outcome::Hits(hits) = matcher.step(read("CKSV841", 0)) else { panic!() };
+    let seen: Vec<_> =
+        hits.iter().map(|h| (h.covert(), &*h.list().name, h.others().len())).collect();
+    assert_eq!(seen, [(false, "expired", 0), (true, "watch", 0)]);
+    assert_ne!(hits[0].id(), hits[1].id());
+    assert!(matches!(matcher.step(read("CKSV841", 1_000)), Outcome::Quiet));
+    assert!(hit(matcher.step(read("BMNT220", 0))).covert());
+}
+
+#[test]
+fn syntax_that_speaks_against_the_jurisdiction_is_said_and_drops_nothing() {
+    let (mut matcher, _) = matcher(vec![list("stolen", "exact", "plate,state\nCKSV841,NY\n")]);
+    let hit = hit(matcher.step(read("CKSV841", 0)));
+    assert_eq!(hit.syntax(), Syntax::Incompatible);
+    let (mut both, _) =
+        self::matcher(vec![list("stolen", "exact", "plate,state\nCKSV841,NY\nCKSV841,ON\n")]);
+    let hit = self::hit(both.step(read("CKSV841", 0)));
+    assert_eq!((hit.entry().jurisdiction.as_str(), hit.syntax()), ("CA-ON", Syntax::Compatible));
+    assert_eq!(hit.others()[0].syntax, Syntax::Incompatible);
+}
+
+#[test]
+fn category_that_policy_does_not_allow_never_alarms() {
+    let text = "plate,category\nCKSV841,expired_registration\nBMNT220,stolen_vehicle\n";
+    let (mut matcher, service) = matcher(vec![list("mixed", "exact", text)]);
+    govern(&service, r#"{"categories":["stolen_vehicle"]}"#);
+    assert!(matches!(matcher.step(read("CKSV841", 0)), Outcome::NoHit(_)));
+    assert!(matches!(matcher.step(read("BMNT220", 0)), Outcome::Hits(_)));
+}
+
+#[test]
+fn stale_list_says_so_or_stops_as_policy_wants() {
+    let (mut matcher, service) = matcher(vec![list("stolen", "exact", "CKSV841\n")]);
+    let day = 86_400_000;
+    assert!(!hit(matcher.step(read("CKSV841", day))).stale());
+    assert!(hit(matcher.step(read("CKSV841", 3 * day))).stale());
+    govern(&service, r#"{"every":{"past_red":"stop"}}"#);
+    assert!(matches!(matcher.step(read("CKSV841", 4 * day)), Outcome::NoHit(_)));
 }
 
 proptest! {
@@ -212,7 +292,8 @@ proptest! {
         let read = read_of(slots.clone(), 0);
         let own = read.plate.expose().to_owned();
         match matcher.step(read) {
-            Outcome::Hit(hit) => {
+            Outcome::Hits(hits) => {
+                let hit = &hits[0];
                 let told = hit.entry().plate.expose().to_owned();
                 if listed.contains(&own) {
                     prop_assert_eq!(&told, &own);

@@ -31,6 +31,7 @@ use crate::sqlcipher::StoreError;
 
 mod bucket;
 mod key;
+mod limit;
 mod purge;
 mod ring;
 mod search;
@@ -40,6 +41,7 @@ pub mod testing;
 pub(crate) mod thumbnail;
 
 use key::Sealer;
+pub use limit::RingLimit;
 pub use purge::{LogOnly, PurgeReason, PurgeRecord, PurgeSink};
 use ring::{Buckets, LOOK_EVERY, Outcome};
 use search::Asked;
@@ -110,6 +112,7 @@ pub struct Ring(Arc<Shared>);
 
 struct Shared {
     worker: Option<Worker>,
+    limit: RingLimit,
     health: Arc<Health>,
 }
 
@@ -146,7 +149,8 @@ impl Ring {
         let opened = match opener.open() {
             Ok(None) => {
                 health.set(PART, PartState::Off);
-                return Ok(Self(Arc::new(Shared { worker: None, health })));
+                let limit = RingLimit::default();
+                return Ok(Self(Arc::new(Shared { worker: None, limit, health })));
             }
             Ok(Some(buckets)) => {
                 health.set(PART, PartState::Working);
@@ -163,7 +167,9 @@ impl Ring {
         let (searches, asked) = sync_channel(SEARCHES);
         let keeps = keeping.non_hit != Retention::Nothing;
         let directory = keeping.directory.clone();
+        let limit = RingLimit::default();
         let keeper = Keeper {
+            limit: (limit.clone(), 0),
             buckets: opened,
             opener,
             again: Instant::now() + AGAIN_AFTER,
@@ -176,7 +182,12 @@ impl Ring {
             .map_err(|source| RingError::Io { path: directory.join("ring"), source })?;
         let reads = keeps.then(|| sender.clone());
         let worker = Some(Worker { reads, stop: sender, searches, thread });
-        Ok(Self(Arc::new(Shared { worker, health })))
+        Ok(Self(Arc::new(Shared { worker, limit, health })))
+    }
+
+    /// Through which a policy narrows what the running ring keeps.
+    pub fn limit(&self) -> RingLimit {
+        self.0.limit.clone()
     }
 
     /// Where the ring is searched; `None` where nothing is ever kept.
@@ -189,10 +200,9 @@ impl Ring {
     pub(in crate::onboard) fn offer(&self, read: PlateRead) {
         let Some(reads) = self.0.worker.as_ref().and_then(|w| w.reads.as_ref()) else { return };
         match reads.try_send(read) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.0.health.ring_dropped.one();
-            }
+            // Disconnected: a policy has ended the ring, and nothing is kept any more.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(_)) => self.0.health.ring_dropped.one(),
         }
     }
 }
@@ -287,6 +297,8 @@ struct Keeper {
     /// `None` while the disk refuses.
     buckets: Option<Buckets>,
     opener: Opener,
+    /// What policy allows, and how much of it has been seen.
+    limit: (RingLimit, u64),
     /// When to open them again.
     again: Instant,
     health: Arc<Health>,
@@ -295,14 +307,13 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(mut self, reads: &Receiver<PlateRead>, searches: &Receiver<Asked>) {
-        let thumbnails = self.opener.keeping.thumbnails;
+    fn run(mut self, reads: &Receiver<PlateRead>) {
         let mut batch: Vec<Kept> = Vec::with_capacity(BATCH);
         let mut due = Instant::now() + LOOK_EVERY;
         loop {
             let closed = match reads.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(read) => {
-                    batch.push(Kept::of(&read, thumbnails));
+                    batch.push(Kept::of(&read, self.opener.keeping.thumbnails));
                     false
                 }
                 Err(RecvTimeoutError::Timeout) => false,
@@ -337,6 +348,10 @@ impl Keeper {
 
     /// Returns whether there is anything left to do.
     fn step(&mut self, batch: &mut Vec<Kept>) -> bool {
+        let (limit, seen) = &mut self.limit;
+        if let Some(keeping) = limit.narrowed(&self.opener.keeping, seen) {
+            self.narrow(keeping, batch);
+        }
         let n = batch.len() as u64;
         if self.buckets.is_none() && Instant::now() >= self.again {
             self.again = Instant::now() + AGAIN_AFTER;
@@ -374,6 +389,21 @@ impl Keeper {
             self.say(outcome);
         }
         true
+    }
+
+    /// Takes the ring up anew under narrower settings: what they would not have let in goes, and what
+    /// has not been written yet is forgotten. If the disk refuses, that is tried again.
+    fn narrow(&mut self, keeping: KeepingConfig, batch: &mut Vec<Kept>) {
+        tracing::info!(non_hit = %keeping.non_hit, thumbnails = keeping.thumbnails, "ring narrowed by policy");
+        let session = self.opener.keeping.non_hit == Retention::Session;
+        if let Some(mut buckets) = self.buckets.take().filter(|_| session)
+            && let Err(e) = buckets.close(self.opener.clock.now())
+        {
+            self.say(Err(e));
+        }
+        batch.clear();
+        self.opener.keeping = keeping;
+        self.again = Instant::now();
     }
 
     fn account(&mut self) {

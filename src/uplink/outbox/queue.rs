@@ -33,6 +33,22 @@ pub(in crate::uplink) struct Item {
 }
 
 impl Outbox {
+    /// Hits that wait to be delivered, as the car may show: covert ones are not counted.
+    pub fn waiting_openly(&self) -> Result<u64, OutboxError> {
+        let in_memory = self.refused().len() as u64;
+        self.db()?
+            .db
+            .query_row(
+                "SELECT count(*) FROM outbox o JOIN hit h ON h.id = o.hit
+                 WHERE o.kind = 0 AND o.state < 2
+                   AND NOT coalesce(json_extract(CAST(h.report AS TEXT), '$.covert'), 0)",
+                (),
+                |row| row.get::<_, u32>(0),
+            )
+            .map(|on_disk| u64::from(on_disk) + in_memory)
+            .map_err(|e| self.sqlite(e))
+    }
+
     /// What waits to be delivered.
     pub fn queue(&self) -> Result<QueueReport, OutboxError> {
         let not_on_disk = u32::try_from(self.refused().len()).unwrap_or(u32::MAX);

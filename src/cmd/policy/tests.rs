@@ -1,0 +1,115 @@
+use std::path::PathBuf;
+
+use super::*;
+
+const DRAFT: &str = r#"
+agency = "peel"
+note = "after the review of 12 November"
+[rules.keeping]
+non_hit = "24h"
+[rules.lists]
+categories = ["missing", "stolen_vehicle"]
+[rules.lists.named.amber]
+matching = "wildcard"
+"#;
+
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        for (name, n) in [("chief", 1), ("commissioner", 2)] {
+            let text = format!("{n:02x}").repeat(32);
+            secret_file::create(&desk.at(&format!("{name}.key")), &text).unwrap();
+        }
+        desk
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn sign(&self, file: &str, key: &str, out: &str) -> anyhow::Result<()> {
+        let args = SignArgs {
+            file: self.at(file),
+            key: vec![self.at(&format!("{key}.key"))],
+            previous: None,
+            out: self.at(out),
+        };
+        args.run()
+    }
+}
+
+#[test]
+fn draft_is_signed_by_one_and_then_by_another() {
+    let desk = Desk::new();
+    std::fs::write(desk.at("draft.toml"), DRAFT).unwrap();
+    desk.sign("draft.toml", "chief", "policy.json").unwrap();
+    desk.sign("policy.json", "commissioner", "policy.json").unwrap();
+    let found = read(&desk.at("policy.json")).unwrap();
+    assert_eq!(found.policy.version, 1);
+    let keys: Vec<_> =
+        [1, 2].map(|n| SigningKey::parse(&format!("{n:02x}").repeat(32)).unwrap().public()).into();
+    let envelope = found.envelope.unwrap();
+    assert_eq!(envelope.open(POLICY_TYPE, &keys, 2).unwrap().1.len(), 2);
+}
+
+#[test]
+fn version_counts_on_from_the_previous_and_never_back() {
+    let desk = Desk::new();
+    std::fs::write(desk.at("draft.toml"), format!("version = 7\n{DRAFT}")).unwrap();
+    desk.sign("draft.toml", "chief", "policy-7.json").unwrap();
+    std::fs::write(desk.at("draft.toml"), DRAFT).unwrap();
+    let previous = read(&desk.at("policy-7.json")).unwrap().policy;
+    assert_eq!(read_draft(&desk.at("draft.toml"), Some(&previous)).unwrap().policy.version, 8);
+    std::fs::write(desk.at("draft.toml"), format!("version = 7\n{DRAFT}")).unwrap();
+    let back = SignArgs {
+        file: desk.at("draft.toml"),
+        key: vec![desk.at("chief.key")],
+        previous: Some(desk.at("policy-7.json")),
+        out: desk.at("policy-8.json"),
+    };
+    let message = back.run().unwrap_err().to_string();
+    assert_eq!(message, "the draft is version 7, and 7 is in force: no car would take it");
+    assert!(!desk.at("policy-8.json").exists());
+}
+
+#[test]
+fn misspelt_rule_is_named_with_its_line() {
+    let desk = Desk::new();
+    std::fs::write(desk.at("draft.toml"), DRAFT.replace("non_hit", "nonhit")).unwrap();
+    let message = format!("{:#}", read(&desk.at("draft.toml")).err().unwrap());
+    assert!(message.contains("unknown field `nonhit`"), "{message}");
+}
+
+#[test]
+fn what_is_told() {
+    let desk = Desk::new();
+    std::fs::write(desk.at("draft.toml"), DRAFT).unwrap();
+    let mut policy = read(&desk.at("draft.toml")).unwrap().policy;
+    policy.issued = "2026-11-24T07:00:00Z".parse().unwrap();
+    let narrow: Rules = serde_json::from_str(r#"{"keeping":{"non_hit":"0s"}}"#).unwrap();
+    let before = Policy { rules: narrow, version: 6, ..policy.clone() };
+    policy.version = 7;
+    let changed = policy::changes(&before.rules, &policy.rules);
+    let mut text = tell::changes(&policy, Some(&before), &changed);
+    let signed = |name: &str, n: u8| tell::Signed {
+        key: SigningKey::parse(&format!("{n:02x}").repeat(32)).unwrap().public().id(),
+        name: Some(name.into()),
+    };
+    text += &tell::who_must_sign(&changed, &[signed("A. Chief", 1)], Path::new("policy-7.json"));
+    assert_eq!(
+        text,
+        "Policy 7 of peel, issued 2026-11-24T07:00:00Z, without an end: after the review of 12 November\n\
+         Compared with version 6:\n\
+         \x20 WIDENS   keeps reads that match nothing for 24 hours instead of not at all: keeps MORE, needs two signatures\n\
+         \x20 WIDENS   list amber: matches the text as read, what the vote held possible, and partial plates instead of the text as read and what the vote held possible: matches MORE, needs two signatures\n\
+         \x20 narrows  alarms for entries of missing, stolen_vehicle instead of entries of any category: matches LESS, one signature does\n\
+         It widens: two different people must sign.\n\
+         Signed by A. Chief.\n\
+         Lacks one signature: outrider policy sign policy-7.json --key KEY --out FILE\n"
+    );
+    let both = [signed("A. Chief", 1), signed("B. Commissioner", 2)];
+    let enough = tell::who_must_sign(&changed, &both, Path::new("policy-7.json"));
+    assert!(enough.ends_with("Signed by B. Commissioner.\n"), "{enough}");
+}
