@@ -114,8 +114,14 @@ impl HotlistConfig {
             };
             let named = (1..=32).contains(&list.name.len())
                 && list.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-            let reserved = list.name == crate::hotlist::HOTPLATES;
-            if !named || reserved || lists[..i].iter().any(|other| other.name == list.name) {
+            if list.name == crate::hotlist::HOTPLATES {
+                return Err(ConfigError::Range {
+                    key: "hotlist.name".into(),
+                    value: format!("{:?}", list.name),
+                    range: "another name: that is the list of what officers add in the car".into(),
+                });
+            }
+            if !named || lists[..i].iter().any(|other| other.name == list.name) {
                 return Err(ConfigError::Range {
                     key: "hotlist.name".into(),
                     value: format!("{:?}", list.name),
