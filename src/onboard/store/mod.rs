@@ -307,7 +307,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(mut self, reads: &Receiver<PlateRead>) {
+    fn run(mut self, reads: &Receiver<PlateRead>, searches: &Receiver<Asked>) {
         let mut batch: Vec<Kept> = Vec::with_capacity(BATCH);
         let mut due = Instant::now() + LOOK_EVERY;
         loop {
