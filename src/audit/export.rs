@@ -7,6 +7,9 @@ use super::*;
 /// Records that are looked at for a hit's: weeks of a busy car.
 const LATEST: u64 = 4_096;
 
+/// Takes a line, and the checkpoint that seals it if there is one.
+type Look<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
+
 impl Audit {
     /// Writes the whole log as JSON lines: each record as it was hashed, each checkpoint right after
     /// the record that it seals. That it was exported is recorded first, and a fresh checkpoint ends
@@ -139,11 +142,7 @@ impl Audit {
     }
 
     /// Every line up to `last` with the checkpoint that seals it; returns the last line's hash.
-    fn walk(
-        &self,
-        last: u64,
-        look: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<String, AuditError> {
+    fn walk(&self, last: u64, look: &mut Look<'_>) -> Result<String, AuditError> {
         let open = self.lock();
         let open = open.as_ref().map_err(|why| AuditError::Closed(why.clone()))?;
         (|| {

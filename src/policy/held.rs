@@ -260,7 +260,7 @@ impl HeldPolicy {
 
     /// Looks at the file and at the policy's date.
     pub fn look(&self) {
-        if let Some(envelope) = self.from_file() {
+        if let Some(envelope) = self.file_text() {
             // Refusals are told where everyone looks: health and audit.
             let _ = self.offer(&envelope);
         } else {
@@ -268,7 +268,7 @@ impl HeldPolicy {
         }
     }
 
-    fn from_file(&self) -> Option<Vec<u8>> {
+    fn file_text(&self) -> Option<Vec<u8>> {
         let path = self.file.as_ref()?;
         let meta = std::fs::metadata(path).ok()?;
         let mark = Some((meta.modified().ok()?, meta.len()));

@@ -229,10 +229,13 @@ fn fs_text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
+/// Topic, payload, and whether it was retained.
+type Heard = Vec<(String, Vec<u8>, bool)>;
+
 /// A running `mosquitto_sub`. Ends with its owner.
 pub struct Listener {
     child: Child,
-    heard: Arc<Mutex<Vec<(String, Vec<u8>, bool)>>>,
+    heard: Arc<Mutex<Heard>>,
 }
 
 impl Listener {

@@ -174,7 +174,11 @@ impl ImportArgs {
                 file.display()
             );
         };
-        if self.json { print_json(&told) } else { Ok(print!("{told}")) }
+        if self.json {
+            return print_json(&told);
+        }
+        print!("{told}");
+        Ok(())
     }
 
     fn import(&self, file: &Path, mapping: &Mapping, defaults: &Defaults) -> anyhow::Result<()> {

@@ -32,7 +32,8 @@ enum Command {
     Device(car::DeviceArgs),
     Rotate(car::RotateArgs),
     Wipe(car::WipeArgs),
-    WipeCommand(car::WipeCommandArgs),
+    #[command(name = "wipe-command")]
+    Order(car::WipeCommandArgs),
     Root(root::RootArgs),
     AuthorKey(author::AuthorKeyArgs),
     ListKey(list_key::ListKeyArgs),
@@ -47,7 +48,7 @@ impl ProvisionArgs {
             Command::Device(args) => args.run(),
             Command::Rotate(args) => args.run(),
             Command::Wipe(args) => args.run(),
-            Command::WipeCommand(args) => args.run(),
+            Command::Order(args) => args.run(),
             Command::Root(args) => args.run(),
             Command::AuthorKey(args) => args.run(),
             Command::ListKey(args) => args.run(),

@@ -106,7 +106,7 @@ impl Keeper {
             for (day, revision) in self.notices.take_acknowledged() {
                 counters.acknowledged(day, revision)?;
             }
-            if self.looks % DAYS_EVERY == 0 {
+            if self.looks.is_multiple_of(DAYS_EVERY) {
                 counters.forget_old(now)?;
                 for day in counters.unsent(now, DAYS_AT_ONCE)? {
                     self.notices.stats(StatsReport::of(&self.vehicle, day));

@@ -75,14 +75,14 @@ impl Gathered {
             first.then_with(|| self.tie(*a, *b))
         });
         places.dedup_by(|later, kept| {
-            let same = later.packed == kept.packed && {
-                let ((line, a), (of, b)) = (self.at(*later), self.at(*kept));
-                let same = a.key() == b.key();
-                if same {
-                    repeats(Repeat { line, of });
-                }
-                same
-            };
+            if later.packed != kept.packed {
+                return false;
+            }
+            let ((line, a), (of, b)) = (self.at(*later), self.at(*kept));
+            let same = a.key() == b.key();
+            if same {
+                repeats(Repeat { line, of });
+            }
             same
         });
         self.places = places;

@@ -75,7 +75,7 @@ pub fn write_work<'r>(
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside);
     let mut out = BufWriter::new(file.map_err(at(&aside))?);
     let json = serde_json::to_string(header).expect("texts, numbers and dates");
-    write!(out, "{MAGIC}{json}\n").map_err(at(&aside))?;
+    writeln!(out, "{MAGIC}{json}").map_err(at(&aside))?;
     let mut put = |sealed: Vec<Sealed>| {
         for one in sealed {
             let length = u32::try_from(one.bytes.len()).expect("messages are bounded");

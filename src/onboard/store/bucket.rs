@@ -116,10 +116,10 @@ impl Bucket {
         now: Now,
         (boot, source): (BootId, TimeSource),
         sealer: &Sealer,
-    ) -> Result<Self, (PurgeReason, Self)> {
+    ) -> Result<Self, Box<(PurgeReason, Self)>> {
         let mut bucket = Self::remains(folder, name);
         let Ok(Some((key, opened))) = sealer.read(&bucket.key_path(), name) else {
-            return Err((PurgeReason::Unwanted, bucket));
+            return Err(Box::new((PurgeReason::Unwanted, bucket)));
         };
         bucket.key_id = Some(key::id(&key));
         bucket.born_wall_ms = opened.wall_ms;
@@ -134,8 +134,8 @@ impl Bucket {
         let dated = bucket.born_boot_ms <= now.boot_ms
             && (same || (opened.wall_ms <= now.wall_ms && source != TimeSource::Unverified));
         match (dated, counted) {
-            (false, _) => Err((PurgeReason::Unwanted, bucket)),
-            (true, Err(e)) if !e.is_disk() => Err((PurgeReason::Broken, bucket)),
+            (false, _) => Err(Box::new((PurgeReason::Unwanted, bucket))),
+            (true, Err(e)) if !e.is_disk() => Err(Box::new((PurgeReason::Broken, bucket))),
             (true, _) => Ok(bucket),
         }
     }

@@ -119,7 +119,8 @@ impl Buckets {
     fn take_up(&mut self, now: Now) -> Result<(), RingError> {
         let mut found = Vec::new();
         for name in names(&self.folder)? {
-            let remains = || (PurgeReason::Unwanted, Bucket::remains(&self.folder, &name));
+            let remains =
+                || Box::new((PurgeReason::Unwanted, Bucket::remains(&self.folder, &name)));
             let adopted = match &self.sealer {
                 Some(sealer) => {
                     Bucket::adopt(&self.folder, &name, now, (self.boot, self.source), sealer)
@@ -128,7 +129,10 @@ impl Buckets {
             };
             match adopted {
                 Ok(bucket) => found.push(bucket),
-                Err((reason, bucket)) => self.remove(bucket, reason, now),
+                Err(gone) => {
+                    let (reason, bucket) = *gone;
+                    self.remove(bucket, reason, now);
+                }
             }
         }
         found.sort_by_key(|b| std::cmp::Reverse(b.age_ms(now)));
