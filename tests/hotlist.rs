@@ -16,7 +16,6 @@ use outrider::dsse::Envelope;
 use outrider::hotlist::format::{
     Address, Expected, ListKeys, Manifest, open_chunk, open_page, revocation_tag,
 };
-use outrider::plate::{Jurisdiction, ListedPlate};
 use outrider::trust::{Role, Root, Trust};
 
 const ACCESS: &str = "\

@@ -2,6 +2,7 @@
 //! for a condition, a scripted car.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of this")]
+#![allow(clippy::disallowed_types, reason = "the tests are the other end of the socket")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 pub mod author;
