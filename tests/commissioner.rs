@@ -69,7 +69,7 @@ fn pictures(vehicle: usize) -> Vec<Vec<u8>> {
 fn search_for(which: impl Fn(usize) -> bool) -> Search {
     let chosen: Vec<usize> = (0..VEHICLES).filter(|&n| which(n)).collect();
     let plates: Vec<String> = chosen.iter().map(|&n| passing()[n].clone()).collect();
-    let pictures: Vec<Vec<u8>> = chosen.iter().flat_map(|&n| pictures(n)).collect();
+    let pictures: Vec<Vec<Vec<u8>>> = chosen.iter().map(|&n| pictures(n)).collect();
     Search::new(&plates, &pictures)
 }
 
@@ -356,12 +356,19 @@ impl Boxed {
                 Places::from([("wire".into(), self.wire.lock().unwrap().clone())]),
             ),
             ("what the broker wrote down", search::files(&self.folder.join("outside/broker"), &[])),
-            (
-                "console: page, events, picture",
-                Places::from([("page".into(), self.page.lock().unwrap().clone())]),
-            ),
+            ("console: page, events, picture", {
+                let page = self.page.lock().unwrap().clone();
+                Places::from([("letters".into(), letters(&page)), ("page".into(), page)])
+            }),
         ]
     }
+}
+
+/// The officer's page gets a plate letter by letter, each with how it compares: put together again.
+fn letters(page: &[u8]) -> Vec<u8> {
+    let start = br#""read":""#;
+    let at = page.windows(start.len()).enumerate().filter(|(_, w)| w == start).map(|(at, _)| at);
+    at.filter_map(|at| page.get(at + start.len()).copied()).collect()
 }
 
 impl Drop for Boxed {
@@ -569,8 +576,9 @@ fn mode_0s(folder: &Path, needles: &Needles) -> Option<Report> {
 /// Forces a core dump; then again without our precautions, to see that there would be one.
 fn core_dump(report: &mut Report, mode: &str, car: &mut Boxed, needles: &Needles) {
     let cores = |car: &Boxed| -> Places {
-        let all = car.files().into_iter();
-        all.filter(|(path, _)| path.contains("/cwd/") || path.contains("/tmp/")).collect()
+        let mut all = search::files(&car.inside().join("cwd"), &[]);
+        all.extend(search::files(&car.inside().join("tmp"), &[]));
+        all
     };
     let died = car.kill(rustix::process::Signal::ABORT);
     report.claim(
@@ -664,7 +672,7 @@ fn mode_minute(folder: &Path, needles: &Needles) -> Option<Report> {
     report.open(mode, "within 1m", &car.state(), &needles.strangers, Expect::All(STRANGERS));
     let sealed = forensic::sealed_keys(&car.state());
     report.claim(mode, "within 1m", "the ring has sealed keys", !sealed.is_empty());
-    let keys = Search::new(&[], &sealed.values().cloned().collect::<Vec<_>>());
+    let keys = Search::new(&[], &sealed.values().map(|key| vec![key.clone()]).collect::<Vec<_>>());
     let raw =
         |car: &Boxed| car.disk.as_ref().map(|d| Places::from([("disk.img".into(), d.bytes())]));
     if let Some(raw) = raw(&car) {

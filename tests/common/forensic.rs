@@ -48,7 +48,7 @@ fn derive(device: &[u8], label: &[u8]) -> [u8; 32] {
 
 /// `ORK1`, nonce, 64 sealed bytes of which the first half is the key, tag.
 fn unseal(sealed: &[u8], name: &str, seal: &[u8; 32]) -> Option<[u8; 32]> {
-    if sealed.len() != 108 || !sealed.starts_with(b"ORK1") {
+    if sealed.len() != 96 || !sealed.starts_with(b"ORK1") {
         return None;
     }
     let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, seal).ok()?);

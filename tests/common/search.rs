@@ -32,15 +32,17 @@ fn hash(four: [u8; 4]) -> usize {
 }
 
 impl Search {
-    /// Looks for each of these under its number: texts as text, pictures as bytes.
-    pub fn new(texts: &[String], pictures: &[Vec<u8>]) -> Self {
+    /// Looks for each of these under its number: texts as text, the pictures that belong to them as
+    /// bytes.
+    pub fn new(texts: &[String], pictures: &[Vec<Vec<u8>>]) -> Self {
         let mut search =
             Self { needles: HashMap::new(), filter: vec![0; (1 << 20) / 64], count: 0 };
         for (what, text) in texts.iter().enumerate() {
             disguises(text).into_iter().for_each(|(how, bytes)| search.add(what, how, bytes));
         }
-        for (what, picture) in pictures.iter().enumerate() {
-            // Picture n belongs to text n, where there are as many.
+        for (what, picture) in
+            pictures.iter().enumerate().flat_map(|(what, all)| all.iter().map(move |p| (what, p)))
+        {
             picture_disguises(picture)
                 .into_iter()
                 .for_each(|(how, bytes)| search.add(what, how, bytes));

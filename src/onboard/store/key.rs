@@ -1,7 +1,7 @@
 //! Keys of buckets: random, one each, sealed by the device key or in memory only.
 //!
-//! A sealed key is a file of 108 bytes beside its bucket: who has the bucket and not the device key
-//! has noise, and who deletes these 108 bytes has deleted the bucket. What dates the bucket is
+//! A sealed key is a file of 96 bytes beside its bucket: who has the bucket and not the device key
+//! has noise, and who deletes these 96 bytes has deleted the bucket. What dates the bucket is
 //! sealed with it, so that nobody makes a bucket younger by editing a file.
 
 use std::fs::{File, OpenOptions};
