@@ -48,7 +48,7 @@ pub(super) struct ImportArgs {
         required_unless_present_any = ["mappings", "show_mapping", "explain", "dry_run"]
     )]
     list_key: Option<PathBuf>,
-    /// The work file [default: <list>.hotlist].
+    /// The work file [default: LIST.hotlist].
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// File for line and reason of every row that is not taken [default: beside the work file].
