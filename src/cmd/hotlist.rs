@@ -12,6 +12,7 @@ use crate::hotlist::publish::Store;
 
 mod broker;
 mod build;
+mod confirm;
 mod diff;
 mod import;
 mod inspect;
@@ -49,6 +50,7 @@ enum Command {
     Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
     Revoke(revoke::RevokeArgs),
+    Confirm(confirm::ConfirmArgs),
 }
 
 impl HotlistArgs {
@@ -63,6 +65,7 @@ impl HotlistArgs {
             Command::Diff(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Revoke(args) => args.run(),
+            Command::Confirm(args) => args.run(),
         }
     }
 }

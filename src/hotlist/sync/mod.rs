@@ -315,6 +315,3 @@ pub fn confirm(
 ) -> io::Result<()> {
     Cache::open(state, list, device)?.confirm(confirmation)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,18 +1,26 @@
-//! A broker that sends anything in any order: the list that serves is always a whole one.
+//! A broker that sends anything in any order, and a clock that goes on: the list that serves is always
+//! a whole one. No sockets: the test plays the broker.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use outrider::clock::{Clock, SimulatedClock};
+use outrider::config::Vehicle;
+use outrider::downlink::{Downlink, Topic};
+use outrider::dsse::SigningKey;
+use outrider::health::Health;
+use outrider::hotlist::format::Address;
+use outrider::hotlist::sync::made_up::MadeUp;
+use outrider::hotlist::sync::{Parts, Sync};
+use outrider::hotlist::{Freshness, Hotlists};
+use outrider::keys::DeviceKey;
+use outrider::plate::Plate;
+use outrider::trust::{HeldTrust, Role, Root, TrustDocument, TrustedKey};
 use proptest::prelude::*;
-
-use super::made_up::MadeUp;
-use super::*;
-use crate::clock::SimulatedClock;
-use crate::config::Vehicle;
-use crate::dsse::SigningKey;
-use crate::hotlist::{Freshness, Hotlists};
-use crate::plate::Plate;
-use crate::trust::{Role, Root, TrustDocument, TrustedKey};
 
 const KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 const ENTRIES: u64 = 100;
@@ -55,7 +63,7 @@ impl Car {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = dir.path().join("key");
-        crate::secret_file::create(&key, KEY).unwrap();
+        outrider::secret_file::create(&key, KEY).unwrap();
         Self::on(dir, Arc::new(SimulatedClock::starting_at(Timestamp::now())))
     }
 
