@@ -150,13 +150,12 @@ impl ListedPlate {
         }
         let mut out = ArrayString::new();
         let mut n = 0;
-        for (i, part) in text.split(wild).enumerate() {
-            if i > 0 {
-                let at = text.split(wild).take(i).map(str::len).sum::<usize>() + i - 1;
-                let _ = out.try_push(char::from(text.as_bytes()[at]));
-                n += 1;
-            }
-            match Plate::parse(part) {
+        for part in text.split_inclusive(wild) {
+            let (plain, end) = match part.strip_suffix(wild) {
+                Some(plain) => (plain, part.chars().next_back()),
+                None => (part, None),
+            };
+            match Plate::parse(plain) {
                 Ok(part) => {
                     let _ = out.try_push_str(part.expose());
                     n += part.expose().len();
@@ -164,6 +163,10 @@ impl ListedPlate {
                 Err(PlateError::Empty) => {}
                 Err(PlateError::TooLong(more)) => n += more,
                 Err(e) => return Err(e),
+            }
+            if let Some(end) = end {
+                let _ = out.try_push(end);
+                n += 1;
             }
         }
         if n > MAX_PLATE_LEN {

@@ -111,9 +111,13 @@ fn key_of<'k>(keys: &'k ListKeys, manifest: &Manifest) -> anyhow::Result<&'k Lis
     })
 }
 
-/// A length of time as people write it, as a signed one.
-fn life(human: HumanDuration) -> SignedDuration {
-    SignedDuration::try_from(human.get()).unwrap_or(SignedDuration::MAX)
+/// How long a version may be used, within what a manifest takes.
+fn life(human: HumanDuration) -> anyhow::Result<SignedDuration> {
+    let life = SignedDuration::try_from(human.get()).unwrap_or(SignedDuration::MAX);
+    if life <= SignedDuration::ZERO || life > SignedDuration::from_hours(400 * 24) {
+        bail!("--expires-in {human}: must be more than nothing and at most 400d");
+    }
+    Ok(life)
 }
 
 /// How long ago, in the largest unit that says it.

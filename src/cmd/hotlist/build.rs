@@ -65,7 +65,7 @@ impl BuildArgs {
             agency: &self.agency,
             matching: self.matching,
             now: Timestamp::from_second(Timestamp::now().as_second())?,
-            life: life(self.expires_in),
+            life: life(self.expires_in)?,
             most_change: self.most_change,
             confirm_size: self.confirm_size,
             rebase: self.rebase,

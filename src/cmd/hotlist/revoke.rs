@@ -52,7 +52,7 @@ impl RevokeArgs {
         let (store, keys) = (self.store.open()?, self.list_key.load()?);
         let author = signing_key(&self.author_key)?;
         let now = Timestamp::from_second(Timestamp::now().as_second())?;
-        let life = life(self.expires_in);
+        let life = life(self.expires_in)?;
         let done = revoke(&store, &Revoking { plate, jurisdiction, now, life, keys: &keys })?;
         let manifest = &done.manifest;
         store.put_signed(manifest.version, &manifest.sign(&author))?;

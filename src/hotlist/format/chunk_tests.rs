@@ -29,10 +29,10 @@ fn opened(key: &ListKey, chunks: &[Sealed]) -> Vec<Entry> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn any_entries_come_back_in_order(entries in prop::collection::vec(any_entry(), 1..60)) {
+    fn any_entries_come_back_in_order(entries in prop::collection::vec(any_entry(), 1..30)) {
         let key = key();
         let mut entries = entries;
         entries.sort_by_key(|e| Record::of(e).key());
@@ -44,7 +44,7 @@ proptest! {
     #[test]
     fn any_flipped_bit_is_refused(at in any::<prop::sample::Index>(), bit in 0..8_u32) {
         let key = key();
-        let chunk = &sealed(&key, &entries(50))[0];
+        let chunk = &sealed(&key, &entries(20))[0];
         let mut bytes = chunk.bytes.clone();
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
@@ -59,7 +59,7 @@ proptest! {
     #[test]
     fn any_cut_or_lengthened_chunk_is_refused(at in any::<prop::sample::Index>()) {
         let key = key();
-        let chunk = &sealed(&key, &entries(50))[0];
+        let chunk = &sealed(&key, &entries(20))[0];
         let cut = &chunk.bytes[..at.index(chunk.bytes.len())];
         prop_assert!(open_chunk(&key, chunk.address, cut).is_err());
         let longer = [&chunk.bytes[..], &[0]].concat();
@@ -70,8 +70,8 @@ proptest! {
 #[test]
 fn chunk_under_anothers_address_is_refused() {
     let key = key();
-    let chunks = sealed(&key, &entries(20_000));
-    assert!(chunks.len() > 2);
+    let chunks = sealed(&key, &entries(8_000));
+    assert!(chunks.len() > 1);
     let swapped = open_chunk(&key, chunks[0].address, &chunks[1].bytes);
     assert_eq!(swapped, Err(FormatError::Sealed(chunks[0].address)));
 }
@@ -102,9 +102,9 @@ fn forged(key: &ListKey, content: &[u8], says: u32, packed: Vec<u8>) -> (Address
 #[test]
 fn bomb_is_not_unpacked() {
     let key = key();
-    let zeros = vec![0; 64 << 20];
+    let zeros = vec![0; 4 << 20];
     let packed = zstd::bulk::compress(&zeros, 1).unwrap();
-    for says in [64 << 20, MAX_PLAIN as u32, 100] {
+    for says in [4 << 20, MAX_PLAIN as u32, 100] {
         let (address, bytes) = forged(&key, &zeros, says, packed.clone());
         assert!(bytes.len() < MAX_SEALED, "small on the wire");
         let refused = open_chunk(&key, address, &bytes);
@@ -151,11 +151,11 @@ fn equal_contents_stay_equal_and_another_key_shows_nothing_of_it() {
 #[test]
 fn one_entry_more_touches_one_chunk_or_two() {
     let key = key();
-    let mut list = entries(60_000);
+    let mut list = entries(20_000);
     let before = sealed(&key, &list);
-    assert!(before.len() >= 12, "{} chunks", before.len());
+    assert!(before.len() >= 5, "{} chunks", before.len());
     assert!(before.iter().all(|c| c.bytes.len() <= MAX_SEALED));
-    for n in [3, 30_000, 59_000] {
+    for n in [3, 10_000, 19_000] {
         let gone = list.remove(n);
         let after = sealed(&key, &list);
         let new = after.iter().filter(|c| !before.contains(c)).count();
@@ -167,7 +167,7 @@ fn one_entry_more_touches_one_chunk_or_two() {
 #[test]
 fn entries_that_do_not_compress_still_fit_in_a_message() {
     let key = key();
-    let mut list = entries(6_000);
+    let mut list = entries(1_500);
     for (i, entry) in list.iter_mut().enumerate() {
         let noise: Vec<u8> = (0..90_u64)
             .flat_map(|n| spread(n + 91 * i as u64).to_le_bytes())

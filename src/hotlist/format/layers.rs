@@ -92,6 +92,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn layers_say_what_a_map_would_that_is_written_over(
             layers in prop::collection::vec(

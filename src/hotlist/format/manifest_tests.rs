@@ -188,6 +188,8 @@ fn most_revocations_and_pages_fit_in_one_message() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn any_flipped_bit_is_refused(at in any::<prop::sample::Index>(), bit in 0..8_u32) {
         let mut message = signed(&manifest());

@@ -22,6 +22,8 @@ mod layers;
 mod manifest;
 mod page;
 mod record;
+#[cfg(test)]
+mod vectors;
 
 pub use chunk::{
     Address, Chunk, ChunkWriter, Kind, MAX_PLAIN, MAX_SEALED, Sealed, open_chunk, seal_chunk,

@@ -51,6 +51,8 @@ fn plate(text: &str) -> ListedPlate {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn entry_comes_back_as_it_went(entry in any_entry()) {
         let bytes = encoded(&Record::of(&entry));

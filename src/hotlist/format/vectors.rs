@@ -148,8 +148,7 @@ fn vectors_of_the_docs_are_taken() {
     let authors = trust.keys_for(&Role::ListAuthor("stolen".into()));
     let expected =
         Expected { authors: &authors, agency: "opp", list: "stolen", known_version: 0, now };
-    let (manifest, _) =
-        Manifest::open(written["manifest message"].as_bytes(), &expected).unwrap();
+    let (manifest, _) = Manifest::open(written["manifest message"].as_bytes(), &expected).unwrap();
     assert_eq!(manifest.canonical(), written["manifest payload"].as_bytes());
     assert_eq!(manifest.pages().next().unwrap().address, address("page address"));
     assert!(manifest.revokes(&RevocationTag::parse(&written["revocation tag"]).unwrap()));

@@ -153,6 +153,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn always_in_strict_order(plates in prop::collection::vec("[0-9A-C]{1,3}|[AB]{2}[?*]", 0..80)) {
             let mut gathered = Gathered::default();

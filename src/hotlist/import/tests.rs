@@ -236,7 +236,7 @@ fn explaining_shows_places_texts_and_the_entry() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
     fn no_importer_falls_over_garbage(
