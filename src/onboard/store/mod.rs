@@ -60,8 +60,8 @@ const BATCH: usize = 64;
 /// Look-ups that wait: people ask one at a time.
 const SEARCHES: usize = 4;
 
-/// Pause before a disk that refused is tried again.
-const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// Pause before a disk that refused is tried again. (Tests do not wait.)
+const AGAIN_AFTER: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 2_000 });
 
 /// JPEG quality of thumbnails: a plate stays legible in 2 to 4 KB.
 const JPEG_QUALITY: u8 = 75;

@@ -158,12 +158,12 @@ fn stepped_clock_keeps_no_read_longer(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
     /// Whatever the wall clock does while the machine runs, however often we start anew: no read is
     /// there when the boot clock says that its time is over.
     #[test]
     fn no_wall_clock_keeps_a_read_longer(
-        steps in prop::collection::vec((1_u64..900, -100_000_i64..100_000, any::<bool>()), 1..20)
+        steps in prop::collection::vec((1_u64..900, -100_000_i64..100_000, any::<bool>()), 1..12)
     ) {
         let dir = tempfile::tempdir().unwrap();
         let clock = clock();

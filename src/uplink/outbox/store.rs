@@ -19,8 +19,8 @@ const SCHEMA_VERSION: u32 = 2;
 /// What leads from each version to the next.
 const UPGRADES: [&str; 1] = [include_str!("../upgrade/1_to_2.sql")];
 
-/// Pause before a database that could not be opened is tried again.
-const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// Pause before a database that could not be opened is tried again. (Tests do not wait.)
+const AGAIN_AFTER: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 2_000 });
 
 /// Knows where the database is and how to open it.
 pub(super) struct Opener {
