@@ -33,7 +33,8 @@ impl Sealer {
     }
 
     /// Writes a file in place of the one that was there: after a power cut there is the old one or
-    /// the new one. `name` is sealed along, so that no file passes for another.
+    /// the new one. `name` is sealed along, so that no file passes for another; a rotation of the
+    /// device key (`keys/rotation.rs`) takes it to be the file's own name.
     pub fn write(&self, path: &Path, name: &str, plain: &[u8]) -> io::Result<()> {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|e| io::Error::other(e.to_string()))?;
@@ -74,18 +75,20 @@ impl Sealer {
 
 /// Writes a file aside, for its owner alone, and puts it in place once it is on the disk.
 pub fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    let aside = path.with_extension("new");
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".new");
+    let aside = Path::new(&aside);
     // What an interrupted write left behind may have other rights.
-    match fs::remove_file(&aside) {
+    match fs::remove_file(aside) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(aside)?;
     for part in parts {
         file.write_all(part)?;
     }
     file.sync_all()?;
-    fs::rename(&aside, path)?;
+    fs::rename(aside, path)?;
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),

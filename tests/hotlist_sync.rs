@@ -21,6 +21,7 @@ use outrider::hotlist::format::{Address, MANIFEST_TYPE};
 use outrider::hotlist::sync::made_up::MadeUp;
 use outrider::hotlist::sync::{Confirmation, confirm};
 use outrider::keys::DeviceKey;
+use outrider::keys::rotation::Rotation;
 
 /// A broker with the trust document, an author, and a car that serves version 1.
 struct Scene {
@@ -307,7 +308,8 @@ fn sudden_shrink_waits_for_a_person() {
     scene.refused("version 2 has 1500 entries, version 1 has 3000: waits until it is confirmed");
     let state = scene._dir.path().join("state");
     let device = DeviceKey::load(&state).unwrap();
-    let vouched = Confirmation { version: 2, by: "sgt 417".into(), reason: "purged".into() };
+    let vouched =
+        Confirmation { version: 2, by: "sgt 417".into(), reason: "purged".into(), uid: 0 };
     confirm(&state, "stolen", &device, &vouched).unwrap();
     scene.car.until_version(2);
     assert!(scene.car.lists_all(&few) && !scene.car.lists(&scene.before[ENTRIES - 1]));
@@ -393,6 +395,10 @@ fn key_file_may_go_once_the_car_has_sealed_it_and_another_cars_disk_is_noise() {
         "name = \"stolen\"\nsource = \"mqtt\"\nkey = {:?}",
         _dir.path().join("stolen.key").display().to_string()
     );
+    let car = car_of(&empty.join("state"), &config);
+    assert_eq!(car.0.lists().len(), 1, "{:?}", car.1.state("hotlist/stolen"));
+    // Under a new device key all of it is there still.
+    Rotation::begin(&empty.join("state")).unwrap().finish(None).unwrap();
     let car = car_of(&empty.join("state"), &config);
     assert_eq!(car.0.lists().len(), 1, "{:?}", car.1.state("hotlist/stolen"));
     // With another device key, as on another car, there is nothing to serve.

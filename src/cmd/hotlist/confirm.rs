@@ -60,8 +60,12 @@ impl ConfirmArgs {
             None => bail!("nothing of list {:?} has come to this car", self.list),
         }
         let device = DeviceKey::load(state)?;
-        let confirmation =
-            Confirmation { version: self.version, by: by.to_owned(), reason: reason.to_owned() };
+        let confirmation = Confirmation {
+            version: self.version,
+            by: by.to_owned(),
+            reason: reason.to_owned(),
+            uid: rustix::process::geteuid().as_raw(),
+        };
         sync::confirm(state, &self.list, &device, &confirmation)
             .with_context(|| format!("cannot write under {}", state.display()))?;
         println!("version {} of list {:?} confirmed by {by}", self.version, self.list);

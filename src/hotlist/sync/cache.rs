@@ -6,11 +6,11 @@
 //! because it lies here.
 //!
 //! ```text
-//! lists/<name>/state      sealed by the device key: highest version, the manifest that serves, the
-//!                         newest one
-//! lists/<name>/key        sealed by the device key: the list's keys
-//! lists/<name>/confirmed  sealed by the device key: a sudden change that a person has vouched for
-//! lists/<name>/chunks/    one file for each chunk and page, named by its address
+//! lists/<name>/<name>.state      sealed by the device key: highest version, the manifest that serves,
+//!                                the newest one
+//! lists/<name>/<name>.key        sealed by the device key: the list's keys
+//! lists/<name>/<name>.confirmed  sealed by the device key: a sudden change that a person vouches for
+//! lists/<name>/chunks/           one file for each chunk and page, named by its address
 //! ```
 //!
 //! A new state is committed after the chunks that it names are on the disk, and chunks are removed
@@ -55,6 +55,8 @@ pub struct Confirmation {
     pub by: String,
     /// Why.
     pub reason: String,
+    /// The user of the shell in which it was said.
+    pub uid: u32,
 }
 
 /// One list's folder.
@@ -73,14 +75,25 @@ impl Cache {
         Ok(Self { folder, list: list.to_owned(), sealer })
     }
 
-    /// What a file is sealed under: another list's does not pass for it.
+    /// What a file is called, and sealed under: another list's does not pass for it. The two are one
+    /// because a rotation of the device key seals every file anew under its own name.
     fn name(&self, file: &str) -> String {
-        format!("lists/{}/{file}", self.list)
+        format!("{}.{file}", self.list)
+    }
+
+    fn read(&self, file: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let name = self.name(file);
+        self.sealer.read(&self.folder.join(&name), &name)
+    }
+
+    fn write(&self, file: &str, plain: &[u8]) -> io::Result<()> {
+        let name = self.name(file);
+        self.sealer.write(&self.folder.join(&name), &name, plain)
     }
 
     /// How far the list has come; the default if there is nothing, or nothing that this car wrote.
     pub(super) fn state(&self) -> io::Result<State> {
-        let sealed = self.sealer.read(&self.folder.join("state"), &self.name("state"))?;
+        let sealed = self.read("state")?;
         let state = sealed.and_then(|json| serde_json::from_slice(&json).ok());
         Ok(state.unwrap_or_else(|| State { v: 1, ..State::default() }))
     }
@@ -91,32 +104,31 @@ impl Cache {
         // Chunks are written without a sync each: one for all of them, here.
         rustix::fs::syncfs(File::open(&self.folder)?)?;
         fault::step("before-state");
-        self.sealer.write(&self.folder.join("state"), &self.name("state"), &json)?;
+        self.write("state", &json)?;
         fault::step("after-state");
         Ok(())
     }
 
     /// The text of the list's keys, if they were sealed here.
     pub(super) fn keys(&self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-        self.sealer.read(&self.folder.join("key"), &self.name("key"))
+        self.read("key")
     }
 
     /// Seals the list's keys.
     pub(super) fn keep_keys(&self, text: &[u8]) -> io::Result<()> {
-        self.sealer.write(&self.folder.join("key"), &self.name("key"), text)
+        self.write("key", text)
     }
 
     /// The change that a person has vouched for last.
     pub(super) fn confirmation(&self) -> io::Result<Option<Confirmation>> {
-        let path = self.folder.join("confirmed");
-        let sealed = self.sealer.read(&path, &self.name("confirmed"))?;
+        let sealed = self.read("confirmed")?;
         Ok(sealed.and_then(|json| serde_json::from_slice(&json).ok()))
     }
 
     /// Writes down that a person vouches for a change.
     pub(super) fn confirm(&self, confirmation: &Confirmation) -> io::Result<()> {
         let json = serde_json::to_vec(confirmation).expect("texts and numbers");
-        self.sealer.write(&self.folder.join("confirmed"), &self.name("confirmed"), &json)
+        self.write("confirmed", &json)
     }
 
     fn chunk_path(&self, address: &Address) -> PathBuf {
@@ -183,7 +195,8 @@ mod tests {
         stolen.keep_state(&kept).unwrap();
         assert_eq!(cache(&state, "stolen").state().unwrap(), kept);
         let amber = cache(&state, "amber");
-        fs::copy(state.join("lists/stolen/state"), state.join("lists/amber/state")).unwrap();
+        let [from, to] = ["lists/stolen/stolen.state", "lists/amber/amber.state"];
+        fs::copy(state.join(from), state.join(to)).unwrap();
         assert_eq!(amber.state().unwrap().highest, 0, "sealed under the other list's name");
     }
 

@@ -18,11 +18,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::{error, info, warn};
 
-use super::cache::{Cache, State};
+use super::cache::{Cache, Confirmation, State};
 use super::check::{Known, SyncError, Verified};
 use super::fault;
 use super::wanted::Wanted;
-use crate::audit::{Actor, Audit, AuditEvent};
+use crate::audit::{Actor, Audit, AuditEvent, Change};
 use crate::clock::Clock;
 use crate::config::HotlistConfig;
 use crate::dsse::Envelope;
@@ -265,6 +265,9 @@ impl Follower {
         if trust != self.trust_seen {
             self.look_at_author();
         }
+        if confirmed != self.confirmed_seen {
+            self.note_confirmation();
+        }
         if trust != self.trust_seen || confirmed != self.confirmed_seen {
             (self.trust_seen, self.confirmed_seen) = (trust, confirmed);
             if let Some(message) = self.put_off.take() {
@@ -346,6 +349,7 @@ impl Follower {
         if !expired {
             self.parts.service.put(list);
         }
+        self.tell();
         fault::step("in-service");
         info!(list = self.name(), version, entries, "hotlist in service");
         if commit {
@@ -376,6 +380,17 @@ impl Follower {
         if let Some(audit) = &self.parts.audit {
             audit.note(who, event);
         }
+    }
+
+    fn note_confirmation(&self) {
+        let Ok(Some(confirmation)) = self.parts.cache.confirmation() else { return };
+        let Confirmation { version, by, reason, uid } = confirmation;
+        let change = Change {
+            field: format!("hotlist.{}.confirmed", self.name()),
+            old: self.confirmed_seen.map(|version| format!("version {version}")),
+            new: Some(format!("version {version}, by {by}: {reason}")),
+        };
+        self.note(Actor::Shell(uid), AuditEvent::ConfigChanged { changes: vec![change] });
     }
 
     fn note_refusal(&mut self, version: Option<u64>, why: &SyncError) {
