@@ -63,6 +63,11 @@ impl Shape {
         Self::of(list.keys(), list.patterns().map(|entry| entry.plate))
     }
 
+    /// Looks at packed keys and patterns that are no list in memory: the author's, before any car has it.
+    pub fn of_keys(keys: &[u64], patterns: &[ListedPlate]) -> Self {
+        Self::of(keys.iter().copied(), patterns.iter().copied())
+    }
+
     /// Looks at a list's packed keys (in any order; those of patterns are passed over) and patterns.
     fn of(
         keys: impl ExactSizeIterator<Item = u64>,

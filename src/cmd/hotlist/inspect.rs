@@ -4,6 +4,8 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{ListKeyArgs, StoreArgs, ago, bytes, key_of, print_json};
+use crate::hotlist::Matching;
+use crate::hotlist::false_hits::{MISREAD_RATE, SHIFT_READS, Shape, expected_false_hits};
 use crate::hotlist::publish::inspect;
 
 /// Arguments of `outrider hotlist inspect`.
@@ -36,9 +38,21 @@ impl InspectArgs {
         };
         let now = Timestamp::now();
         let key = key_of(&keys, &manifest)?;
-        let seen = inspect(&store, key, &manifest, now, |_| {})?;
+        let (mut plates, mut patterns) = (Vec::new(), Vec::new());
+        let seen = inspect(&store, key, &manifest, now, |record| match record.plate.key() {
+            Some(key) => plates.push(key.get()),
+            None => patterns.push(record.plate),
+        })?;
+        let shape = Shape::of_keys(&plates, &patterns);
+        let ways = [Matching::Exact, Matching::LookAlike, Matching::Wildcard];
+        let false_hits =
+            ways.map(|way| (way, expected_false_hits(&shape, way, SHIFT_READS, MISREAD_RATE)));
         if self.json {
-            return print_json(&serde_json::json!({ "manifest": manifest, "holds": seen }));
+            let false_hits: std::collections::BTreeMap<String, f64> =
+                false_hits.iter().map(|(way, n)| (way.to_string(), *n)).collect();
+            return print_json(&serde_json::json!({
+                "manifest": manifest, "holds": seen, "expected_false_hits": false_hits,
+            }));
         }
         let signed = store.versions()?.contains(&(manifest.version, true));
         println!(
@@ -86,6 +100,12 @@ impl InspectArgs {
                 println!("  {what}: {n}");
             }
         }
+        let words: Vec<_> = false_hits.iter().map(|(way, n)| format!("{way} {n:.1}")).collect();
+        println!(
+            "  expected false hits among {SHIFT_READS} reads, {:.0} % of them wrong: {}",
+            MISREAD_RATE * 100.0,
+            words.join(", ")
+        );
         Ok(())
     }
 }
