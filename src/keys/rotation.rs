@@ -133,9 +133,9 @@ impl Rotation {
             .map_err(|source| RotateError::Io { path: self.state.clone(), source })?
         {
             let io = |source| RotateError::Io { path: path.clone(), source };
-            let plain = from.read(&path).map_err(io)?;
-            let plain = plain.ok_or_else(|| RotateError::Foreign(path.clone()))?;
-            to.write(&next(&path), &path, &plain).map_err(io)?;
+            let opened = from.read(&path, &names(&self.state, &path)).map_err(io)?;
+            let (name, plain) = opened.ok_or_else(|| RotateError::Foreign(path.clone()))?;
+            to.write(&next(&path), &name, &plain).map_err(io)?;
         }
         let key = self.key_path();
         let aside = next(&key);
@@ -370,6 +370,19 @@ fn sealed_files(state: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
+/// The names under which a file may have been sealed: its own, or its way from the state folder, from
+/// either end of it.
+fn names(state: &Path, path: &Path) -> Vec<Vec<u8>> {
+    let way = path.strip_prefix(state).unwrap_or(path);
+    let mut names = Vec::new();
+    let mut rest = way.components();
+    while !rest.as_path().as_os_str().is_empty() {
+        names.push(rest.as_path().as_os_str().as_encoded_bytes().to_vec());
+        rest.next();
+    }
+    names
+}
+
 /// Opens and seals the files of `sealed.rs`.
 struct SealedFiles(LessSafeKey);
 
@@ -380,34 +393,36 @@ impl SealedFiles {
         Self(LessSafeKey::new(key))
     }
 
-    fn name(path: &Path) -> Vec<u8> {
-        path.file_name().map(|n| n.as_encoded_bytes().to_vec()).unwrap_or_default()
-    }
-
-    fn read(&self, path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    /// What is in it, and under which of these names it was sealed.
+    fn read(
+        &self,
+        path: &Path,
+        names: &[Vec<u8>],
+    ) -> io::Result<Option<(Vec<u8>, Zeroizing<Vec<u8>>)>> {
         let bytes = fs::read(path)?;
         let head = SEALED_MAGIC.len() + NONCE_LEN;
         let Some((head, sealed)) = bytes.split_at_checked(head) else { return Ok(None) };
         let nonce = head[SEALED_MAGIC.len()..].try_into().expect("the nonce's length");
-        let mut sealed = Zeroizing::new(sealed.to_vec());
-        let opened = self.0.open_in_place(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(Self::name(path)),
-            &mut sealed,
-        );
-        let Ok(length) = opened.map(|plain| plain.len()) else { return Ok(None) };
-        sealed.truncate(length);
-        Ok(Some(sealed))
+        for name in names {
+            let mut sealed = Zeroizing::new(sealed.to_vec());
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            let opened = self.0.open_in_place(nonce, Aad::from(name), &mut sealed);
+            if let Ok(length) = opened.map(|plain| plain.len()) {
+                sealed.truncate(length);
+                return Ok(Some((name.clone(), sealed)));
+            }
+        }
+        Ok(None)
     }
 
-    fn write(&self, to: &Path, name: &Path, plain: &[u8]) -> io::Result<()> {
+    fn write(&self, to: &Path, name: &[u8], plain: &[u8]) -> io::Result<()> {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|e| io::Error::other(e.to_string()))?;
         let mut sealed = Zeroizing::new(plain.to_vec());
         self.0
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
-                Aad::from(Self::name(name)),
+                Aad::from(name),
                 &mut *sealed,
             )
             .expect("not too long to seal");

@@ -14,7 +14,10 @@ impl Car {
             db.execute("INSERT INTO note (text) VALUES (?1)", [name]).unwrap();
         }
         let sealed = SealedFiles::new(&device);
-        sealed.write(&car.state().join("trust"), Path::new("trust"), b"who may sign").unwrap();
+        sealed.write(&car.state().join("trust"), b"trust", b"who may sign").unwrap();
+        fs::create_dir_all(car.state().join("lists/cpic")).unwrap();
+        let state = car.state().join("lists/cpic/state");
+        sealed.write(&state, b"lists/cpic/state", b"version 7").unwrap();
         fs::create_dir(car.state().join("ring")).unwrap();
         fs::write(car.state().join("ring/00.db"), "noise").unwrap();
         car
@@ -40,8 +43,11 @@ impl Car {
             let version: u32 = db.query_row("PRAGMA user_version", (), |r| r.get(0)).unwrap();
             assert_eq!(version, 1);
         }
-        let sealed = SealedFiles::new(&device).read(&self.state().join("trust")).unwrap();
-        assert_eq!(sealed.unwrap().as_slice(), b"who may sign");
+        let sealed = SealedFiles::new(&device);
+        for (name, held) in [("trust", "who may sign"), ("lists/cpic/state", "version 7")] {
+            let opened = sealed.read(&self.state().join(name), &[name.into()]).unwrap();
+            assert_eq!(opened.unwrap().1.as_slice(), held.as_bytes());
+        }
         files(self.state(), &mut |path| {
             assert!(path.extension().is_none_or(|e| e != NEXT), "{}", path.display());
         })

@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use outrider::audit::{Actor, Audit, AuditEvent};
+use outrider::audit::{Actor, Audit, AuditEvent, Record};
 use outrider::clock::{Clock, SystemClock};
 use outrider::config::{
     HotlistConfig, HumanDuration, KeepingConfig, Retention, UplinkConfig, Vehicle,
 };
+use outrider::counters::Counters;
 use outrider::health::Health;
 use outrider::hotlist::Watch;
 use outrider::onboard::store::Ring;
@@ -69,6 +70,13 @@ pub fn work(folder: &Path, seed: u64, pause: Duration) -> ! {
     let (outbox, health) = outbox(folder);
     let uplink = uplink(&outbox, &health, MemoryBroker::default());
     let audit = audit(folder);
+    let (counters, counted) = (Counters::open(&keeping(folder)).unwrap(), audit.clone());
+    std::thread::spawn(move || {
+        loop {
+            counters.count(&counted).unwrap();
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    });
     let swapped = folder.to_owned();
     std::thread::spawn(move || swap_lists(&swapped));
     let tidied = outbox.clone();
@@ -88,7 +96,15 @@ pub fn work(folder: &Path, seed: u64, pause: Duration) -> ! {
         for (n, hit) in hits.iter().enumerate() {
             let id = outbox.record(&hit).unwrap().id;
             println!("recorded {id}");
-            let event = AuditEvent::Session { what: format!("hit {id}") };
+            let event = AuditEvent::HitRecorded {
+                hit: id,
+                camera: "front".into(),
+                list: "swapped".into(),
+                list_version: "1".into(),
+                list_age_s: 60,
+                category: "stolen_vehicle".into(),
+                exact: true,
+            };
             println!("audited {}", audit.append(Actor::System, event).unwrap());
             if n % 8 == 0 {
                 audit.checkpoint().unwrap();
@@ -176,7 +192,24 @@ pub fn look(folder: &Path, thoroughly: bool) -> Result<Left, String> {
         true => 0,
         false => audit.verify(None).map_err(|e| e.to_string())?.records,
     };
+    counted(&keeping, &audit)?;
     Ok(Left { hits, decided, audited })
+}
+
+/// Whether what is counted is what the audit log holds, nothing twice and nothing left out.
+fn counted(keeping: &KeepingConfig, audit: &Audit) -> Result<(), String> {
+    let records = audit.since(0, i64::MAX as u64).map_err(|e| e.to_string())?;
+    let hits = |r: &&Record| matches!(r.event, AuditEvent::HitRecorded { .. });
+    let due = records.iter().filter(hits).count() as u64;
+    let counters = Counters::open(keeping).map_err(|e| e.to_string())?;
+    counters.count(audit).map_err(|e| e.to_string())?;
+    let (from, to) = ("2020-01-01".parse().unwrap(), "2100-01-01".parse().unwrap());
+    let days = counters.days(from, to).map_err(|e| e.to_string())?;
+    let front = days.iter().filter_map(|d| d.cameras.get("front")?.get("hits"));
+    match front.sum::<u64>() {
+        n if n == due => Ok(()),
+        n => Err(format!("{n} hits counted, {due} in the audit log")),
+    }
 }
 
 /// A bucket whose key was made longer ago than its retention is one too many.

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 
 use super::Finding;
 use crate::alert::{Annunciator as _, Speaker};
+use crate::audit::{Audit, AuditError, Fault};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{CameraConfig, Config, GpsSource, HotlistConfig, ListSource, Retention};
 use crate::gps::gpsd::Gpsd;
 use crate::gps::{FixSource as _, Report};
 use crate::hotlist::false_hits::{self, MISREAD_RATE, SHIFT_READS};
 use crate::hotlist::{self, Freshness, sync};
-use crate::keys::DeviceKey;
+use crate::keys::{DeviceKey, KeyError, Protection};
 use crate::onboard::capture;
 use crate::onboard::frame::Pixels;
 use crate::onboard::vision::{Reader, Runtime};
@@ -48,6 +49,7 @@ pub(super) fn at_all(config: &Config, findings: &mut Vec<Finding>) {
     findings.push(policy(config));
     findings.push(clock());
     findings.push(disk(config));
+    records(config, findings);
     findings.push(sound(config));
     findings.push(console(config));
 }
@@ -377,6 +379,48 @@ fn disciplined() -> Option<bool> {
         -1 => None,
         state => Some(state != libc::TIME_ERROR),
     }
+}
+
+/// The device key's protection, and the whole of the audit log. Makes neither.
+fn records(config: &Config, findings: &mut Vec<Finding>) {
+    let state = &config.keeping.directory;
+    let device = match DeviceKey::existing(state) {
+        Ok(device) => device,
+        Err(KeyError::Missing { .. }) => return,
+        Err(e) => {
+            let advice = "without its key the car keeps no hit; see the message";
+            return findings.push(Finding::fail("device key", e, advice));
+        }
+    };
+    findings.push(match device.protection() {
+        Protection::SystemdCredential => {
+            Finding::ok("device key", "a systemd credential, sealed to the TPM where there is one")
+        }
+        Protection::Passphrase => Finding::ok("device key", "behind a passphrase"),
+        Protection::KeyFile => Finding::warn(
+            "device key",
+            "a file on the same disk: whoever takes the disk takes the key",
+            "seal it with systemd-creds where the computer has a TPM, or provision with --passphrase",
+        ),
+    });
+    if !state.join("audit.db").exists() {
+        return;
+    }
+    let clock = Arc::new(SystemClock);
+    let checked = Audit::open(&config.keeping, &config.vehicle, clock, Arc::default())
+        .and_then(|audit| audit.verify(None));
+    findings.push(match checked {
+        Ok(verdict) => {
+            let fact = format!("{} records, the chain holds", verdict.records);
+            Finding::ok("audit log", fact)
+        }
+        Err(AuditError::Broken { fault: Fault::Empty, .. }) => Finding::ok("audit log", "empty"),
+        Err(e) => Finding::fail(
+            "audit log",
+            e,
+            "no look-ups and no policy changes until it holds; ask who had access",
+        ),
+    });
 }
 
 fn disk(config: &Config) -> Finding {

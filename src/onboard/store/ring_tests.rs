@@ -521,3 +521,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn look_up_finds_one_plate_in_open_and_closed_buckets_and_nothing_of_others() {
+    for sealed in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = clock();
+        let retention = if sealed { Retention::For(HOUR * 24) } else { Retention::Session };
+        let keeping = keeping(dir.path(), retention);
+        let sealer = sealed.then(|| sealer(dir.path()));
+        let mut ring = open_as(&keeping, sealer, boot(1), &clock);
+        let start = clock.now();
+        ring.write(&[kept(1, start), kept(2, start)], start).unwrap();
+        clock.advance(HOUR * 2);
+        let later = clock.now();
+        ring.write(&[Kept { plate: Plate::parse("NOHIT-0001").unwrap(), ..kept(3, later) }], later)
+            .unwrap();
+        let key = |n| Plate::parse(&plate(n)).unwrap().key();
+        let found = ring.find(key(1), start.wall).unwrap();
+        let seen: Vec<_> = found.iter().map(|s| s.seen).collect();
+        assert_eq!(seen, [start.wall, later.wall], "sealed: {sealed}");
+        assert_eq!(found[0].place, Some((43.7, -79.6)));
+        assert_eq!(ring.find(key(1), later.wall).unwrap().len(), 1, "since");
+        assert!(ring.find(key(9), start.wall).unwrap().is_empty());
+    }
+}
