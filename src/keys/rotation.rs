@@ -161,7 +161,7 @@ impl Rotation {
         fs::rename(next(&key), &key).map_err(io)?;
         sync(&self.state).map_err(io)?;
         passphrase::forget();
-        clear_up(&self.state).map_err(io)
+        clear_up(&self.state).and_then(|()| remove(&self.state.join(LOCK))).map_err(io)
     }
 
     fn key_path(&self) -> PathBuf {
@@ -184,7 +184,9 @@ pub(super) fn recover(state: &Path) -> io::Result<()> {
     if flock(lock.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
         return Ok(());
     }
-    clear_up(state)
+    clear_up(state)?;
+    // Last: while it is there, the next load looks again.
+    remove(&state.join(LOCK))
 }
 
 /// With a new key that is not in force, what was written under it goes; else it takes its places.
@@ -219,8 +221,7 @@ fn clear_up(state: &Path) -> io::Result<()> {
             fs::rename(&path, &place)?;
         }
     }
-    sync(state)?;
-    remove(&state.join(LOCK))
+    sync(state)
 }
 
 /// Makes a state folder unreadable: the keys first, then everything. Returns how many files went.
