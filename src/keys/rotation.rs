@@ -4,8 +4,8 @@
 //! be read. Costs: a copy of every database. Leaves to others: saying so in the audit log, telling
 //! people.
 //!
-//! A rotation writes everything anew beside the old (`*.next`), the new key last; the one step that counts
-//! is the rename of the key. Before it the old key opens everything, after it the new one does, and
+//! A rotation writes the new key, then everything under it, beside the old (`*.next`); the one step that
+//! counts is the rename of the key, which comes when all of it is on the disk. Before it the old key opens everything, after it the new one does, and
 //! what a kill or a power cut left half done is finished or undone by the next [`DeviceKey::load`].
 
 use std::fs::{self, File, OpenOptions};
@@ -32,8 +32,12 @@ const SEALED_MAGIC: &[u8; 4] = b"ORS1";
 
 /// Databases, and what their keys are derived for. What is not in this list or sealed does not survive a
 /// rotation readable: add it here.
-const DATABASES: [(&str, Purpose); 3] =
-    [("hits.db", Purpose::Hits), ("audit.db", Purpose::Audit), ("counters.db", Purpose::Counters)];
+const DATABASES: [(&str, Purpose); 4] = [
+    ("hits.db", Purpose::Hits),
+    ("audit.db", Purpose::Audit),
+    ("counters.db", Purpose::Counters),
+    ("hotplates.db", Purpose::Hotplates),
+];
 
 /// Why a key was not changed. The old one is in force.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +119,23 @@ impl Rotation {
 
     /// Everything but the step that counts.
     fn prepare(&self, passphrase: Option<&str>) -> Result<(), RotateError> {
+        // First of all: while it lies there, what lies beside it is undone.
+        let key = self.key_path();
+        let aside = next(&key);
+        match (self.new.protection, passphrase) {
+            (Protection::Passphrase, Some(words)) => {
+                passphrase::write(&aside, &self.new.secret, words)?;
+            }
+            (Protection::Passphrase, None) => return Err(KeyError::Passphrase.into()),
+            _ => {
+                let io = |source| RotateError::Io { path: aside.clone(), source };
+                let mut file = private_file(&aside).map_err(io)?;
+                file.write_all(self.new.secret.expose())
+                    .and_then(|()| file.sync_all())
+                    .map_err(io)?;
+            }
+        }
+        sync(&self.state).map_err(|source| RotateError::Io { path: self.state.clone(), source })?;
         for (name, purpose) in DATABASES {
             let path = self.state.join(name);
             if path.exists() {
@@ -136,21 +157,6 @@ impl Rotation {
             let opened = from.read(&path, &names(&self.state, &path)).map_err(io)?;
             let (name, plain) = opened.ok_or_else(|| RotateError::Foreign(path.clone()))?;
             to.write(&next(&path), &name, &plain).map_err(io)?;
-        }
-        let key = self.key_path();
-        let aside = next(&key);
-        match (self.new.protection, passphrase) {
-            (Protection::Passphrase, Some(words)) => {
-                passphrase::write(&aside, &self.new.secret, words)?;
-            }
-            (Protection::Passphrase, None) => return Err(KeyError::Passphrase.into()),
-            _ => {
-                let io = |source| RotateError::Io { path: aside.clone(), source };
-                let mut file = private_file(&aside).map_err(io)?;
-                file.write_all(self.new.secret.expose())
-                    .and_then(|()| file.sync_all())
-                    .map_err(io)?;
-            }
         }
         sync(&self.state).map_err(|source| RotateError::Io { path: self.state.clone(), source })
     }

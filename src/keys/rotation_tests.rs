@@ -81,6 +81,21 @@ fn interrupted_before_the_key_is_in_force_nothing_has_changed() {
 }
 
 #[test]
+fn interrupted_between_the_copies_nothing_has_changed() {
+    for copies in 0..DATABASES.len() {
+        let car = Car::new();
+        let before = car.is_whole();
+        let rotation = Rotation::begin(car.state()).unwrap();
+        rotation.prepare(None).unwrap();
+        for (name, _) in DATABASES.iter().skip(copies) {
+            fs::remove_file(next(&car.state().join(name))).unwrap();
+        }
+        drop(rotation);
+        assert_eq!(car.is_whole(), before, "{copies} copies were made");
+    }
+}
+
+#[test]
 fn interrupted_at_any_step_after_it_the_next_start_finishes() {
     for done in 0..=DATABASES.len() {
         let car = Car::new();
