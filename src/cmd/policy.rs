@@ -5,6 +5,7 @@
 //! it, and the broker's retained topic. What counts as widening is decided in `policy/changes.rs`, for
 //! the car and for this command alike.
 
+mod publish;
 mod tell;
 
 use std::io::Write as _;
@@ -42,6 +43,8 @@ enum What {
     Explain(ExplainArgs),
     /// Show the policy that the running car obeys, or one in a file.
     Show(ShowArgs),
+    /// Hand a signed policy to the broker, which keeps it for every car.
+    Publish(publish::PublishArgs),
 }
 
 #[derive(Debug, Args)]
@@ -112,6 +115,7 @@ impl PolicyArgs {
             What::Sign(args) => args.run(),
             What::Explain(args) => args.run(),
             What::Show(args) => args.run(),
+            What::Publish(args) => args.run(),
         }
     }
 }

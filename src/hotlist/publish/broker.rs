@@ -69,6 +69,11 @@ pub mod topics {
         format!("alpr/v1/{agency}/hotlist/{list}/chunk/{address}")
     }
 
+    /// The policy's topic.
+    pub fn policy(agency: &str) -> String {
+        format!("alpr/v1/{agency}/policy")
+    }
+
     /// The trust document's topic.
     pub fn trust(agency: &str) -> String {
         format!("alpr/v1/{agency}/trust")
