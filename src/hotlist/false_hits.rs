@@ -4,7 +4,7 @@
 //! hits that are not the listed vehicle. Costs: one pass over the list's keys when it is loaded
 //! (a tenth of a second for a million), nothing afterwards.
 //!
-//! The arithmetic (FIELD 3d; docs/decisions/0073):
+//! The arithmetic (FIELD 3d; docs/decisions/0079):
 //!
 //! ```text
 //! false hits = reads x (misread rate + texts tried besides the read's own) x P(a text is listed)
@@ -32,7 +32,7 @@ pub const MISREAD_RATE: f64 = 0.02;
 
 /// Texts that look-alike matching tries for a read besides its own, on average. The vote of a read
 /// that passes leaves few: between 0 for a plate read close and by day and 63, the most, for one read
-/// at its limit; see docs/decisions/0073 for the measurement.
+/// at its limit; see docs/decisions/0079 for the measurement.
 pub const TEXTS_TRIED: f64 = 3.0;
 
 /// Keys that are looked at; more do not change the third digit.
