@@ -1,7 +1,7 @@
 //! A hotlist on its way to the cars: records, chunks, pages, the manifest.
 //!
 //! In: entries, a list key, an author's key. Out: small sealed messages that any MQTT broker carries,
-//! and on the other side the same entries again, or a reason why not. Costs: about 25 bytes an entry on
+//! and on the other side the same entries again, or a reason why not. Costs: some tens of bytes an entry on
 //! the wire. Leaves to others: reading sources (`import`), sockets (`publish`, `sync`), memory layout.
 //!
 //! ```text

@@ -1,7 +1,7 @@
 //! One entry as bytes, in the one way there is.
 //!
 //! In: a [`Record`]. Out: its bytes, and back as a view that borrows from them. Costs: no allocation
-//! either way, well under 100 ns. Two encoders that are given the same entry write the same bytes, and
+//! either way. Two encoders that are given the same entry write the same bytes, and
 //! the decoder refuses everything that an encoder would not have written.
 //!
 //! ```text
