@@ -1,8 +1,8 @@
 //! How many false hits a list must be expected to give.
 //!
 //! In: the loaded list, how it is matched, how many plates are read and how many of them wrongly. Out:
-//! hits that are not the listed vehicle. Costs: one pass over the list's keys when it is loaded
-//! (a tenth of a second for a million), nothing afterwards.
+//! hits that are not the listed vehicle. Costs: one pass over the list's keys when it is loaded,
+//! nothing afterwards.
 //!
 //! The arithmetic (FIELD 3d; docs/decisions/0079):
 //!
@@ -30,9 +30,9 @@ pub const SHIFT_READS: u64 = 10_000;
 /// (FIELD 3d). Our models do better by day and worse in rain: docs/evaluation.
 pub const MISREAD_RATE: f64 = 0.02;
 
-/// Texts that look-alike matching tries for a read besides its own, on average. The vote of a read
-/// that passes leaves few: between 0 for a plate read close and by day and 63, the most, for one read
-/// at its limit; see docs/decisions/0079 for the measurement.
+/// Texts that look-alike matching tries for a read besides its own, on average. Assumed, not measured:
+/// it lies between 0 for a plate read close and by day and 63, the most, for one read at its limit
+/// (docs/decisions/0079).
 pub const TEXTS_TRIED: f64 = 3.0;
 
 /// Keys that are looked at; more do not change the third digit.
@@ -58,7 +58,7 @@ struct Spread {
 type Counts = [[u32; 36]; MAX_PLATE_LEN];
 
 impl Shape {
-    /// Looks at a list: a tenth of a second for a million entries.
+    /// Looks at a list: one pass over its keys.
     pub fn of_list(list: &Hotlist) -> Self {
         Self::of(list.keys(), list.patterns().map(|entry| entry.plate))
     }

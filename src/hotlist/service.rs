@@ -21,7 +21,7 @@ use crate::policy::{ListRules, ListsRules, PastRed};
 #[derive(Debug, Clone)]
 pub struct Serving {
     list: Arc<Hotlist>,
-    /// Looked at once for each version: a tenth of a second for a million entries.
+    /// Looked at once for each version.
     shape: Arc<Shape>,
     /// Empty unless wildcards are used.
     patterns: Arc<Patterns>,
