@@ -12,6 +12,7 @@ mod crop;
 mod ctc;
 mod decoders;
 mod detector;
+mod formats;
 pub mod jpeg;
 mod letterbox;
 pub mod models;

@@ -12,7 +12,7 @@ use super::models::Weights;
 use super::ocr::{Ocr, OnnxOcr};
 use super::onnx::Runtime;
 use super::picture::Picture;
-use super::{VisionError, second_look};
+use super::{VisionError, formats, second_look};
 use crate::config::{ModelsConfig, Rectify};
 use crate::geometry::{Point, Quad, Rect};
 use crate::onboard::frame::Frame;
@@ -153,6 +153,7 @@ impl Reader {
         if self.second_look {
             self.look_again(found, &mut read)?;
         }
+        read.iter_mut().for_each(formats::settle);
         Ok(read)
     }
 
