@@ -393,6 +393,9 @@ fn names(state: &Path, path: &Path) -> Vec<Vec<u8>> {
 /// Opens and seals the files of `sealed.rs`.
 struct SealedFiles(LessSafeKey);
 
+/// The name under which a file was sealed, and what is in it.
+type Named = (Vec<u8>, Zeroizing<Vec<u8>>);
+
 impl SealedFiles {
     fn new(device: &DeviceKey) -> Self {
         let key = device.derive(Purpose::FleetSeal);
@@ -401,11 +404,7 @@ impl SealedFiles {
     }
 
     /// What is in it, and under which of these names it was sealed.
-    fn read(
-        &self,
-        path: &Path,
-        names: &[Vec<u8>],
-    ) -> io::Result<Option<(Vec<u8>, Zeroizing<Vec<u8>>)>> {
+    fn read(&self, path: &Path, names: &[Vec<u8>]) -> io::Result<Option<Named>> {
         let bytes = fs::read(path)?;
         let head = SEALED_MAGIC.len() + NONCE_LEN;
         let Some((head, sealed)) = bytes.split_at_checked(head) else { return Ok(None) };
