@@ -18,6 +18,7 @@ build: ## Release build, beside its ONNX Runtime
 test: ## Run the tests against the real parts
 	@scripts/setup.sh test
 	@. scripts/lib.sh; use_rust; cargo test --locked $(ARGS)
+	@$(if $(ARGS),true,. scripts/lib.sh; use_rust; cargo test --locked --features testing --test hotlist_sync --test hotlist_hostile)
 
 privacy-test: ## The commissioner's test: search everything for plates that should be gone
 	@scripts/setup.sh test
