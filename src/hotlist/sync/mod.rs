@@ -1,8 +1,8 @@
 //! Keeps the lists of the broker in service: fetches what changed, proves it, swaps it in.
 //!
 //! In: manifests and chunks through [`downlink`](crate::downlink), none of them believed. Out: lists
-//! in service ([`Hotlists`]), their state in health. Costs: one thread that mostly waits; for a list of
-//! a million entries about a second of one core for a new version, and twice its index for that time.
+//! in service ([`Hotlists`]), their state in health. Costs: one thread that mostly waits; for a new
+//! version all chunks are opened once (`benches/matching.rs`), and for that time there are two indexes.
 //! Leaves to others: the socket, what a match means, which lists policy allows.
 //!
 //! A look-up never waits for any of it, and no failure takes the version that serves out of service.
