@@ -19,7 +19,6 @@ use serde::Deserialize;
 use crate::control;
 use crate::dsse::{Envelope, SigningKey};
 use crate::policy::{self, POLICY_TYPE, Policy, Rules, State};
-use crate::secret_file;
 use crate::trust::TrustDocument;
 
 /// Write, explain, sign and publish what cars may keep, match and allow.
@@ -229,9 +228,9 @@ fn read_draft(path: &Path, previous: Option<&Policy>) -> anyhow::Result<Found> {
     Ok(Found { policy, envelope: None })
 }
 
+/// A signer's key, as `outrider provision author-key` makes it.
 fn key(path: &Path) -> anyhow::Result<SigningKey> {
-    let text = secret_file::read(path)?;
-    SigningKey::parse(&text).with_context(|| format!("{}", path.display()))
+    super::hotlist::signing_key(path)
 }
 
 /// The trust document as it stands in a file: good enough to name people, proven only in a car.

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::secret_file;
 
 const DRAFT: &str = r#"
 agency = "peel"
@@ -19,7 +20,7 @@ impl Desk {
     fn new() -> Self {
         let desk = Self(tempfile::tempdir().unwrap());
         for (name, n) in [("chief", 1), ("commissioner", 2)] {
-            let text = format!("{n:02x}").repeat(32);
+            let text = format!("# signer's key\n{}\n", format!("{n:02x}").repeat(32));
             secret_file::create(&desk.at(&format!("{name}.key")), &text).unwrap();
         }
         desk
