@@ -215,3 +215,32 @@ def dealer_frame(image, rng) -> None:
         if room > 5 and rng.random() < 0.7:
             mask = typefaces.line(str(rng.choice(DEALERS)), rng, room * 0.8, w * 0.9)
             paint.blend(image, mask, w / 2 - mask.shape[1] / 2, y + room * 0.1, 255 - ink)
+
+
+def lettering(rng) -> str:
+    """What stands on a dealer's frame: a name, a place, a telephone number."""
+    u = rng.random()
+    if u < 0.15:
+        return f"({rng.integers(200, 999)}) {rng.integers(200, 999)}-{rng.integers(1000, 9999)}"
+    if u < 0.5:
+        return str(rng.choice(DEALERS)).upper()
+    syllables = "AL AN BER CA CO DA DEN EL FOR GRE HA IN KA LO MA MI NOR OAK PA RED RO SAN SEA TON VA VIL WES WOOD".split()
+    words = ["".join(rng.choice(syllables, int(rng.integers(2, 4)))) for _ in range(int(rng.integers(1, 3)))]
+    return " ".join(words)
+
+
+def outer_frame(image: np.ndarray, rng) -> tuple[np.ndarray, tuple[int, int]]:
+    """A frame around the plate with bold lettering above or below, as detectors box it: (picture, plate's corner in it)."""
+    h, w = image.shape[:2]
+    side, high, low = (int(h * rng.uniform(0.02, 0.06)), *(int(h * v) for v in rng.uniform(0.05, 0.2, 2)))
+    dark = rng.random() < 0.75
+    tint = rng.uniform(0, 50, 3) if dark else rng.uniform(140, 230, 3)
+    out = np.empty((h + high + low, w + 2 * side, 3), np.float32)
+    out[:] = tint
+    out[high : high + h, side : side + w] = image
+    for y, room in ((0, high), (high + h, low)):
+        if room > 7 and rng.random() < 0.75:
+            mask = typefaces.line(lettering(rng), rng, room * rng.uniform(0.7, 0.95), w * 0.92)
+            top = y + (room - mask.shape[0]) / 2
+            paint.blend(out, mask, (w + 2 * side - mask.shape[1]) / 2, top, 255 - tint if dark else rng.uniform(0, 60, 3))
+    return out, (side, high)

@@ -16,12 +16,13 @@ TALL = 96
 
 @dataclasses.dataclass
 class Plate:
-    """A rendered plate. `boxes` [n, 4] holds x0, y0, x1, y1 of each character of `text` in pixels of `image`."""
+    """A rendered plate. `boxes` [n, 4] holds x0, y0, x1, y1 of each character of `text` in pixels of `image`; `lines` of text."""
 
     image: np.ndarray
     text: str
     place: str
     boxes: np.ndarray
+    lines: int = 1
 
 
 @dataclasses.dataclass
@@ -143,8 +144,12 @@ def north_america(rng) -> Plate:
     graphics.stickers(image, rng)
     if rng.random() < 0.4:
         paint.box(image, 1, 1, width - 2, TALL - 2, ink, int(rng.integers(1, 3)))
-    if rng.random() < 0.4:
+    u = rng.random()
+    if u < 0.25:
         graphics.dealer_frame(image, rng)
+    elif u < 0.5:
+        image, (x, y) = graphics.outer_frame(image, rng)
+        boxes = [[a + x, b + y, c + x, d + y] for a, b, c, d in boxes]
     return Plate(image, labels.normalise(text), place.code if known else "US", np.array(boxes))
 
 
@@ -211,7 +216,7 @@ def europe(rng) -> Plate:
         mask = typefaces.line(str(rng.choice(graphics.DEALERS)), rng, low * 0.6, width * 0.8)
         paint.blend(holder, mask, width / 2 - mask.shape[1] / 2, TALL + 4 + low * 0.15, rng.uniform(150, 255, 3))
         image, boxes = holder, [[a + 4, b + 3, c + 4, d + 3] for a, b, c, d in boxes]
-    return Plate(image, labels.normalise(text), place.code, np.array(boxes))
+    return Plate(image, labels.normalise(text), place.code, np.array(boxes), 2 if two else 1)
 
 
 def brazil(rng) -> Plate:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from outrider_train import formats, labels, plates, typefaces
+from outrider_train import flats, formats, graphics, labels, plates, typefaces
 from outrider_train.degrade import FAINTEST, degrade, light
 from outrider_train.flats import FlatPlates, Places, develop, photograph, pool, surroundings
 from outrider_train.photograph import Surroundings, picture_of
@@ -151,3 +151,17 @@ def test_series_of_north_america_have_few_letters_that_look_like_digits():
     rng = np.random.default_rng(1)
     drawn = "".join(formats.fill("llll", rng, formats.RARE) for _ in range(500))
     assert 0.2 * drawn.count("N") < sum(c in "OQ" for c in drawn) < 1.5 * drawn.count("N")
+
+
+def test_an_outer_frame_keeps_the_plate_and_says_where_it_is():
+    rng = np.random.default_rng(4)
+    plate = rng.uniform(0, 255, (96, 190, 3)).astype(np.float32)
+    framed, (x, y) = graphics.outer_frame(plate, rng)
+    assert framed.shape[0] > 96 and framed.shape[1] > 190
+    assert np.array_equal(framed[y : y + 96, x : x + 190], plate)
+
+
+def test_usual_photographs_are_boxed_as_the_detector_boxes():
+    sides = np.stack([flats.margins(np.random.default_rng(i), usual=True) for i in range(300)])
+    assert abs(float(sides.mean()) - 0.06) < 0.01
+    assert sides.min() >= -0.03 and sides.max() <= 0.15

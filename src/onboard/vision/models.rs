@@ -42,6 +42,9 @@ pub(super) enum DetectorDecoder {
     ByShape,
 }
 
+/// Networks that one OCR file may hold: each costs as much as the first, and the fifth adds nothing.
+const MOST_READERS: usize = 4;
+
 /// How an OCR's output is read.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum OcrDecoder {
@@ -72,6 +75,8 @@ pub(super) struct OcrPackage {
     /// Class number to place in [`SYMBOLS`]; none for blank or padding.
     pub(super) classes: Vec<Option<u8>>,
     pub(super) slots: usize,
+    /// Networks in the file, whose outputs stand one behind the other.
+    pub(super) readers: usize,
     pub(super) crop_margin: f32,
 }
 
@@ -152,6 +157,8 @@ struct OcrFile {
     #[serde(default)]
     pad: Option<char>,
     slots: usize,
+    #[serde(default = "one_reader")]
+    readers: usize,
     #[serde(default)]
     crop_margin: f32,
     #[serde(default = "one")]
@@ -160,6 +167,10 @@ struct OcrFile {
 
 fn one() -> f32 {
     1.0
+}
+
+fn one_reader() -> usize {
+    1
 }
 
 /// Folders in which packages are looked for by name, in order.
@@ -273,6 +284,10 @@ pub(super) fn ocr(name: &str, folder: Option<&Path>) -> Result<(OcrPackage, Vec<
             return Err(malformed(&dir, format!("{key} = {v}: must be {from} to {to}")));
         }
     }
+    if !(1..=MOST_READERS).contains(&ocr.readers) {
+        let message = format!("ocr.readers = {}: must be 1 to {MOST_READERS}", ocr.readers);
+        return Err(malformed(&dir, message));
+    }
     let (decoder, classes) = match file.decoder {
         Decoder::Ctc if ocr.blank.unwrap_or(0) == 0 => {
             let mut classes = vec![None];
@@ -295,6 +310,7 @@ pub(super) fn ocr(name: &str, folder: Option<&Path>) -> Result<(OcrPackage, Vec<
         decoder,
         classes,
         slots: ocr.slots,
+        readers: ocr.readers,
         crop_margin: ocr.crop_margin,
     };
     Ok((package, onnx))

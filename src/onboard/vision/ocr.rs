@@ -1,13 +1,12 @@
 //! What the plates say.
 
-use super::VisionError;
 use super::candidate::{Slot, Slots};
-use super::ctc;
 use super::letterbox::Feeder;
 pub use super::letterbox::Region;
 use super::models::{self, OcrDecoder, OcrPackage, Weights};
 use super::onnx::{Model, Runtime};
 use super::picture::Picture;
+use super::{VisionError, ctc, second_look};
 use crate::config::ModelsConfig;
 
 /// Reads plates that were found.
@@ -100,16 +99,26 @@ fn decode(
 ) -> Result<(), String> {
     let classes = package.classes.len();
     let each = data.len() / n;
-    if each * n != data.len() || each != package.slots * classes {
+    let of_one_reader = package.slots * classes;
+    if each * n != data.len() || each != package.readers * of_one_reader {
         let (slots, decoder) = (package.slots, package.stamp.decoder);
+        let readers = match package.readers {
+            1 => String::new(),
+            many => format!("{many} readers, "),
+        };
         return Err(format!(
-            "output of shape {dims:?} is not {decoder} of {n} plates, {slots} slots, {classes} classes"
+            "output of shape {dims:?} is not {decoder} of {n} plates, {readers}{slots} slots, {classes} classes"
         ));
     }
-    for one in data.chunks_exact(each) {
-        read.push(match package.decoder {
-            OcrDecoder::Ctc { temperature } => ctc::slots(one, &package.classes, temperature),
-            OcrDecoder::FixedSlot => fixed(one, &package.classes),
+    let slots = |one: &[f32]| match package.decoder {
+        OcrDecoder::Ctc { temperature } => ctc::slots(one, &package.classes, temperature),
+        OcrDecoder::FixedSlot => fixed(one, &package.classes),
+    };
+    for plate in data.chunks_exact(each) {
+        let mut readings: Vec<Slots> = plate.chunks_exact(of_one_reader).map(slots).collect();
+        read.push(match readings.len() {
+            1 => std::mem::take(&mut readings[0]),
+            _ => second_look::join(&readings),
         });
     }
     Ok(())
@@ -151,6 +160,7 @@ fn fixed(probabilities: &[f32], classes: &[Option<u8>]) -> Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onboard::vision::letterbox::{Colour, Fit, InputSpec, LINEAR};
 
     fn classes() -> Vec<Option<u8>> {
         (0..36).map(Some).chain([None]).collect()
@@ -162,6 +172,34 @@ mod tests {
         row
     }
 
+    fn package(readers: usize) -> OcrPackage {
+        OcrPackage {
+            stamp: Weights {
+                name: "test".into(),
+                version: "1".into(),
+                decoder: "fixed-slot",
+                sha256: String::new(),
+            },
+            path: "test.onnx".into(),
+            input: InputSpec {
+                width: 8,
+                height: 8,
+                channels_first: false,
+                bytes: true,
+                colour: Colour::Grey,
+                scale: 1.0,
+                mean: [0.0; 3],
+                fit: Fit::Stretch,
+                filter: LINEAR,
+            },
+            decoder: OcrDecoder::FixedSlot,
+            classes: classes(),
+            slots: 2,
+            readers,
+            crop_margin: 0.0,
+        }
+    }
+
     #[test]
     fn padding_ends_the_text_and_its_doubt_stays_with_the_last_character() {
         let data = [row(&[(10, 0.9), (11, 0.1)]), row(&[(1, 1.0)]), row(&[(36, 0.8), (2, 0.2)])];
@@ -170,6 +208,25 @@ mod tests {
         assert_eq!(slots[0].best().0, b'A');
         assert!((slots[0].best().1.get() - 0.9).abs() < 1e-6);
         assert!((slots[1].best().1.get() - 0.8).abs() < 1e-6);
+    }
+
+    #[test]
+    fn two_readers_of_one_file_are_joined_and_a_missing_one_is_named() {
+        let mut package = package(2);
+        let one = [row(&[(10, 1.0)]), row(&[(8, 0.9), (11, 0.1)])].concat();
+        let other = [row(&[(10, 1.0)]), row(&[(11, 0.6), (8, 0.4)])].concat();
+        let mut read = Vec::new();
+        decode(&package, 1, &[1, 4, 37], &[one.clone(), other].concat(), &mut read).unwrap();
+        assert_eq!(read[0].iter().map(|s| s.best().0).collect::<Vec<_>>(), b"A8");
+        assert!(read[0][1].best().1.get() < 0.9, "one reader doubts it");
+        let message = decode(&package, 1, &[1, 2, 37], &one, &mut read).unwrap_err();
+        assert_eq!(
+            message,
+            "output of shape [1, 2, 37] is not fixed-slot of 1 plates, 2 readers, 2 slots, 37 classes"
+        );
+        package.readers = 1;
+        decode(&package, 1, &[1, 2, 37], &one, &mut read).unwrap();
+        assert!((read[1][1].best().1.get() - 0.9).abs() < 1e-6, "a reader alone is left as it is");
     }
 
     #[test]

@@ -143,6 +143,7 @@ pub(super) fn ocr(path: &Path, sha256: String) -> Result<OcrPackage, VisionError
         decoder: OcrDecoder::FixedSlot,
         classes,
         slots: config.max_plate_slots,
+        readers: 1,
         crop_margin: 0.0,
     })
 }
