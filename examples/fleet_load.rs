@@ -73,6 +73,7 @@ impl Publisher {
                 match events.poll().await {
                     Ok(Event::Incoming(Packet::ConnAck(_))) => _ = ready.send(()),
                     Ok(_) => {}
+                    Err(rumqttc::ConnectionError::RequestsDone) => break, // dropped: all is said
                     Err(e) => panic!("publisher: {e}"),
                 }
             }
