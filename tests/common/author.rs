@@ -21,6 +21,7 @@ use outrider::hotlist::sync::{self, Sync, SyncHandle};
 use outrider::hotlist::{Entry, Hotlists, Matching, Priority};
 use outrider::keys::DeviceKey;
 use outrider::plate::{Jurisdiction, ListedPlate, Plate};
+use outrider::policy::ListsRules;
 use outrider::trust::{HeldTrust, Role, Root, TrustDocument, TrustedKey};
 
 use super::fleet::{AGENCY, Fleet};
@@ -247,6 +248,16 @@ impl Car {
 
     /// Starts one with further settings of the list.
     pub fn start_with(folder: &Path, broker: Option<&UplinkConfig>, settings: &str) -> Self {
+        Self::start_under(folder, broker, settings, &ListsRules::default())
+    }
+
+    /// Starts one that is held to rules before it looks at any list.
+    pub fn start_under(
+        folder: &Path,
+        broker: Option<&UplinkConfig>,
+        settings: &str,
+        rules: &ListsRules,
+    ) -> Self {
         let state = folder.join("state");
         let key = key_file(folder);
         let config: HotlistConfig = toml::from_str(&format!(
@@ -265,6 +276,7 @@ impl Car {
         downlink.subscribe(Topic::Trust, to);
         trust.clone().follow(documents, health.clone());
         let service = Arc::new(Hotlists::default());
+        service.govern(rules);
         let sync = Sync::open(sync::Parts {
             lists: &[config],
             agency: AGENCY,

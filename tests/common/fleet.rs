@@ -3,17 +3,13 @@
 //! publish and read.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use outrider::config::{UplinkConfig, Vehicle};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
-};
+
+use super::spawned::{self, program};
 
 /// The agency of `examples/broker/acl`.
 pub const AGENCY: &str = "peel";
@@ -29,31 +25,19 @@ pub struct Fleet {
     child: Option<Child>,
 }
 
-fn program(name: &str) -> Option<PathBuf> {
-    ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
-        .iter()
-        .map(|dir| Path::new(dir).join(name))
-        .find(|path| path.exists())
-}
-
 impl Fleet {
     /// Starts one in `folder`; `None`, said loudly, where mosquitto is not installed.
     pub fn start(folder: &Path) -> Option<Self> {
-        if ["mosquitto", "mosquitto_pub", "mosquitto_sub"].iter().any(|p| program(p).is_none()) {
-            super::skipped("a test with a real broker", "mosquitto or its clients are missing");
+        if !spawned::installed() {
             return None;
         }
         std::fs::create_dir_all(folder).unwrap();
-        write_certificates(folder);
-        // The port could be taken between here and there: then another.
-        for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        spawned::write_certificates(folder, &CLIENTS);
+        let start = |port| {
             let mut fleet = Self { folder: folder.to_owned(), port, child: None };
-            if fleet.run() {
-                return Some(fleet);
-            }
-        }
-        panic!("mosquitto does not start: {}", fs_text(&folder.join("log")));
+            fleet.run().then_some(fleet)
+        };
+        Some(spawned::on_a_free_port(folder, start))
     }
 
     /// The agency's files, with this test's paths and port in them and nothing else changed but the
@@ -70,38 +54,14 @@ impl Fleet {
             assert!(conf.contains(from), "examples/broker/mosquitto.conf has no {from:?}");
             conf.replace(from, to)
         });
-        let path = self.folder.join("mosquitto.conf");
-        std::fs::write(&path, conf).unwrap();
         std::fs::copy("examples/broker/acl", self.folder.join("acl")).unwrap();
-        let log = std::fs::File::create(self.folder.join("log")).unwrap();
-        let child = Command::new(program("mosquitto").unwrap())
-            .arg("-c")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-        for _ in 0..500 {
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                return true;
-            }
-            if self.child.as_mut().unwrap().try_wait().unwrap().is_some() {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        false
+        self.child = spawned::broker(&self.folder, &conf, self.port);
+        self.child.is_some()
     }
 
     /// Ends it in order: it writes down what it retains.
     pub fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let pid = rustix::process::Pid::from_child(&child);
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            child.wait().unwrap();
-        }
+        spawned::stop(&mut self.child);
     }
 
     /// Starts it again on the same port.
@@ -218,10 +178,7 @@ impl Fleet {
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        spawned::kill(&mut self.child);
     }
 }
 
@@ -254,33 +211,5 @@ impl Drop for Listener {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// An authority, the broker, and all of [`CLIENTS`]; and a stranger with an authority of its own.
-pub fn write_certificates(folder: &Path) {
-    let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
-    let authority = |name: &str| {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-    };
-    let ours = authority("Test authority");
-    let theirs = authority("Another authority");
-    write("ca.pem", ours.pem());
-    let clients = CLIENTS.map(|name| (name, &ours, ExtendedKeyUsagePurpose::ClientAuth));
-    let others = [
-        ("broker", &ours, ExtendedKeyUsagePurpose::ServerAuth),
-        ("stranger", &theirs, ExtendedKeyUsagePurpose::ClientAuth),
-    ];
-    for (name, issuer, usage) in clients.into_iter().chain(others) {
-        let names = if name == "broker" { vec!["localhost".to_owned()] } else { Vec::new() };
-        let mut params = CertificateParams::new(names).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = vec![usage];
-        let key = KeyPair::generate().unwrap();
-        write(&format!("{name}.pem"), params.signed_by(&key, issuer).unwrap().pem());
-        write(&format!("{name}.key"), key.serialize_pem());
     }
 }

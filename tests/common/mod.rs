@@ -12,6 +12,7 @@ pub mod forensic;
 pub mod load;
 pub mod mosquitto;
 pub mod search;
+pub mod spawned;
 
 use std::time::{Duration, Instant};
 

@@ -2,17 +2,13 @@
 //! is not ours and writes down everything.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use outrider::config::UplinkConfig;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
-};
+
+use super::spawned::{self, program};
 
 /// How a broker is set up.
 #[derive(Clone, Default)]
@@ -37,38 +33,22 @@ pub struct Mosquitto {
     child: Option<Child>,
 }
 
-/// Where Debian puts it, which is not in everybody's path.
-fn program(name: &str) -> Option<PathBuf> {
-    ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
-        .iter()
-        .map(|dir| Path::new(dir).join(name))
-        .find(|path| path.exists())
-}
-
 impl Mosquitto {
     /// Starts one in `folder`; `None`, said loudly, where it is not installed.
     pub fn start(folder: &Path, setup: Setup) -> Option<Self> {
-        if program("mosquitto").is_none() || program("mosquitto_sub").is_none() {
-            super::skipped("a test with a real broker", "mosquitto or its clients are missing");
+        if !spawned::installed() {
             return None;
         }
         std::fs::create_dir_all(folder).unwrap();
         if setup.tls {
-            write_certificates(folder);
+            spawned::write_certificates(folder, &["4127", "admin"]);
         }
-        // The port could be taken between here and there: then another.
-        for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let start = |port| {
             let mut broker =
                 Self { folder: folder.to_owned(), port, setup: setup.clone(), child: None };
-            if broker.run() {
-                return Some(broker);
-            }
-        }
-        panic!(
-            "mosquitto does not start: {}",
-            std::fs::read_to_string(folder.join("log")).unwrap()
-        );
+            broker.run().then_some(broker)
+        };
+        Some(spawned::on_a_free_port(folder, start))
     }
 
     fn run(&mut self) -> bool {
@@ -105,45 +85,18 @@ impl Mosquitto {
         // Not 0, which means no limit: mosquitto 2.0.11 then hangs up where it should refuse a message.
         conf += "max_queued_messages 100000\nmax_inflight_messages 20\n";
         conf += &self.setup.extra;
-        let path = self.folder.join("mosquitto.conf");
-        std::fs::write(&path, conf).unwrap();
-        let log = std::fs::File::create(self.folder.join("log")).unwrap();
-        let child = Command::new(program("mosquitto").unwrap())
-            .arg("-c")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-        for _ in 0..500 {
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                return true;
-            }
-            if self.child.as_mut().unwrap().try_wait().unwrap().is_some() {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        false
+        self.child = spawned::broker(&self.folder, &conf, self.port);
+        self.child.is_some()
     }
 
     /// Ends it; a persistent one writes down what it holds first.
     pub fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let pid = rustix::process::Pid::from_child(&child);
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            child.wait().unwrap();
-        }
+        spawned::stop(&mut self.child);
     }
 
     /// kill -9.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        spawned::kill(&mut self.child);
     }
 
     /// Starts it again on the same port.
@@ -284,34 +237,4 @@ impl Drop for Subscriber {
 pub fn hit_of(topic: &str) -> Option<String> {
     let (_, id) = topic.split_once("/hit/")?;
     (!id.contains('/')).then(|| id.to_owned())
-}
-
-/// An authority, the broker, car 4127, the fleet's admin; and a stranger with an authority of its
-/// own.
-fn write_certificates(folder: &Path) {
-    let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
-    let authority = |name: &str| {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-    };
-    let ours = authority("Test authority");
-    let theirs = authority("Another authority");
-    write("ca.pem", ours.pem());
-    write("other-ca.pem", theirs.pem());
-    for (name, issuer, usage) in [
-        ("broker", &ours, ExtendedKeyUsagePurpose::ServerAuth),
-        ("4127", &ours, ExtendedKeyUsagePurpose::ClientAuth),
-        ("admin", &ours, ExtendedKeyUsagePurpose::ClientAuth),
-        ("stranger", &theirs, ExtendedKeyUsagePurpose::ClientAuth),
-    ] {
-        let names = if name == "broker" { vec!["localhost".to_owned()] } else { Vec::new() };
-        let mut params = CertificateParams::new(names).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = vec![usage];
-        let key = KeyPair::generate().unwrap();
-        write(&format!("{name}.pem"), params.signed_by(&key, issuer).unwrap().pem());
-        write(&format!("{name}.key"), key.serialize_pem());
-    }
 }
