@@ -1,7 +1,7 @@
 # Every target does all of its own set-up and can be run again at any time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test privacy-test crash-test power-cut-test build lint bench train train-smoke doc arm64 arm64-test notices clean
+.PHONY: help demo test privacy-test crash-test power-cut-test build lint bench fuzz train train-smoke doc arm64 arm64-test notices clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,10 @@ lint: ## Format, clippy and documentation without a warning
 bench: ## Criterion benches of every stage and of the whole path
 	@scripts/setup.sh build
 	@. scripts/lib.sh; use_rust; cargo bench --locked --features testing $(ARGS)
+
+fuzz: ## Fuzz what comes from outside, a minute each (SECONDS_EACH=n for more, ARGS="chunk" for one)
+	@scripts/setup.sh build
+	@. scripts/lib.sh; use_rust; scripts/fuzz.sh $(ARGS)
 
 train: ## Render, train, measure and package the models: hours (models/training/README.md)
 	@$(MAKE) -C models/training train
