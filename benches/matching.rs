@@ -3,8 +3,9 @@
 //! `exact` and `lattice` are the budget of DESIGN 5 (1 M entries: 200 ns and 20 µs): a look-up of a
 //! plate that is not listed, over random plates so that caches are cold as on the road, and the
 //! matching of a read whose vote left 64 alternatives. `join and vote` is one plate in one frame.
-//! Lists of the broker, 1 M and 5 M entries in sealed chunks: memory, the same two look-ups, what a
+//! Lists of the broker, 1 M and 5 M entries in sealed blocks: memory, the same two look-ups, what a
 //! hit costs, what building aside costs, and look-ups one by one while lists are being swapped.
+//! `wildcards` is what a thousand patterns add to a read: it should be lost beside an exact look-up.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use outrider::hotlist::sync::made_up::MadeUp;
 use outrider::hotlist::{self, Hotlist, Hotlists};
 use outrider::onboard::testing::{JoinAndVote, Look, doubtful_slots, frame};
 use outrider::plate::{Plate, PlateKey};
+use outrider::policy::ListsRules;
 
 const ENTRIES: u64 = 1_000_000;
 
@@ -195,6 +197,39 @@ fn while_swapping(made: &MadeUp, service: &Arc<Hotlists>, keys: &[PlateKey]) {
     eprintln!("lists built and swapped in meanwhile: {swaps}");
 }
 
+/// A thousand patterns as partial plates are reported, every kind in turn, beside nothing else.
+fn wildcards(c: &mut Criterion) {
+    let mut random = Random(11);
+    let text: String = (0..1_000)
+        .map(|n| {
+            let plate = random.plate();
+            match n % 4 {
+                0 => format!("{}*\n", &plate[..4]),
+                1 => format!("*{}\n", &plate[3..]),
+                2 => format!("{}?{}\n", &plate[..3], &plate[4..]),
+                _ => format!("{}??{}\n", &plate[..2], &plate[4..]),
+            }
+        })
+        .collect();
+    let config = toml::from_str("name = \"partial\"\npath = \"p.txt\"\nmatching = \"wildcard\"")
+        .expect("a name and a path are enough");
+    let now = "2026-11-23T07:00:00Z".parse().expect("a time");
+    let list = hotlist::parse(text.as_bytes(), &config, now, &TimeZone::UTC).expect("a list").0;
+    let service = Hotlists::of(vec![list]);
+    let rules: ListsRules =
+        serde_json::from_str(r#"{"every":{"matching":"wildcard"}}"#).expect("rules");
+    service.govern(&rules);
+    let reads: Vec<_> =
+        (0..1 << 12).map(|_| Plate::parse(&random.plate()).expect("a plate")).collect();
+    let (lists, mut at) = (service.lists(), 0);
+    c.bench_function("a read against 1,000 wildcards", |b| {
+        b.iter(|| {
+            at = (at + 1) % reads.len();
+            lists[0].fitting(black_box(&reads[at]), now).count()
+        });
+    });
+}
+
 fn sealed_1m(c: &mut Criterion) {
     sealed(c, 1);
 }
@@ -220,5 +255,5 @@ fn joining(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, matching, joining, sealed_1m, sealed_5m);
+criterion_group!(benches, matching, wildcards, joining, sealed_1m, sealed_5m);
 criterion_main!(benches);
