@@ -43,6 +43,9 @@ pub(super) struct BuildArgs {
     /// The list did shrink or grow that much: cars are told that it is meant.
     #[arg(long)]
     confirm_size: bool,
+    /// Let the first version of a list be empty.
+    #[arg(long)]
+    allow_empty: bool,
     /// Make the base anew, whatever cars then fetch.
     #[arg(long)]
     rebase: bool,
@@ -68,6 +71,7 @@ impl BuildArgs {
             life: life(self.expires_in)?,
             most_change: self.most_change,
             confirm_size: self.confirm_size,
+            allow_empty: self.allow_empty,
             rebase: self.rebase,
         };
         let bar = bar(work.header.entries, "building {wide_bar} {pos}/{len} {eta}");

@@ -40,6 +40,8 @@ pub struct Building<'a> {
     pub most_change: u32,
     /// The word.
     pub confirm_size: bool,
+    /// Let a first version be empty.
+    pub allow_empty: bool,
     /// Make a new base whatever it costs.
     pub rebase: bool,
 }
@@ -77,6 +79,9 @@ pub fn build(
             found: before.list.clone(),
             wanted: work.header.list.clone(),
         });
+    }
+    if before.is_none() && work.header.entries == 0 && !with.allow_empty {
+        return Err(PublishError::Empty);
     }
     let had: BTreeSet<_> = store.addresses()?;
     let old_key = match &before {

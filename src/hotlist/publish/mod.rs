@@ -81,6 +81,12 @@ pub enum PublishError {
         /// What is missing.
         what: String,
     },
+    /// A first version with nothing on it.
+    #[error(
+        "the work file has no entry: look at what `hotlist import` reported; if an empty list is meant, \
+         build with --allow-empty"
+    )]
+    Empty,
     /// The list would shrink or grow all at once.
     #[error(
         "list would go from {before} to {after} entries ({percent:+.0} %), more than {most} % at once: \

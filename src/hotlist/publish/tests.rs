@@ -29,6 +29,7 @@ fn with() -> Building<'static> {
         life: SignedDuration::from_hours(24 * 7),
         most_change: 20,
         confirm_size: false,
+        allow_empty: false,
         rebase: false,
     }
 }
@@ -172,6 +173,17 @@ fn sudden_shrink_or_growth_needs_a_word() {
     let desk = Desk::new();
     desk.release(&list[..100]);
     assert!(matches!(desk.build(&list, &with()), Err(PublishError::Size { .. })));
+}
+
+#[test]
+fn first_version_with_nothing_on_it_must_be_meant() {
+    let desk = Desk::new();
+    let refused = desk.build(&[], &with()).unwrap_err();
+    assert!(matches!(refused, PublishError::Empty), "{refused}");
+    assert!(refused.to_string().contains("--allow-empty"));
+    assert!(desk.store.newest(true).unwrap().is_none(), "nothing was made");
+    let meant = Building { allow_empty: true, ..with() };
+    assert_eq!(desk.build(&[], &meant).unwrap().manifest.counts.entries, 0);
 }
 
 #[test]
