@@ -22,6 +22,7 @@ use outrider::hotlist::sync::made_up::MadeUp;
 use outrider::hotlist::sync::{Confirmation, confirm};
 use outrider::keys::DeviceKey;
 use outrider::keys::rotation::Rotation;
+use outrider::policy::{ListRules, ListsRules, Who};
 
 /// A broker with the trust document, an author, and a car that serves version 1.
 struct Scene {
@@ -71,6 +72,14 @@ impl Scene {
         self.car.until_version(self.author.version);
         assert!(self.car.lists_all(&after));
         until("all is well again", || self.car.says() == "Some(Working)");
+    }
+
+    /// The car once more on the disk that it left, under rules that it knows before its lists.
+    fn restarted_under(self, rules: &ListsRules) -> Self {
+        let Self { _dir, fleet, author, car, before } = self;
+        drop(car);
+        let car = Car::start_under(_dir.path(), Some(&fleet.uplink("4127")), "", rules);
+        Self { _dir, fleet, author, car, before }
     }
 
     /// The chunk messages that version 1 does not have.
@@ -305,14 +314,47 @@ fn sudden_shrink_waits_for_a_person() {
     let Some(mut scene) = scene() else { return };
     let few = plates('A', ENTRIES / 2);
     scene.author.base(&few).publish(&scene.fleet);
-    scene.refused("version 2 has 1500 entries, version 1 has 3000: waits until it is confirmed");
+    scene.refused("version 2 has 1500 entries, version 1 has 3000, and most_shrink is 20 %");
+    assert_eq!(scene.car.version(), Some(1), "what serves goes on serving");
     let state = scene._dir.path().join("state");
     let device = DeviceKey::load(&state).unwrap();
-    let vouched =
-        Confirmation { version: 2, by: "sgt 417".into(), reason: "purged".into(), uid: 0 };
+    let vouched = Confirmation {
+        version: 2,
+        by: "417".into(),
+        role: Who::Supervisor,
+        reason: "purged".into(),
+    };
     confirm(&state, "stolen", &device, &vouched).unwrap();
     scene.car.until_version(2);
     assert!(scene.car.lists_all(&few) && !scene.car.lists(&scene.before[ENTRIES - 1]));
+}
+
+/// Policy's limit is held against authors too: their word does not lift it, and a restart does not
+/// either; a person's does, and so does a wider policy.
+#[test]
+fn growth_past_what_policy_allows_waits_whatever_its_author_says() {
+    let Some(mut scene) = scene() else { return };
+    let rules = |percent| ListsRules {
+        every: ListRules { growth_percent: Some(percent), ..ListRules::default() },
+        ..ListsRules::default()
+    };
+    scene.car.service.govern(&rules(5));
+    let more = plates('A', ENTRIES * 11 / 10);
+    scene.author.base(&more);
+    let mut manifest = scene.author.manifest();
+    manifest.resized = true;
+    scene.author.publish_chunks(&scene.fleet);
+    scene.send(&scene.author.sign(&manifest));
+    scene.refused("version 2 has 3300 entries, version 1 has 3000, and policy lets it grow by 5 %");
+    assert_eq!(scene.car.version(), Some(1));
+
+    let scene = scene.restarted_under(&rules(5));
+    scene.car.until_says("policy lets it grow by 5 %");
+    assert_eq!(scene.car.version(), Some(1), "what waited waits on");
+
+    scene.car.service.govern(&rules(10));
+    scene.car.until_version(2);
+    assert!(scene.car.lists_all(&more));
 }
 
 #[test]

@@ -1,19 +1,20 @@
-//! The rows of a list that came in chunks: they stay compressed and encrypted in memory, and a chunk is
-//! opened on a hit only.
+//! The rows of a list that came in chunks: they stay compressed and encrypted in memory, and a small block
+//! of a chunk (`blocks.rs`) is opened on a hit only.
 //!
-//! In: a manifest's layers, their chunks as they came, the list's keys. Out: an index, and for each
-//! row the number of its record. Costs: 17 bytes an entry for the index, 4 more where there are layers
-//! above the base, and the sealed chunks; a hit opens one chunk (`benches/matching.rs`). Nothing here
-//! is believed that the list's key, the chunk's address and the canonical form do not all vouch for.
+//! In: a manifest's layers, their chunks once each has proven to be what it should be. Out: an index, and
+//! for each row the number of its record. Costs: 17 bytes an entry for the index, 4 more where there are
+//! layers above the base, and the blocks; a hit opens one block (`benches/matching.rs`). Leaves to
+//! others: proving a chunk ([`open_chunk`](super::format::open_chunk)).
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Entry;
+use super::blocks::{Blocks, Open};
 use super::format::{
-    Address, Chunk, ChunkRef, FormatError, Keyed, ListKey, ListKeyId, ListKeys, Manifest,
-    RecordKey, RevocationTag, merged, open_chunk, revocation_tag,
+    Address, ChunkRef, FormatError, Keyed, ListKeyId, ListKeys, Manifest, RecordKey, RevocationTag,
+    merged, revocation_tag,
 };
 use super::index::Index;
 use crate::plate::PlateKey;
@@ -52,25 +53,19 @@ pub enum ChunkedError {
     /// Not all chunks are here.
     #[error("chunk {0} is not here")]
     Missing(Address),
-    /// The car lacks the key.
-    #[error("list needs key {0}, which this car does not have")]
-    Key(ListKeyId),
 }
 
-/// Chunks as they came, by address.
-pub(super) type Chunks = HashMap<Address, Arc<[u8]>>;
+/// Chunks that are here, by address.
+pub(super) type Chunks = HashMap<Address, Arc<Blocks>>;
 
-/// A sealed chunk, and the number of its first record among those of all chunks.
+/// A chunk, and the number of its first record among those of all chunks.
 struct Held {
     first: u32,
-    address: Address,
-    sealed: Arc<[u8]>,
+    blocks: Arc<Blocks>,
 }
 
-/// Rows that are in sealed chunks.
+/// Rows that are in chunks.
 pub(super) struct ChunkedRows {
-    keys: Arc<ListKeys>,
-    key: ListKeyId,
     chunks: Box<[Held]>,
     /// Each row's record by its number, plates in order, then patterns; `None` where every row's
     /// number is its record's.
@@ -85,10 +80,10 @@ impl ChunkedRows {
         self.rows
     }
 
-    /// Bytes held: places of rows, and sealed chunks.
+    /// Bytes held: places of rows, and sealed blocks.
     pub(super) fn bytes(&self) -> (usize, usize) {
         let places = self.records.as_ref().map_or(0, |records| records.len() * 4);
-        (places, self.chunks.iter().map(|c| c.sealed.len() + size_of::<Held>()).sum())
+        (places, self.chunks.iter().map(|c| c.blocks.bytes() + size_of::<Held>()).sum())
     }
 
     /// Rows from here on are patterns.
@@ -96,9 +91,9 @@ impl ChunkedRows {
         self.plates
     }
 
-    /// The rows from one on; a chunk is opened once for all of its rows in turn.
+    /// The rows from one on; a block is opened once for all of its rows in turn.
     pub(super) fn from(&self, first: usize) -> impl Iterator<Item = Entry> {
-        let mut open: Option<(usize, Chunk)> = None;
+        let mut open: Option<(usize, Open)> = None;
         (first..self.rows).map_while(move |row| {
             let record = match &self.records {
                 Some(records) => *records.get(row)?,
@@ -107,14 +102,13 @@ impl ChunkedRows {
             let next = self.chunks.partition_point(|chunk| chunk.first <= record);
             let at = next.checked_sub(1)?;
             let held = self.chunks.get(at)?;
-            if open.as_ref().is_none_or(|(which, _)| *which != at) {
-                // It opened when the list was built, and memory does not change.
-                let key = self.keys.get(self.key)?;
-                open = Some((at, open_chunk(key, held.address, &held.sealed).ok()?));
+            let number = record - held.first;
+            let has = |(which, open): &(usize, Open)| *which == at && open.holds(number);
+            if !open.as_ref().is_some_and(has) {
+                open = Some((at, held.blocks.open(number)?));
             }
-            let (_, chunk) = open.as_ref()?;
-            let (_, record) = chunk.records().nth((record - held.first) as usize)?;
-            Some(record.to_entry())
+            let (_, open) = open.as_ref()?;
+            Some(open.record(number)?.to_entry())
         })
     }
 }
@@ -138,7 +132,6 @@ impl Keyed for Place {
 
 /// The records of one layer in order. Ends early at trouble, which it leaves behind.
 struct Reader<'a> {
-    key: &'a ListKey,
     chunks: &'a Chunks,
     refs: std::slice::Iter<'a, ChunkRef>,
     /// Number of the next chunk's first record.
@@ -151,8 +144,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn open_next(&mut self, reference: &ChunkRef) -> Result<(), ChunkedError> {
         let address = reference.address;
-        let sealed = self.chunks.get(&address).ok_or(ChunkedError::Missing(address))?;
-        let chunk = open_chunk(self.key, address, sealed)?;
+        let chunk = self.chunks.get(&address).ok_or(ChunkedError::Missing(address))?;
         let promised = reference.entries;
         if chunk.len() != promised as usize {
             return Err(ChunkedError::Records { address, found: chunk.len(), promised });
@@ -163,13 +155,14 @@ impl Reader<'_> {
             }
             self.last = Some(last);
         }
-        let places = (self.first..).zip(chunk.records()).map(|(record, (_, r))| Place {
+        let first = self.first;
+        let places = chunk.map(|number, r| Place {
             key: r.key(),
             plate: r.plate.key(),
             removed: r.removed,
-            record,
+            record: first + number,
         });
-        self.open = places.collect::<Vec<_>>().into_iter();
+        self.open = places.into_iter();
         self.first += promised;
         Ok(())
     }
@@ -197,18 +190,16 @@ pub(super) fn build(
     manifest: &Manifest,
     layers: &[Vec<ChunkRef>],
     chunks: &Chunks,
-    keys: &Arc<ListKeys>,
 ) -> Result<(Index, ChunkedRows), ChunkedError> {
-    let key = keys.get(manifest.key).ok_or(ChunkedError::Key(manifest.key))?;
     let trouble = RefCell::new(None);
     let (mut held, mut readers, mut first) = (Vec::new(), Vec::new(), 0_u32);
     for layer in layers {
         let refs = layer.iter();
         let open = Vec::new().into_iter();
-        readers.push(Reader { key, chunks, refs, first, last: None, open, trouble: &trouble });
+        readers.push(Reader { chunks, refs, first, last: None, open, trouble: &trouble });
         for ChunkRef { address, entries, .. } in layer {
-            let sealed = chunks.get(address).ok_or(ChunkedError::Missing(*address))?.clone();
-            held.push(Held { first, address: *address, sealed });
+            let blocks = chunks.get(address).ok_or(ChunkedError::Missing(*address))?.clone();
+            held.push(Held { first, blocks });
             first = first.checked_add(*entries).ok_or(ChunkedError::TooLarge)?;
         }
     }
@@ -241,8 +232,6 @@ pub(super) fn build(
         return Err(ChunkedError::Entries { found: rows as u64, promised });
     }
     let rows = ChunkedRows {
-        keys: keys.clone(),
-        key: manifest.key,
         chunks: held.into_boxed_slice(),
         records: (layers.len() > 1).then(|| records.into_boxed_slice()),
         rows,

@@ -70,7 +70,7 @@ pub enum HotplateError {
     #[error("give a reason of {SHORTEST_REASON} to {LONGEST_REASON} characters, it has {0}")]
     Reason(usize),
     /// Nobody.
-    #[error("say who adds it: 1 to 32 letters, digits, - or _")]
+    #[error("say who you are: 1 to 32 letters, digits, - or _")]
     Author,
     /// Not this role's to do.
     #[error("{} may not {} by the policy in force: ask a supervisor", .0.words(), .1.words())]
@@ -238,7 +238,7 @@ impl Hotplates {
             case: hotplate.case.clone(),
             expires: hotplate.expires,
         };
-        let on_record = self.audit.append(actor(hotplate.role, &hotplate.by), event);
+        let on_record = self.audit.append(hotplate.role.actor(&hotplate.by), event);
         on_record.map_err(|e| HotplateError::Audit(e.to_string()))?;
         let lasts =
             Duration::try_from(hotplate.expires.duration_since(hotplate.added)).unwrap_or_default();
@@ -259,10 +259,11 @@ impl Hotplates {
         let mut inside = self.inside();
         inside.may(role, Permission::RemoveHotplate)?;
         check_author(by)?;
+        let why = check_reason(why)?;
         let found = inside.running.iter().find(|(h, _)| h.id.to_string() == id.trim());
         let id = found.map(|(h, _)| h.id).ok_or_else(|| HotplateError::Unknown(id.into()))?;
         let event = AuditEvent::HotplateRemoved { id: id.to_string(), why: why.to_owned() };
-        let on_record = self.audit.append(actor(role, by), event);
+        let on_record = self.audit.append(role.actor(by), event);
         on_record.map_err(|e| HotplateError::Audit(e.to_string()))?;
         self.forget(&mut inside, id);
         self.serve(&inside);
@@ -393,11 +394,7 @@ impl Inside {
             }
         }
         let jurisdiction = Jurisdiction::parse(&wanted.jurisdiction)?;
-        let reason = wanted.reason.trim();
-        let length = reason.chars().count();
-        if !(SHORTEST_REASON..=LONGEST_REASON).contains(&length) {
-            return Err(HotplateError::Reason(length));
-        }
+        let reason = check_reason(&wanted.reason)?;
         let rules = &self.rules.hotplates;
         let longest = rules.longest.map_or(self.config.longest, |d| d.min(self.config.longest));
         let lasts = wanted.lasts.unwrap_or(self.config.shift.min(longest));
@@ -444,16 +441,21 @@ impl Hotplate {
     }
 }
 
-fn check_author(by: &str) -> Result<(), HotplateError> {
-    let by = by.trim();
-    let good = (1..=32).contains(&by.len())
-        && by.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if good { Ok(()) } else { Err(HotplateError::Author) }
+fn check_reason(reason: &str) -> Result<&str, HotplateError> {
+    let reason = reason.trim();
+    let length = reason.chars().count();
+    match (SHORTEST_REASON..=LONGEST_REASON).contains(&length) {
+        true => Ok(reason),
+        false => Err(HotplateError::Reason(length)),
+    }
 }
 
-fn actor(role: Who, by: &str) -> Actor {
-    match role {
-        Who::Officer => Actor::Officer(by.trim().to_owned()),
-        Who::Supervisor => Actor::Supervisor(by.trim().to_owned()),
-    }
+fn check_author(by: &str) -> Result<(), HotplateError> {
+    if is_author(by.trim()) { Ok(()) } else { Err(HotplateError::Author) }
+}
+
+/// Whether a text can be a person's number.
+pub(super) fn is_author(by: &str) -> bool {
+    (1..=32).contains(&by.len())
+        && by.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }

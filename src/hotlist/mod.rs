@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plate::{Jurisdiction, JurisdictionError, ListedPlate, PlateError};
 
+mod blocks;
 mod chunked;
 pub mod false_hits;
 mod file;

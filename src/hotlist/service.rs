@@ -222,6 +222,11 @@ impl Hotlists {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
+    /// What the rules in force say of the list of this name.
+    pub fn rules_of(&self, name: &str) -> ListRules {
+        self.current.lock().expect("no holder panics").rules.of(name)
+    }
+
     /// Makes lists of these names covert: their hits give no cue in the car.
     pub fn conceal(&self, names: impl IntoIterator<Item = String>) {
         let mut current = self.current.lock().expect("no holder panics");

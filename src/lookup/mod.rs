@@ -191,10 +191,7 @@ impl Recent {
 
 /// A person as the audit log names them.
 pub fn actor(role: Who, officer: &str) -> Actor {
-    match role {
-        Who::Officer => Actor::Officer(officer.into()),
-        Who::Supervisor => Actor::Supervisor(officer.into()),
-    }
+    role.actor(officer)
 }
 
 impl LookUps {
@@ -241,7 +238,8 @@ impl LookUps {
             .outbox
             .recent(usize::MAX)?
             .into_iter()
-            .filter(|kept| kept.report.seen >= since)
+            // Who looks up in the car must not learn of a covert hit there: the fleet has it.
+            .filter(|kept| kept.report.seen >= since && !kept.report.covert)
             .filter(|kept| {
                 Plate::parse(&kept.report.read.plate).is_ok_and(|p| p.key() == plate.key())
             })

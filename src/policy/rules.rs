@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Actor;
 use crate::config::{HumanDuration, Retention};
 use crate::hotlist::{Matching, Priority};
 
@@ -237,6 +238,15 @@ impl Who {
                 Permission::LookUp,
             ]),
             Self::Supervisor => BTreeSet::from(Permission::ALL),
+        }
+    }
+
+    /// A person of this role, by number, as the audit log names people.
+    pub fn actor(self, number: &str) -> Actor {
+        let number = number.trim().to_owned();
+        match self {
+            Self::Officer => Actor::Officer(number),
+            Self::Supervisor => Actor::Supervisor(number),
         }
     }
 

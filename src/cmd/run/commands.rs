@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::daemon::permissions;
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -11,6 +12,7 @@ use crate::control::{Control, ControlError, Listening};
 use crate::health::{Health, PartState};
 use crate::hotlist::Hotlists;
 use crate::hotlist::hotplate::{self, Hotplates};
+use crate::hotlist::sync;
 use crate::keys::DeviceKey;
 use crate::policy::{self, HeldPolicy};
 
@@ -61,9 +63,14 @@ pub(super) fn listen(
 }
 
 /// What may be asked.
-pub(super) fn all(hotplates: Option<&Arc<Hotplates>>, policy: &Arc<HeldPolicy>) -> Control {
-    let policy = policy.clone();
+pub(super) fn all(
+    config: &Config,
+    hotplates: Option<&Arc<Hotplates>>,
+    policy: &Arc<HeldPolicy>,
+) -> Control {
+    let (may, policy) = (permissions(policy), policy.clone());
     let mut control = Control::default().on(policy::SHOW, move |(): ()| Ok(policy.state()));
+    control = sync::answer(control, config.hotlist.clone(), config.keeping.directory.clone(), may);
     if let Some(hotplates) = hotplates {
         control = hotplate::answer(control, hotplates);
     }

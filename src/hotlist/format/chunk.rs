@@ -267,6 +267,11 @@ impl Chunk {
         self.content.len()
     }
 
+    /// Its records as bytes, one after the other.
+    pub(in crate::hotlist) fn content(&self) -> &[u8] {
+        &self.content
+    }
+
     /// Its records in order, each with the offset at which [`Chunk::at`] finds it again.
     pub fn records(&self) -> impl Iterator<Item = (u32, Record<'_>)> {
         let mut at = 0;

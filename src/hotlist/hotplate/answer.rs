@@ -19,8 +19,8 @@ pub const LIST: &str = "hotplate/list";
 /// Asks for one to be removed.
 pub const REMOVE: &str = "hotplate/remove";
 
-/// One of them, as it is told over the control socket: to the daemon's user and root.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// One of them, as it is told over the control socket (to the daemon's user and root) and to the page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// Its identifier.
     pub id: String,
@@ -72,7 +72,6 @@ pub struct Remove {
     /// In which role.
     pub role: Who,
     /// Why.
-    #[serde(default)]
     pub why: String,
 }
 

@@ -124,7 +124,7 @@ fn wall_clock_set_back_over_a_boot_ends_it() {
 
 #[rstest]
 #[case::no_reason(|w: &mut Wanted| w.reason = " x ".into(), "give a reason of 5 to 200 characters, it has 1")]
-#[case::nobody(|w: &mut Wanted| w.by = "  ".into(), "say who adds it")]
+#[case::nobody(|w: &mut Wanted| w.by = "  ".into(), "say who you are")]
 #[case::too_long(|w: &mut Wanted| w.lasts = Some(HumanDuration::from_secs(7 * 86_400)), "a hotplate runs from 1m to 1d, not 7d")]
 #[case::partial_without_a_grant(|w: &mut Wanted| w.plate = "CKS*".into(), "partial plates (? and *) need a policy")]
 #[case::no_plate(|w: &mut Wanted| w.plate = "C#S".into(), "plate has the character '#'")]
@@ -188,7 +188,7 @@ fn removed_by_whoever_says_why() {
     let car = Car::new();
     let hotplates = car.open();
     let id = hotplates.add(&wanted("CKSV841")).unwrap().id.to_string();
-    let unknown = hotplates.remove("01KB", Who::Officer, "4411", "").unwrap_err().to_string();
+    let unknown = hotplates.remove("01KB", Who::Officer, "4411", "found").unwrap_err().to_string();
     assert!(unknown.starts_with("there is no hotplate 01KB"), "{unknown}");
     hotplates.remove(&id, Who::Officer, "4411", "found").unwrap();
     assert_eq!(car.listed("CKSV841"), 0);

@@ -28,6 +28,7 @@ use zeroize::Zeroizing;
 use super::fault;
 use crate::hotlist::format::{Address, MAX_SEALED};
 use crate::keys::{DeviceKey, Purpose};
+use crate::policy::Who;
 use crate::sealed::Sealer;
 
 /// How far a list has come.
@@ -53,10 +54,10 @@ pub struct Confirmation {
     pub version: u64,
     /// Who.
     pub by: String,
+    /// In which role.
+    pub role: Who,
     /// Why.
     pub reason: String,
-    /// The user of the shell in which it was said.
-    pub uid: u32,
 }
 
 /// One list's folder.

@@ -12,6 +12,7 @@ use crate::config::HotlistConfig;
 use crate::dsse::KeyId;
 use crate::hotlist::chunked::ChunkedError;
 use crate::hotlist::format::{Expected, FormatError, ListKeyId, ListKeys, Manifest, ManifestError};
+use crate::policy::ListRules;
 use crate::trust::{Role, Trust};
 
 /// Lists shorter than this may change size as they like: percent of a handful mean nothing.
@@ -76,11 +77,10 @@ pub enum SyncError {
         /// What is allowed.
         most: u64,
     },
-    /// A change of size that looks like a broken feed.
+    /// A change of size that looks like a broken feed, or a hostile author.
     #[error(
         "list {list:?} version {version} has {entries} entries, version {before_version} has \
-         {before}: waits until it is confirmed (outrider hotlist confirm {list} {version}), or its \
-         author vouches for the change"
+         {before}, and {limit}: waits until it is confirmed (outrider hotlist confirm {list} {version})"
     )]
     Sudden {
         /// Which list.
@@ -93,6 +93,8 @@ pub enum SyncError {
         before_version: u64,
         /// What that has.
         before: u64,
+        /// What it is past.
+        limit: SizeLimit,
     },
     /// A chunk or page that is not what it should be.
     #[error(transparent)]
@@ -116,6 +118,28 @@ pub enum SyncError {
     },
 }
 
+/// How much a list may change its size at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SizeLimit {
+    /// In percent of the entries before.
+    percent: u32,
+    grown: bool,
+    /// Whether policy says so, or else the car's own settings.
+    policy: bool,
+}
+
+impl std::fmt::Display for SizeLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { percent, grown, policy } = self;
+        match (policy, grown) {
+            (true, true) => write!(f, "policy lets it grow by {percent} %"),
+            (true, false) => write!(f, "policy lets it shrink by {percent} %"),
+            (false, true) => write!(f, "most_growth is {percent} %, unless its author vouches"),
+            (false, false) => write!(f, "most_shrink is {percent} %, unless its author vouches"),
+        }
+    }
+}
+
 /// What a manifest is checked against.
 pub(super) struct Known<'a> {
     pub(super) config: &'a HotlistConfig,
@@ -124,6 +148,8 @@ pub(super) struct Known<'a> {
     pub(super) trust: Option<&'a Trust>,
     /// The highest version ever verified.
     pub(super) highest: u64,
+    /// What policy says of the list.
+    pub(super) rules: ListRules,
     /// The manifest that serves.
     pub(super) held: Option<&'a Manifest>,
     /// The version that a person has vouched for.
@@ -173,24 +199,40 @@ impl Known<'_> {
         }
         if let Some(held) = self.held
             && held.version != version
-            && self.is_sudden(held.counts.entries, entries)
-            && !manifest.resized
+            && let Some(limit) = self.exceeded(held.counts.entries, manifest)
             && self.confirmed != Some(version)
         {
             let (before_version, before) = (held.version, held.counts.entries);
-            return Err(SyncError::Sudden { list, version, entries, before_version, before });
+            return Err(SyncError::Sudden {
+                list,
+                version,
+                entries,
+                before_version,
+                before,
+                limit,
+            });
         }
         Ok(())
     }
 
-    fn is_sudden(&self, before: u64, after: u64) -> bool {
+    /// The limit that a change of size is past. The author's word is enough for the car's own
+    /// settings; what policy limits is a person's in the car to confirm, because it is held against
+    /// authors too.
+    fn exceeded(&self, before: u64, manifest: &Manifest) -> Option<SizeLimit> {
+        let after = manifest.counts.entries;
         if before.max(after) < FEW {
-            return false;
+            return None;
         }
-        let shrunk =
-            before.saturating_sub(after) * 100 > before * u64::from(self.config.most_shrink);
-        let grown =
-            after.saturating_sub(before) * 100 > before * u64::from(self.config.most_growth);
-        shrunk || grown
+        let grown = after > before;
+        let past = |percent: u32| before.abs_diff(after) * 100 > before * u64::from(percent);
+        let (policy, own) = match grown {
+            true => (self.rules.growth_percent, u32::from(self.config.most_growth)),
+            false => (self.rules.shrink_percent, u32::from(self.config.most_shrink)),
+        };
+        if let Some(percent) = policy.filter(|percent| past(*percent)) {
+            return Some(SizeLimit { percent, grown, policy: true });
+        }
+        let sudden = past(own) && !manifest.resized;
+        sudden.then_some(SizeLimit { percent: own, grown, policy: false })
     }
 }

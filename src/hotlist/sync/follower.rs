@@ -21,15 +21,17 @@ use tracing::{error, info, warn};
 use super::cache::{Cache, Confirmation, State};
 use super::check::{Known, SyncError, Verified};
 use super::fault;
-use super::wanted::Wanted;
+use super::wanted::{Here, Wanted};
 use crate::audit::{Actor, Audit, AuditEvent, Change};
 use crate::clock::Clock;
 use crate::config::HotlistConfig;
 use crate::dsse::Envelope;
 use crate::health::{Health, PartState};
-use crate::hotlist::chunked::{self, Chunks, Revoked};
+use crate::hotlist::blocks::MemorySeal;
+use crate::hotlist::chunked::{self, Revoked};
 use crate::hotlist::format::{Address, ListKeys, MANIFEST_TYPE, Manifest};
 use crate::hotlist::{Freshness, Hotlist, Hotlists, ListStamp, Matching};
+use crate::policy::ListRules;
 use crate::trust::{HeldTrust, Role};
 
 /// Time without a chunk after which those that are missing are said to be: the broker sends what it
@@ -41,6 +43,8 @@ pub(super) struct Parts {
     pub(super) config: HotlistConfig,
     pub(super) agency: String,
     pub(super) keys: Arc<ListKeys>,
+    /// What chunks are sealed with while they are in memory.
+    pub(super) seal: Arc<MemorySeal>,
     pub(super) cache: Cache,
     pub(super) trust: Arc<HeldTrust>,
     pub(super) service: Arc<Hotlists>,
@@ -53,7 +57,7 @@ pub(super) struct Parts {
 struct Held {
     manifest: Manifest,
     message: String,
-    chunks: Chunks,
+    here: Here,
     /// Whether the key that signed it may sign no more.
     withdrawn: bool,
 }
@@ -74,6 +78,8 @@ pub(super) struct Follower {
     disk: Option<String>,
     trust_seen: u64,
     confirmed_seen: Option<u64>,
+    /// What policy said of the list when it was looked at last.
+    rules_seen: ListRules,
     /// The refusal that was written down last: the broker sends a bad manifest again and again.
     noted: Option<String>,
 }
@@ -92,6 +98,7 @@ impl Follower {
             disk: None,
             trust_seen: 0,
             confirmed_seen: None,
+            rules_seen: ListRules::default(),
             noted: None,
             parts,
         };
@@ -113,6 +120,7 @@ impl Follower {
         self.highest = state.highest;
         self.confirmed_seen = self.confirmed();
         self.trust_seen = self.parts.trust.changes();
+        self.rules_seen = self.rules();
         if let Some(message) = state.held {
             // Ours: it was verified before it was sealed.
             if let Some(manifest) = parse(&message) {
@@ -153,6 +161,7 @@ impl Follower {
             trust: trust.as_deref(),
             highest: self.highest,
             held: self.held.as_ref().map(|held| &held.manifest),
+            rules: self.rules(),
             confirmed: self.confirmed(),
             now,
         };
@@ -224,7 +233,7 @@ impl Follower {
         }
         fault::step("verified");
         let mut wanted = self.wanted(manifest);
-        wanted.look_around(&self.parts, self.held.as_ref().map(|held| &held.chunks));
+        wanted.look_around(&self.parts, self.held.as_ref().map(|held| &held.here));
         self.wanted = Some(wanted);
         self.keep();
         fault::step("wanted");
@@ -259,23 +268,29 @@ impl Follower {
         self.wanted.iter().flat_map(|wanted| wanted.missing.iter().copied())
     }
 
-    /// Looks at what time, people and the trust document have changed.
+    /// Looks at what time, people, policy and the trust document have changed.
     pub(super) fn tick(&mut self) {
         let (trust, confirmed) = (self.parts.trust.changes(), self.confirmed());
+        let rules = self.rules();
         if trust != self.trust_seen {
             self.look_at_author();
         }
         if confirmed != self.confirmed_seen {
             self.note_confirmation();
         }
-        if trust != self.trust_seen || confirmed != self.confirmed_seen {
+        let news = trust != self.trust_seen
+            || confirmed != self.confirmed_seen
+            || rules != self.rules_seen;
+        if news {
             (self.trust_seen, self.confirmed_seen) = (trust, confirmed);
+            self.rules_seen = rules;
             if let Some(message) = self.put_off.take() {
                 self.take(&message);
             } else if self.wanted.take().is_some()
                 && let Some((_, message)) = self.newest.clone()
             {
-                // Its author may sign no more. What is on the disk is not fetched again.
+                // Its author may sign no more, or policy takes no such change. What is on the disk is
+                // not fetched again.
                 self.take(message.as_bytes());
             }
         }
@@ -299,6 +314,11 @@ impl Follower {
         held.withdrawn = !envelope.is_ok_and(|e| e.open(MANIFEST_TYPE, &authors, 1).is_ok());
     }
 
+    /// What policy says of the list now.
+    fn rules(&self) -> ListRules {
+        self.parts.service.rules_of(self.name())
+    }
+
     fn confirmed(&self) -> Option<u64> {
         self.parts.cache.confirmation().ok().flatten().map(|c| c.version)
     }
@@ -315,8 +335,8 @@ impl Follower {
     fn serve(&mut self, wanted: Wanted, commit: bool) {
         fault::step("whole");
         let layers = wanted.layers();
-        let Wanted { manifest, chunks, .. } = wanted;
-        let built = chunked::build(&manifest, &layers, &chunks, &self.parts.keys);
+        let Wanted { manifest, here, .. } = wanted;
+        let built = chunked::build(&manifest, &layers, &here.chunks);
         let built = match built {
             Ok(built) => built,
             Err(e) => {
@@ -343,7 +363,7 @@ impl Follower {
         let message = newest.map(|(_, message)| message.clone()).unwrap_or_default();
         let signer = Envelope::parse(message.as_bytes()).ok();
         let signer = signer.and_then(|envelope| envelope.signers().next().cloned());
-        self.held = Some(Held { manifest, message, chunks, withdrawn: false });
+        self.held = Some(Held { manifest, message, here, withdrawn: false });
         self.look_at_author();
         let kept = !commit || self.keep();
         if !expired {
@@ -384,13 +404,13 @@ impl Follower {
 
     fn note_confirmation(&self) {
         let Ok(Some(confirmation)) = self.parts.cache.confirmation() else { return };
-        let Confirmation { version, by, reason, uid } = confirmation;
+        let Confirmation { version, by, role, reason } = confirmation;
         let change = Change {
             field: format!("hotlist.{}.confirmed", self.name()),
             old: self.confirmed_seen.map(|version| format!("version {version}")),
-            new: Some(format!("version {version}, by {by}: {reason}")),
+            new: Some(format!("version {version}: {reason}")),
         };
-        self.note(Actor::Shell(uid), AuditEvent::ConfigChanged { changes: vec![change] });
+        self.note(role.actor(&by), AuditEvent::ConfigChanged { changes: vec![change] });
     }
 
     fn note_refusal(&mut self, version: Option<u64>, why: &SyncError) {
@@ -427,8 +447,8 @@ impl Follower {
     }
 
     fn sweep(&mut self) {
-        let named = self.held.iter().flat_map(|held| held.chunks.keys().copied());
-        let wanted = self.wanted.iter().flat_map(|wanted| wanted.chunks.keys().copied());
+        let named = self.held.iter().flat_map(|held| held.here.addresses());
+        let wanted = self.wanted.iter().flat_map(|wanted| wanted.here.addresses());
         match self.parts.cache.sweep(&named.chain(wanted).collect()) {
             Ok(0) => {}
             Ok(gone) => info!(list = self.name(), gone, "chunks of old versions removed"),

@@ -10,10 +10,11 @@ use std::time::Duration;
 use jiff::{Timestamp, ToSpan as _};
 
 use crate::dsse::SigningKey;
+use crate::hotlist::blocks::{Blocks, MemorySeal};
 use crate::hotlist::chunked;
 use crate::hotlist::format::{
     Address, ChunkRef, ChunkWriter, Counts, Layer, ListKey, ListKeys, Manifest, PageRef, Record,
-    Sealed, paged,
+    Sealed, open_chunk, paged,
 };
 use crate::hotlist::{Hotlist, ListStamp, Matching, Priority};
 use crate::plate::{Jurisdiction, ListedPlate};
@@ -169,7 +170,13 @@ impl MadeUp {
 
     /// The list as a car builds it.
     pub fn hotlist(&self) -> Hotlist {
-        let built = chunked::build(&self.manifest, &self.refs, &self.messages, &self.keys);
+        let seal = MemorySeal::new().expect("random bytes");
+        let chunk = |r: &ChunkRef| {
+            let opened = open_chunk(self.keys.newest(), r.address, &self.messages[&r.address]);
+            (r.address, Arc::new(Blocks::of(&opened.expect("sealed above"), &seal)))
+        };
+        let chunks = self.refs.iter().flatten().map(chunk).collect();
+        let built = chunked::build(&self.manifest, &self.refs, &chunks);
         let day = Duration::from_secs(86_400);
         let stamp = ListStamp {
             name: self.manifest.list.as_str().into(),

@@ -16,6 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+mod answer;
 mod cache;
 mod check;
 mod fault;
@@ -24,12 +25,14 @@ mod follower;
 pub mod made_up;
 mod wanted;
 
+pub use answer::{CONFIRM, Confirm, ConfirmError, answer};
 use cache::Cache;
 pub use cache::Confirmation;
-pub use check::SyncError;
+pub use check::{SizeLimit, SyncError};
 use follower::Follower;
 
 use super::Hotlists;
+use super::blocks::MemorySeal;
 use super::format::{Address, ListKeys};
 use crate::audit::Audit;
 use crate::clock::Clock;
@@ -216,10 +219,16 @@ fn follower(config: &HotlistConfig, parts: &Parts<'_>) -> Result<Follower, KeyFi
         KeyFileError::Folder { list: list.into(), state: parts.state.to_owned(), source }
     })?;
     let keys = Arc::new(keys(config, &cache)?);
+    let seal = MemorySeal::new().map_err(|e| KeyFileError::Folder {
+        list: list.into(),
+        state: parts.state.to_owned(),
+        source: io::Error::other(e.to_string()),
+    })?;
     Ok(Follower::open(follower::Parts {
         config: config.clone(),
         agency: parts.agency.to_owned(),
         keys,
+        seal,
         cache,
         trust: parts.trust.clone(),
         service: parts.service.clone(),

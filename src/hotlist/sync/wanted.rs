@@ -12,16 +12,29 @@ use tracing::warn;
 
 use super::check::SyncError;
 use super::follower::Parts;
+use crate::hotlist::blocks::Blocks;
 use crate::hotlist::chunked::Chunks;
 use crate::hotlist::format::{Address, ChunkRef, Layer, Manifest, open_chunk, open_page};
+
+/// Pages and chunks that have proven to be what they should be.
+#[derive(Default)]
+pub(super) struct Here {
+    pages: BTreeMap<Address, Arc<[ChunkRef]>>,
+    pub(super) chunks: Chunks,
+}
+
+impl Here {
+    /// What all of it is called.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = Address> {
+        self.pages.keys().chain(self.chunks.keys()).copied()
+    }
+}
 
 /// The version that is being fetched.
 pub(super) struct Wanted {
     pub(super) manifest: Manifest,
-    /// Pages that are here, opened.
-    pages: BTreeMap<Address, Vec<ChunkRef>>,
-    /// Pages and chunks that are here, as they came.
-    pub(super) chunks: Chunks,
+    /// What is here.
+    pub(super) here: Here,
     /// What is not here yet.
     pub(super) missing: BTreeSet<Address>,
     /// What came in their place and was refused.
@@ -34,18 +47,11 @@ impl Wanted {
     /// Nothing is here yet.
     pub(super) fn new(manifest: Manifest, now: Duration) -> Self {
         let missing = manifest.pages().map(|page| page.address).collect();
-        Self {
-            manifest,
-            pages: BTreeMap::new(),
-            chunks: Chunks::new(),
-            missing,
-            bad: BTreeMap::new(),
-            moved: now,
-        }
+        Self { manifest, here: Here::default(), missing, bad: BTreeMap::new(), moved: now }
     }
 
     /// Takes what is here already: in memory, where the version that serves has it, or on the disk.
-    pub(super) fn look_around(&mut self, parts: &Parts, held: Option<&Chunks>) {
+    pub(super) fn look_around(&mut self, parts: &Parts, held: Option<&Here>) {
         let mut looked = BTreeSet::new();
         // Pages bring chunks to look for, so once more for what the first look has found.
         loop {
@@ -55,12 +61,12 @@ impl Wanted {
             }
             for address in due {
                 looked.insert(address);
-                if let Some(sealed) = held.and_then(|held| held.get(&address)) {
-                    // It opened under this address when it came; a page is opened again to be read.
-                    let sealed = sealed.clone();
-                    if let Err(e) = self.place(parts, address, sealed, true) {
-                        warn!(list = parts.config.name, error = %e, "held chunk does not serve");
+                if let Some(page) = held.and_then(|held| held.pages.get(&address)) {
+                    if let Err(e) = self.place_page(address, page.clone()) {
+                        warn!(list = parts.config.name, error = %e, "held page does not serve");
                     }
+                } else if let Some(chunk) = held.and_then(|held| held.chunks.get(&address)) {
+                    self.place_chunk(address, chunk.clone());
                 } else if let Some(bytes) = parts.cache.chunk(&address)
                     && let Err(e) = self.take(parts, address, &bytes)
                 {
@@ -77,39 +83,45 @@ impl Wanted {
         address: Address,
         bytes: &[u8],
     ) -> Result<(), SyncError> {
-        self.place(parts, address, bytes.into(), false)
+        let manifest = &self.manifest;
+        let key = parts.keys.get(manifest.key).ok_or_else(|| SyncError::Key {
+            list: manifest.list.clone(),
+            version: manifest.version,
+            key: manifest.key,
+        })?;
+        if manifest.pages().any(|page| page.address == address) {
+            return self.place_page(address, open_page(key, address, bytes)?.into());
+        }
+        let chunk = open_chunk(key, address, bytes)?;
+        self.place_chunk(address, Arc::new(Blocks::of(&chunk, &parts.seal)));
+        Ok(())
     }
 
-    fn place(
-        &mut self,
-        parts: &Parts,
-        address: Address,
-        sealed: Arc<[u8]>,
-        proven: bool,
-    ) -> Result<(), SyncError> {
-        let manifest = &self.manifest;
-        let (list, version) = (manifest.list.clone(), manifest.version);
-        let key = parts.keys.get(manifest.key);
-        let key = key.ok_or(SyncError::Key { list: list.clone(), version, key: manifest.key })?;
-        if let Some(page) = manifest.pages().find(|page| page.address == address) {
-            let refs = open_page(key, address, &sealed)?;
-            if refs.len() != page.chunks as usize {
-                let (found, promised) = (refs.len(), page.chunks);
-                return Err(SyncError::Page { list, version, found, promised });
-            }
-            let before = self.pages.insert(address, refs);
-            if let Err(e) = self.weigh() {
-                self.pages.remove(&address);
-                return Err(e);
-            }
-            debug_assert!(before.is_none(), "a page that is here is not missing");
-            let refs = self.pages[&address].iter().map(|r| r.address);
-            self.missing.extend(refs.filter(|a| !self.chunks.contains_key(a)));
-        } else if !proven {
-            open_chunk(key, address, &sealed)?;
-        }
+    fn place_chunk(&mut self, address: Address, chunk: Arc<Blocks>) {
         self.missing.remove(&address);
-        self.chunks.insert(address, sealed);
+        self.here.chunks.insert(address, chunk);
+    }
+
+    fn place_page(&mut self, address: Address, refs: Arc<[ChunkRef]>) -> Result<(), SyncError> {
+        let manifest = &self.manifest;
+        if let Some(page) = manifest.pages().find(|page| page.address == address)
+            && refs.len() != page.chunks as usize
+        {
+            return Err(SyncError::Page {
+                list: manifest.list.clone(),
+                version: manifest.version,
+                found: refs.len(),
+                promised: page.chunks,
+            });
+        }
+        self.here.pages.insert(address, refs.clone());
+        if let Err(e) = self.weigh() {
+            self.here.pages.remove(&address);
+            return Err(e);
+        }
+        let named = refs.iter().map(|r| r.address);
+        self.missing.extend(named.filter(|a| !self.here.chunks.contains_key(a)));
+        self.missing.remove(&address);
         Ok(())
     }
 
@@ -117,7 +129,8 @@ impl Wanted {
     fn weigh(&self) -> Result<(), SyncError> {
         let manifest = &self.manifest;
         let pages: u64 = manifest.pages().map(|page| u64::from(page.bytes)).sum();
-        let chunks: u64 = self.pages.values().flatten().map(|r| u64::from(r.bytes)).sum();
+        let chunks: u64 =
+            self.here.pages.values().flat_map(|refs| refs.iter()).map(|r| u64::from(r.bytes)).sum();
         if pages + chunks > manifest.counts.bytes {
             return Err(SyncError::Bytes {
                 list: manifest.list.clone(),
@@ -132,8 +145,8 @@ impl Wanted {
     /// The chunks of each layer, oldest first; whole once nothing is missing.
     pub(super) fn layers(&self) -> Vec<Vec<ChunkRef>> {
         let of = |layer: &Layer| {
-            let refs = layer.pages.iter().filter_map(|page| self.pages.get(&page.address));
-            refs.flatten().copied().collect()
+            let refs = layer.pages.iter().filter_map(|page| self.here.pages.get(&page.address));
+            refs.flat_map(|refs| refs.iter()).copied().collect()
         };
         self.manifest.layers.iter().map(of).collect()
     }
