@@ -115,6 +115,8 @@ pub struct CameraHealth {
 pub struct Health {
     cameras: RwLock<BTreeMap<CameraId, Arc<CameraHealth>>>,
     parts: RwLock<BTreeMap<String, PartState>>,
+    /// Version of the policy in force; 0 without one.
+    policy: AtomicU64,
     /// Reads that matched a list.
     pub hits: Counter,
     /// Reads that matched an entry which had alarmed within the configured time.
@@ -156,6 +158,16 @@ impl Health {
         self.parts.write().expect("no holder panics").insert(part.to_owned(), state);
     }
 
+    /// Says which version of the policy is in force, if any.
+    pub fn set_policy(&self, version: Option<u64>) {
+        self.policy.store(version.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// The version of the policy in force, if any.
+    pub fn policy(&self) -> Option<u64> {
+        Some(self.policy.load(Ordering::Relaxed)).filter(|version| *version > 0)
+    }
+
     /// What a part said last.
     pub fn state(&self, part: &str) -> Option<PartState> {
         self.parts.read().expect("no holder panics").get(part).cloned()
@@ -171,6 +183,7 @@ impl Health {
         let cameras = self.cameras.read().expect("no holder panics");
         Snapshot {
             parts: self.parts.read().expect("no holder panics").clone(),
+            policy: self.policy(),
             cameras: cameras.iter().map(|(id, c)| (id.clone(), CameraSnapshot::of(c))).collect(),
             hits: self.hits.get(),
             hits_quiet: self.hits_quiet.get(),
@@ -192,6 +205,7 @@ impl Health {
 #[expect(missing_docs, reason = "the fields are those of Health")]
 pub struct Snapshot {
     pub parts: BTreeMap<String, PartState>,
+    pub policy: Option<u64>,
     pub cameras: BTreeMap<CameraId, CameraSnapshot>,
     pub hits: u64,
     pub hits_quiet: u64,

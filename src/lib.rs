@@ -59,6 +59,8 @@ pub mod secret_file;
 pub mod sealed;
 // Opens the encrypted databases.
 pub mod sqlcipher;
+// Waiting for a thread, and not for ever.
+mod threads;
 // Who may sign what.
 pub mod trust;
 // How a hit leaves the vehicle, and the only way anything does.

@@ -82,7 +82,7 @@ impl Car {
                 names.to_vec(),
                 Arc::new(SystemClock),
                 health.clone(),
-                Box::new(beside),
+                (Box::new(beside), None),
             ))
             .unwrap();
         let address = console.address();
@@ -115,6 +115,7 @@ fn beside() -> Beside {
     };
     Beside {
         lists: vec![list("stolen", 18_240, 1, false), list("suspended", 7_031, 30, true)],
+        hotplates: None,
         position: fixed(),
         waiting: 0,
         kept: "not kept".into(),
@@ -420,7 +421,7 @@ fn port_that_is_taken_is_named_with_what_to_do() {
         vec![],
         Arc::new(SystemClock),
         car.health.clone(),
-        Box::new(beside),
+        (Box::new(beside), None),
     ));
     let Err(error @ ConsoleError::Listen { .. }) = second else { panic!("two on one port") };
     assert_eq!(

@@ -99,8 +99,8 @@ struct RemoveArgs {
     id: String,
     #[command(flatten)]
     person: Person,
-    /// Why.
-    #[arg(long, default_value = "")]
+    /// Why: kept in the audit.
+    #[arg(long)]
     why: String,
     #[command(flatten)]
     daemon: Daemon,

@@ -15,7 +15,8 @@ pub struct ConsoleConfig {
     /// Address and port to serve on. Loopback, or with `allow_lan` one address of the car's own
     /// network; never a wildcard, which would serve the cellular modem too.
     pub listen: SocketAddr,
-    /// Lets `listen` be an address of a private network. Whoever is on that network sees the hits.
+    /// Lets `listen` be an address of a private network. Whoever is on that network sees the hits, and
+    /// can add hotplates.
     pub allow_lan: bool,
     /// Host names, besides the address itself, by which browsers may ask for the page. Any other
     /// name is refused: it would be a foreign site pointing its name at this address.

@@ -25,6 +25,7 @@ mod mqtt;
 
 use crate::config::{ConfigError, UplinkConfig, Vehicle};
 use crate::health::{Health, PartState};
+use crate::threads::ends_well_within;
 use crate::uplink::connect::Connect;
 
 /// The part's name in health.
@@ -258,14 +259,7 @@ impl Door {
     pub fn stop(mut self, deadline: Duration) -> bool {
         self.stop.take();
         let Some(thread) = self.thread.take() else { return true };
-        let until = std::time::Instant::now() + deadline;
-        while !thread.is_finished() {
-            if std::time::Instant::now() >= until {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        thread.join().is_ok()
+        ends_well_within(thread, deadline)
     }
 }
 

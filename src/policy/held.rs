@@ -245,6 +245,7 @@ impl HeldPolicy {
         }
         let refused = inside.refused.as_ref().map(|(_, why)| why.as_str());
         self.health.set(PART, health(inside, refused));
+        self.health.set_policy(previous.policy.as_ref().map(|policy| policy.version));
         let news = {
             let mut current = self.rules.lock().expect("no holder panics");
             let news = **current != rules;

@@ -47,6 +47,7 @@ use crate::config::Retention;
 use crate::config::{ConfigError, UplinkConfig, Vehicle};
 use crate::health::{Health, PartState};
 use crate::hotlist::Hotlists;
+use crate::threads::ends_well_within;
 
 /// The part's name in health.
 const PART: &str = "broker";
@@ -216,14 +217,7 @@ impl Uplink {
         self.stop.take();
         let Some(thread) = self.thread.take() else { return true };
         thread.thread().unpark();
-        let until = std::time::Instant::now() + deadline;
-        while !thread.is_finished() {
-            if std::time::Instant::now() >= until {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        thread.join().is_ok()
+        ends_well_within(thread, deadline)
     }
 }
 
@@ -265,6 +259,7 @@ struct Loop {
     next_housekeeping: Instant,
     /// The lists' generation that the status on this connection speaks of.
     lists_told: u64,
+    policy_told: Option<u64>,
 }
 
 impl Loop {
@@ -288,6 +283,7 @@ impl Loop {
             next_health: Instant::now(),
             next_housekeeping: Instant::now() + HOUSEKEEPING,
             lists_told: 0,
+            policy_told: None,
             parts,
         }
     }
@@ -425,7 +421,9 @@ impl Loop {
                 let message = Message::new(&self.parts.vehicle, notice);
                 lost = self.hand_over(&mut session, &mut flights, None, &message).err();
             }
-            if lost.is_none() && self.parts.hotlists.generation() != self.lists_told {
+            let news = self.parts.hotlists.generation() != self.lists_told
+                || self.parts.health.policy() != self.policy_told;
+            if lost.is_none() && news {
                 let online = self.status(true, since);
                 lost = self.hand_over(&mut session, &mut flights, None, &online).err();
             }
@@ -627,6 +625,8 @@ impl Loop {
             Promise { non_hit: self.parts.non_hit, protection: self.parts.outbox.protection() };
         let lists = HotlistAck::of_all(&self.parts.hotlists);
         let mut report = StatusReport::new(online, since, &promise, lists);
+        report.policy_version = self.parts.health.policy();
+        self.policy_told = report.policy_version;
         report.wiped = self.parts.notices.wiped();
         Message::new(&self.parts.vehicle, Outbound::Status(report))
     }

@@ -233,6 +233,7 @@ fn health_has_no_place_for_a_plate() {
         hotlists_down,
         other_parts_down,
         hotlists,
+        policy_version,
         cameras,
         hits,
         hits_quiet,
@@ -247,7 +248,7 @@ fn health_has_no_place_for_a_plate() {
         delivered,
     } = health_report(&Health::default().snapshot());
     let _: (u8, Timestamp, LinkState) = (v, at, link);
-    let _: [usize; 2] = [hotlists_down, other_parts_down];
+    let _: ([usize; 2], Option<u64>) = ([hotlists_down, other_parts_down], policy_version);
     for n in
         [uptime_s, hits, hits_quiet, hits_covert, non_hits, ring_written, ring_dropped, ring_purged]
     {

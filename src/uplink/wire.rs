@@ -485,6 +485,7 @@ pub struct HealthReport {
     pub hotlists_down: usize,
     pub other_parts_down: usize,
     pub hotlists: Vec<HotlistAck>,
+    pub policy_version: Option<u64>,
     pub cameras: Vec<CameraReport>,
     pub hits: u64,
     pub hits_quiet: u64,
@@ -595,6 +596,7 @@ impl HealthReport {
             hotlists_down: down(&list),
             other_parts_down: down(&|part| !named(part) && !list(part)),
             hotlists,
+            policy_version: health.policy,
             cameras: names
                 .cameras
                 .iter()
@@ -717,6 +719,8 @@ pub struct StatusReport {
     pub non_hit_retention: String,
     pub key_protection: Protection,
     pub hotlists: Vec<HotlistAck>,
+    /// Which policy is in force; nothing without one.
+    pub policy_version: Option<u64>,
     /// When the car's keys were destroyed: nothing follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wiped: Option<Timestamp>,
@@ -738,6 +742,7 @@ impl StatusReport {
             non_hit_retention: promise.non_hit.to_string(),
             key_protection: promise.protection,
             hotlists,
+            policy_version: None,
             wiped: None,
         }
     }

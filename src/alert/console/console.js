@@ -1,5 +1,5 @@
 // The officer's page. In: server-sent events `hello`, `status`, `hit`, `earlier`. Out: text nodes
-// only; nothing that arrives is ever treated as markup. It sends nothing.
+// only; nothing that arrives is ever treated as markup. It sends hotplates, and nothing else.
 "use strict";
 
 // A status comes every second; this much silence is a lost connection.
@@ -16,6 +16,8 @@ const SHAPE = { low: "● LOW", medium: "◆ MEDIUM", high: "▲ HIGH" };
 const hits = new Map(); // by id, in order of arrival
 const waiting = new Set(); // ids that nobody has looked at yet
 let shown = null; // id of the hit in front
+let form = null; // "add", or the id of the hotplate that is to go
+let running = ""; // the hotplates as drawn last
 let shownAt = 0; // performance.now() when it came there
 let status = null;
 let heard = performance.now();
@@ -130,9 +132,10 @@ function listAge(card) {
 
 function drawCard() {
   const card = hits.get(shown);
-  $("card").hidden = !card;
-  $("watch").hidden = Boolean(card);
-  $("overview").hidden = !card;
+  $("card").hidden = !card || Boolean(form);
+  $("watch").hidden = Boolean(card || form);
+  $("form").hidden = !form;
+  $("overview").hidden = !card && !form;
   if (!card) return;
   $("card").dataset.priority = card.priority;
   $("card").dataset.hit = card.id;
@@ -226,6 +229,8 @@ function drawAges() {
 }
 
 function show(id) {
+  // What was typed stays: H brings it back.
+  form = null;
   shown = id;
   shownAt = performance.now();
   waiting.delete(id);
@@ -235,6 +240,7 @@ function show(id) {
 }
 
 function overview() {
+  form = null;
   shown = null;
   drawCard();
   drawLists();
@@ -252,7 +258,7 @@ function add(card, isNew) {
   $("spoken").textContent = `${card.priority} alert: ${words(card.category)}, plate ${[...text(card, "read")].join(" ")}. Unverified.`;
   const front = hits.get(shown);
   const held = performance.now() - shownAt < HOLD_MS;
-  if (!front || !held || RANK[card.priority] > RANK[front.priority]) {
+  if (!front || form || !held || RANK[card.priority] > RANK[front.priority]) {
     show(card.id);
     void $("card").offsetWidth; // starts the animation anew
     $("card").classList.add("fresh");
@@ -260,6 +266,89 @@ function add(card, isNew) {
     drawLists();
   }
 }
+
+// --- hotplates
+
+function hotplate(id) {
+  return status && status.hotplates && status.hotplates.find((h) => h.id === id);
+}
+
+function drawHotplates() {
+  const list = status.hotplates;
+  $("add-hotplate").hidden = !list;
+  $("hotplates-title").hidden = !list;
+  const drawn = JSON.stringify(list);
+  if (drawn === running) return;
+  running = drawn;
+  refill($("hotplates"), ...(list || []).map((h) => {
+    const from = h.jurisdiction === "unknown" ? "" : ` ${h.jurisdiction}`;
+    const button = make("button", `plate-row ${h.priority}`, make("b", "", h.plate), from,
+      make("span", "", h.reason), make("span", "", `until ${clock(h.expires)} · ${h.role} ${h.by}`));
+    button.type = "button";
+    button.dataset.hotplate = h.id;
+    button.addEventListener("click", () => openForm(h.id));
+    return make("li", "", button);
+  }));
+  // Taken away meanwhile, by another screen, by policy or by its end.
+  if (form && form !== "add" && !hotplate(form)) closeForm();
+}
+
+function openForm(what) {
+  if (!status || !status.hotplates) return;
+  form = what;
+  const one = hotplate(what);
+  $("form-title").textContent = one ? `Remove hotplate ${one.plate}` : "Add a hotplate";
+  $("form-what").textContent = one
+    ? `${one.reason}. Added by ${one.role} ${one.by} at ${clock(one.added)}, ends at ${clock(one.expires)}.`
+    : "Alerts in this car only, until it ends.";
+  $("form-says").textContent = "";
+  $("add-form").hidden = Boolean(one);
+  $("remove-form").hidden = !one;
+  drawCard();
+  $(one ? "remove-form" : "add-form").elements[0].focus();
+}
+
+function closeForm() {
+  form = null;
+  drawCard();
+}
+
+async function send(event, path, what) {
+  event.preventDefault();
+  const button = event.target.querySelector("[type=submit]");
+  button.disabled = true;
+  $("form-says").textContent = "";
+  try {
+    const answer = await fetch(path, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(what),
+    });
+    if (!answer.ok) throw new Error((await answer.text()).trim());
+    event.target.elements[0].value = "";
+    for (const name of ["jurisdiction", "reason", "case", "why"]) {
+      if (event.target.elements[name]) event.target.elements[name].value = "";
+    }
+    closeForm();
+  } catch (error) {
+    $("form-says").textContent = error.message || "Not done: Outrider does not answer.";
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function fields(target) {
+  return Object.fromEntries(new FormData(target));
+}
+
+$("add-form").addEventListener("submit", (event) => {
+  const wanted = fields(event.target);
+  if (!wanted.lasts) delete wanted.lasts;
+  send(event, "/hotplates/add", wanted);
+});
+$("remove-form").addEventListener("submit", (event) => {
+  send(event, "/hotplates/remove", { id: form, ...fields(event.target) });
+});
+$("add-hotplate").addEventListener("click", () => openForm("add"));
+for (const cancel of document.querySelectorAll(".cancel")) cancel.addEventListener("click", closeForm);
 
 // --- status
 
@@ -299,13 +388,19 @@ function drawStatus() {
   const dimension = where && status.position.three_d ? "3D" : "2D";
   chips.push(chip(where ? gpsKind : gpsKind || "warn", "GPS", where ? dimension + accuracy : gps.state === "off" ? "off" : "NO FIX"));
   fact(state, "GPS", where || `NO FIX${gps.detail ? `: ${gps.detail}` : ""}`, where ? "" : "warn");
-  if (status.lists.length === 0) chips.push(chip("bad", "Lists", "NONE"));
-  for (const list of status.lists) {
+  // Hotplates stand in a place of their own, and each has an end rather than an age.
+  const lists = status.lists.filter((list) => list.name !== "hotplates");
+  if (lists.length === 0) chips.push(chip("bad", "Lists", "NONE"));
+  for (const list of lists) {
     chips.push(chip(list.stale ? "warn" : "ok", list.name, since(list.source_time)));
     fact(state, "List", `${list.name} version ${list.version.slice(0, 8)}: ${list.entries.toLocaleString("en-CA")} entries, its source is ${since(list.source_time)} old`
       + (list.stale ? ": OLD" : ""), list.stale ? "warn" : "");
   }
-  if (status.lists.length === 0) fact(state, "Lists", "none in service: nothing can be matched", "bad");
+  if (status.policy !== null) fact(state, "Policy", `version ${status.policy}`);
+  if (lists.length === 0) {
+    const only = status.lists.length > 0 ? "only hotplates" : "nothing";
+    fact(state, "Lists", `none in service: ${only} can be matched`, "bad");
+  }
   const broker = status.parts.broker || { state: "off" };
   const queue = status.waiting > 0 ? `${status.waiting} waiting` : "";
   chips.push(partChip("Link", broker, queue || "ok", `offline${queue ? `, ${queue}` : ""}`));
@@ -377,6 +472,7 @@ function connect() {
     status = news;
     ahead = Date.parse(news.now) - Date.now();
     drawStatus();
+    drawHotplates();
     drawAges();
   });
   on("hit", (card) => { add(card, true); drawBanner(); });
@@ -427,7 +523,14 @@ $("overview").addEventListener("click", overview);
 $("picture").addEventListener("error", () => { $("picture-note").textContent = "no picture"; });
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
-  const does = { n: nextLook, N: nextLook, Escape: overview, ArrowDown: () => step(1), ArrowUp: () => step(-1) }[event.key];
+  // Who types a plate or a reason gives no commands.
+  if (form && event.key !== "Escape") return;
+  if (form) {
+    event.preventDefault();
+    closeForm();
+    return;
+  }
+  const does = { n: nextLook, N: nextLook, h: () => openForm("add"), H: () => openForm("add"), Escape: overview, ArrowDown: () => step(1), ArrowUp: () => step(-1) }[event.key];
   if (!does) return;
   event.preventDefault();
   does();

@@ -10,6 +10,12 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 
 use crate::config::ConsoleConfig;
 
+/// Where the page adds a hotplate.
+pub(super) const ADD: &str = "/hotplates/add";
+
+/// Where it takes one away.
+pub(super) const REMOVE: &str = "/hotplates/remove";
+
 /// The names by which this page may be asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Guard {
@@ -37,9 +43,11 @@ impl Guard {
     pub(super) fn check(
         &self,
         method: &Method,
+        path: &str,
         headers: &HeaderMap,
     ) -> Result<(), (StatusCode, &'static str)> {
-        if method != Method::GET && method != Method::HEAD {
+        let sends = method == Method::POST && (path == ADD || path == REMOVE);
+        if method != Method::GET && method != Method::HEAD && !sends {
             return Err((StatusCode::METHOD_NOT_ALLOWED, "this page is only looked at\n"));
         }
         let text = |name| headers.get(name).map(|v| v.to_str().unwrap_or("?").to_ascii_lowercase());
@@ -49,7 +57,10 @@ impl Guard {
                 "not a name of this page: add it to console.names\n",
             ));
         };
-        if text(header::ORIGIN).is_some_and(|origin| origin != format!("http://{host}")) {
+        // Browsers name the origin with everything that is sent: what names none is no page of ours.
+        let origin = text(header::ORIGIN);
+        let ours = origin.as_ref().map_or(!sends, |origin| *origin == format!("http://{host}"));
+        if !ours {
             return Err((StatusCode::FORBIDDEN, "asked for by another site\n"));
         }
         if text(header::HeaderName::from_static("sec-fetch-site"))
@@ -80,7 +91,7 @@ mod tests {
             headers.insert(*name, value.parse().unwrap());
         }
         let guard = Guard::new(&config, listen.parse().unwrap());
-        guard.check(&Method::GET, &headers).err().map(|(status, _)| status.as_u16())
+        guard.check(&Method::GET, "/", &headers).err().map(|(status, _)| status.as_u16())
     }
 
     #[rstest]
@@ -111,11 +122,23 @@ mod tests {
     }
 
     #[test]
-    fn nothing_can_be_sent_to_the_page() {
+    fn page_sends_hotplates_from_its_own_origin_and_nothing_else() {
         let config = ConsoleConfig::default();
-        let mut headers = HeaderMap::new();
-        headers.insert("host", "localhost:8470".parse().unwrap());
         let guard = Guard::new(&config, config.listen);
-        assert!(guard.check(&Method::POST, &headers).is_err());
+        let sends = |path: &str, origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert("host", "localhost:8470".parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert("origin", origin.parse().unwrap());
+            }
+            guard.check(&Method::POST, path, &headers).is_ok()
+        };
+        let ours = Some("http://localhost:8470");
+        assert!(sends(ADD, ours) && sends(REMOVE, ours));
+        for (path, origin) in
+            [(ADD, None), (ADD, Some("null")), (ADD, Some("http://evil.example")), ("/", ours)]
+        {
+            assert!(!sends(path, origin), "{path} from {origin:?}");
+        }
     }
 }

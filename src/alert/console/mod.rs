@@ -1,11 +1,12 @@
 //! The officer's page, served by the daemon itself on loopback or the car's own network.
 //!
-//! In: hits and health through the [`Board`]. Out: a few static files, a stream of server-sent
-//! events, and each hit's plate picture. It takes nothing from the page: there is no sign-in yet,
-//! so there is nothing to press. Costs one task a page and a status every quarter second.
+//! In: hits and health through the [`Board`]; hotplates that an officer adds or takes away, and nothing
+//! else from the page. Out: a few static files, a stream of server-sent events, and each hit's plate
+//! picture. Costs one task a page and a status every quarter second.
 
 pub mod board;
 mod guard;
+mod hotplates;
 pub mod status;
 
 use std::convert::Infallible;
@@ -15,12 +16,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{self, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -30,6 +31,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::config::ConsoleConfig;
 use crate::health::Health;
+use crate::hotlist::hotplate::Hotplates;
 use crate::onboard::frame::CameraId;
 
 use board::Board;
@@ -80,6 +82,7 @@ pub struct Console {
 struct Shared {
     board: Arc<Board>,
     guard: Guard,
+    hotplates: Option<Arc<Hotplates>>,
     pages: AtomicUsize,
     stop: watch::Receiver<bool>,
 }
@@ -92,7 +95,7 @@ impl Console {
         cameras: Vec<CameraId>,
         clock: Arc<dyn Clock>,
         health: Arc<Health>,
-        ask: Ask,
+        (ask, hotplates): (Ask, Option<Arc<Hotplates>>),
     ) -> Result<Self, ConsoleError> {
         let failed = |source| ConsoleError::Listen { listen: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
@@ -101,6 +104,7 @@ impl Console {
         let shared = Arc::new(Shared {
             board: board.clone(),
             guard: Guard::new(config, address),
+            hotplates,
             pages: AtomicUsize::new(0),
             stop: stopped.clone(),
         });
@@ -111,6 +115,9 @@ impl Console {
             .route("/icon.svg", get(|| page("image/svg+xml", include_str!("icon.svg"))))
             .route("/events", get(events))
             .route("/hit/{id}/plate.jpg", get(picture))
+            .route(guard::ADD, post(hotplates::add))
+            .route(guard::REMOVE, post(hotplates::remove))
+            .layer(DefaultBodyLimit::max(hotplates::LONGEST))
             .layer(middleware::from_fn_with_state(shared.clone(), guarded))
             .with_state(shared);
         let mut ending = stopped.clone();
@@ -160,10 +167,11 @@ async fn tick(
 
 /// Checks who asks, and puts the same headers on every answer.
 async fn guarded(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let mut response = match shared.guard.check(request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(refused) => refused.into_response(),
-    };
+    let mut response =
+        match shared.guard.check(request.method(), request.uri().path(), request.headers()) {
+            Ok(()) => next.run(request).await,
+            Err(refused) => refused.into_response(),
+        };
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CSP),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::gps::Position;
 use crate::health::{PartState, Snapshot};
+use crate::hotlist::hotplate::Told;
 use crate::onboard::frame::CameraId;
 
 /// Time without a frame looked at after which a camera is not reading.
@@ -35,6 +36,10 @@ pub struct Status {
     pub cameras: Vec<CameraStatus>,
     /// Hotlists in use.
     pub lists: Vec<ListStatus>,
+    /// Hotplates that run; nothing where there can be none.
+    pub hotplates: Option<Vec<Told>>,
+    /// Version of the policy in force, if any.
+    pub policy: Option<u64>,
     /// Where the car is.
     pub position: Position,
     /// Hits that the broker has not acknowledged yet.
@@ -98,6 +103,8 @@ pub struct ListStatus {
 pub struct Beside {
     /// Hotlists in use.
     pub lists: Vec<ListStatus>,
+    /// Hotplates that run.
+    pub hotplates: Option<Vec<Told>>,
     /// Where the car is.
     pub position: Position,
     /// Hits not acknowledged yet.
@@ -159,6 +166,8 @@ impl Watch {
             now,
             cameras,
             lists: beside.lists,
+            hotplates: beside.hotplates,
+            policy: snapshot.policy,
             position: beside.position,
             waiting: beside.waiting,
             kept: beside.kept,
@@ -230,6 +239,7 @@ mod tests {
     fn beside() -> Beside {
         Beside {
             lists: vec![],
+            hotplates: None,
             position: Position::NoFix,
             waiting: 0,
             kept: "not kept".into(),

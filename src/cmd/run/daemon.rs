@@ -34,6 +34,7 @@ use crate::control::Listening;
 use crate::counters::Counters;
 use crate::gps::{Fixes, Gps};
 use crate::health::{Health, PartState, Snapshot};
+use crate::hotlist::hotplate::{Hotplates, Told};
 use crate::hotlist::{self, Hotlists, hotplate};
 use crate::keys::rotation;
 use crate::lookup;
@@ -43,6 +44,7 @@ use crate::onboard::store::{PurgeRecord, PurgeSink, Ring, RingSeams};
 use crate::onboard::vision::Reader;
 use crate::onboard::{self, CameraParts, Look, Onboard, capture, score};
 use crate::policy::{HeldPolicy, Who};
+use crate::threads::ends_within;
 use crate::uplink::wire::Names;
 use crate::uplink::{self, Notices, Outbox, Uplink};
 
@@ -148,6 +150,8 @@ impl Daemon {
         let covert = config.hotlist.iter().filter(|list| list.covert);
         hotlists.conceal(covert.map(|list| list.name.clone()));
         let lists = lists.spawn();
+        // A version that policy holds back stays held back over a restart.
+        hotlists.govern(&ruled.held().rules().lists);
         let mut fleet = Fleet::prepare(&config, &hotlists, &audit, &clock, &health)?;
         let ring_limit = ring.limit();
         let hotplates = commands::hotplates(&config, &hotlists, (&clock, &health, &audit));
@@ -172,14 +176,14 @@ impl Daemon {
         recall(&board, &outbox);
         catch_up(&audit, &outbox);
         let console = if config.console.enabled {
-            let ask = asker(&config, &clock, &hotlists, &fixes, &outbox);
+            let ask = asker(&config, &clock, (&hotlists, hotplates.as_ref()), &fixes, &outbox);
             let started = runtime.block_on(Console::start(
                 &config.console,
                 board.clone(),
                 names.clone(),
                 clock.clone(),
                 health.clone(),
-                ask,
+                (ask, hotplates.clone()),
             ))?;
             health.set("console", PartState::Working);
             Some(started)
@@ -219,7 +223,7 @@ impl Daemon {
             wipe: wipe.clone(),
         };
         let state = config.keeping.directory.clone();
-        let answers = commands::all(hotplates.as_ref(), ruled.held());
+        let answers = commands::all(&config, hotplates.as_ref(), ruled.held());
         let control = commands::listen(records.answer(answers, state), &config, &health)?;
         fleet.obey(&config, &audit, &clock, wipe);
         let uplink = uplink::spawn(
@@ -344,7 +348,7 @@ impl Daemon {
     pub fn stop(self) -> Snapshot {
         // The teller goes on taking hits meanwhile, so that none is lost between the stages.
         match self.onboard.stop(DRAIN) {
-            Ok(()) if wait_for(&self.teller, DRAIN) => {
+            Ok(()) if ends_within(&self.teller, DRAIN) => {
                 delivered(&self.outbox, &self.health, DELIVER);
             }
             Ok(()) => warn!("hits still being recorded, left behind"),
@@ -364,7 +368,8 @@ impl Daemon {
         self.sounding.stop();
         self.runtime.shutdown_timeout(Duration::from_secs(1));
         let last = self.health.snapshot();
-        info!(hits = last.hits, recorded = last.recorded, delivered = last.delivered, "stopped");
+        // Not what was recorded and delivered: the difference would tell of covert hits.
+        info!(hits = last.hits, "stopped");
         last
     }
 }
@@ -399,7 +404,7 @@ fn time_source(
 }
 
 /// Who may do what, by the policy in force.
-fn permissions(policy: &Arc<HeldPolicy>) -> lookup::Permissions {
+pub(super) fn permissions(policy: &Arc<HeldPolicy>) -> lookup::Permissions {
     let policy = policy.clone();
     Arc::new(move |who: Who| policy.rules().roles.of(who))
 }
@@ -420,17 +425,6 @@ fn delivered(outbox: &Outbox, health: &Health, deadline: Duration) -> bool {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-fn wait_for(thread: &JoinHandle<()>, deadline: Duration) -> bool {
-    let until = Instant::now() + deadline;
-    while !thread.is_finished() {
-        if Instant::now() >= until {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    true
 }
 
 /// Each camera with a reader of its own: cameras share no lock.
@@ -495,7 +489,7 @@ fn recall(board: &Board, outbox: &Outbox) {
 fn asker(
     config: &Config,
     clock: &Arc<dyn Clock>,
-    hotlists: &Arc<Hotlists>,
+    (hotlists, hotplates): (&Arc<Hotlists>, Option<&Arc<Hotplates>>),
     fixes: &Fixes,
     outbox: &Outbox,
 ) -> crate::alert::console::Ask {
@@ -506,6 +500,7 @@ fn asker(
     };
     let (clock, hotlists, fixes, outbox) =
         (clock.clone(), hotlists.clone(), fixes.clone(), outbox.clone());
+    let hotplates = hotplates.cloned();
     let covert = config.hotlist.iter().filter(|list| list.covert);
     let hidden: BTreeSet<_> = covert.map(|list| format!("hotlist/{}", list.name)).collect();
     // The database is asked once a second at most: its lock is the hits'.
@@ -519,6 +514,7 @@ fn asker(
         }
         Beside {
             lists: lists::status(&hotlists, now.wall),
+            hotplates: hotplates.as_ref().map(|h| h.list().into_iter().map(Told::from).collect()),
             position: fixes.at(now.monotonic),
             waiting: waiting.1,
             kept: kept.clone(),

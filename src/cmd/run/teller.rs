@@ -42,7 +42,7 @@ pub(super) fn spawn(
                     health.alert_latency.record(now.saturating_sub(hit.decided()));
                 }
                 if let Err(e) = outbox.record(&hit) {
-                    error!(hit = %hit.id(), error = %e, "hit not on the disk yet");
+                    error!(error = %e, "a hit is not on the disk yet");
                 }
                 audit.note(Actor::System, recorded(&hit));
             }
