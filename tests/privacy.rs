@@ -16,26 +16,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::mosquitto::{Mosquitto, Setup};
+use common::running::Silent;
 use common::{car, until, within};
-use outrider::alert::{Annunciator, SoundError};
 use outrider::clock::SystemClock;
 use outrider::cmd::run::{Daemon, SeamCamera, Seams};
 use outrider::config::{Config, Vehicle};
 use outrider::health::Health;
 use outrider::onboard::frame::CameraId;
 use outrider::uplink::Outbox;
-
-/// A loudspeaker that needs no sound card.
-struct Silent;
-
-impl Annunciator for Silent {
-    fn ready(&mut self) -> Result<(), SoundError> {
-        Ok(())
-    }
-    fn play(&mut self, _: &[i16], _: &dyn Fn() -> bool) -> Result<(), SoundError> {
-        Ok(())
-    }
-}
 
 /// A configuration that uses this folder, this broker, and a list of these plates.
 fn config(folder: &Path, port: u16, listed: &[String], non_hit: &str) -> Config {

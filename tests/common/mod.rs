@@ -11,6 +11,7 @@ pub mod fleet;
 pub mod forensic;
 pub mod load;
 pub mod mosquitto;
+pub mod running;
 pub mod search;
 pub mod spawned;
 

@@ -1,0 +1,226 @@
+//! A car that a person uses: a daemon in a process of its own, on a scripted camera with everything
+//! behind it real, and the built `outrider` beside it.
+//!
+//! Each test binary that uses it has a test `child_that_runs` which calls [`child`].
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use outrider::alert::{Annunciator, SoundError};
+use outrider::cmd::run::{Daemon, SeamCamera, Seams};
+use outrider::config::Config;
+use outrider::onboard::frame::CameraId;
+
+use super::{car, within};
+
+/// A loudspeaker that needs no sound card.
+pub struct Silent;
+
+impl Annunciator for Silent {
+    fn ready(&mut self) -> Result<(), SoundError> {
+        Ok(())
+    }
+    fn play(&mut self, _: &[i16], _: &dyn Fn() -> bool) -> Result<(), SoundError> {
+        Ok(())
+    }
+}
+
+/// The daemon's process: drives past the plates that it is told, then stands still until a line on its
+/// standard input stops it, or an order to wipe comes.
+pub fn child() {
+    let Some(config) = std::env::var_os("OUTRIDER_TEST_CHILD") else { return };
+    tracing_subscriber::fmt().with_env_filter("info").with_writer(std::io::stderr).init();
+    let config = Config::load(Path::new(&config)).unwrap();
+    let passing = std::env::var("OUTRIDER_TEST_PASSING").unwrap_or_default();
+    let plates: Vec<String> = passing.split_whitespace().map(str::to_owned).collect();
+    let (open, reader) = car::camera(&plates, Duration::from_millis(1));
+    let seams = Seams {
+        cameras: Some(vec![SeamCamera { id: CameraId::new("front"), open, reader: Some(reader) }]),
+        annunciator: Some(Box::new(Silent)),
+        ..Seams::default()
+    };
+    let daemon = Daemon::start(config, seams).unwrap();
+    match daemon.console() {
+        Some(address) => println!("\nconsole {address}"),
+        None => println!("\nno console"),
+    }
+    assert!(daemon.wait_for_end(Duration::from_secs(60)));
+    println!("driven");
+    let asked = Arc::new(Mutex::new(false));
+    let stop = asked.clone();
+    std::thread::spawn(move || {
+        std::io::stdin().lines().next();
+        *stop.lock().unwrap() = true;
+    });
+    loop {
+        if let Some(order) = daemon.wipe_asked() {
+            daemon.wipe(order).unwrap();
+            println!("wiped");
+            return;
+        }
+        if *asked.lock().unwrap() {
+            daemon.stop();
+            println!("stopped");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A car: its folder with `outrider.toml` and `state`, and the daemon while it runs.
+pub struct Car {
+    folder: PathBuf,
+    process: Option<Child>,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+impl Car {
+    /// A car with these further lines of configuration and this list; nothing runs yet.
+    pub fn new(folder: &Path, keeping: &str, further: &str, listed: &[&str]) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("list.txt"), listed.join("\n")).unwrap();
+        let dir = folder.display();
+        let console = match further.contains("[console]") {
+            true => "",
+            false => "[console]\nenabled = false\n",
+        };
+        let config = format!(
+            "[vehicle]\nid = \"4127\"\nagency = \"peel\"\n[gps]\nsource = \"off\"\n\
+             [[hotlist]]\nname = \"test\"\npath = \"{dir}/list.txt\"\n\
+             [keeping]\ndirectory = \"{dir}/state\"\ndisk_reserve = \"0B\"\n{keeping}\n\
+             {console}{further}\n"
+        );
+        std::fs::write(folder.join("outrider.toml"), config).unwrap();
+        Self { folder: folder.to_owned(), process: None, said: Arc::default() }
+    }
+
+    /// A file of the car's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The state folder.
+    pub fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// Starts the daemon, which drives past these.
+    pub fn start(&mut self, passing: &[&str]) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log"));
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_that_runs", "--nocapture"])
+            .env("OUTRIDER_TEST_CHILD", self.path("outrider.toml"))
+            .env("OUTRIDER_TEST_PASSING", passing.join(" "))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log.unwrap())
+            .spawn()
+            .unwrap();
+        let out = child.stdout.take().unwrap();
+        self.said = Arc::default();
+        let said = self.said.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                said.lock().unwrap().push(line);
+            }
+        });
+        self.process = Some(child);
+        self.until_said("driven");
+    }
+
+    /// Waits until the daemon says this.
+    #[track_caller]
+    pub fn until_said(&self, line: &str) {
+        within(
+            Duration::from_secs(60),
+            &format!("the daemon says {line:?}: {}", self.log()),
+            || self.said.lock().unwrap().iter().any(|said| said == line),
+        );
+    }
+
+    /// What the daemon said behind this word.
+    pub fn told(&self, word: &str) -> Option<String> {
+        let said = self.said.lock().unwrap();
+        said.iter().find_map(|line| line.strip_prefix(word)).map(|rest| rest.trim().to_owned())
+    }
+
+    /// Whether the daemon has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
+    /// Stops the daemon in order.
+    pub fn stop(&mut self) {
+        let mut child = self.process.take().unwrap();
+        child.stdin.take().unwrap().write_all(b"stop\n").unwrap();
+        assert!(child.wait().unwrap().success(), "{}", self.log());
+    }
+
+    /// What the daemon logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// `outrider` with these arguments and this car's configuration.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_outrider"));
+        command.args(args).arg("--config").arg(self.path("outrider.toml"));
+        command
+    }
+
+    /// Runs it.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs what must succeed; returns what it printed.
+    #[track_caller]
+    pub fn does(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {said}");
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// Runs what must be refused with exit code 1 and one line; returns that line.
+    #[track_caller]
+    pub fn refuses(&self, args: &[&str]) -> String {
+        refusal(args, self.run(args))
+    }
+
+    /// Kinds and fields of the audit log, oldest first, as `outrider audit show` prints them.
+    #[track_caller]
+    pub fn audit(&self) -> Vec<serde_json::Value> {
+        let shown = self.does(&["audit", "show", "-n", "1000", "--json"]);
+        shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// How many records of a kind there are.
+    #[track_caller]
+    pub fn recorded(&self, kind: &str) -> usize {
+        self.audit().iter().filter(|record| record["event"]["kind"] == kind).count()
+    }
+}
+
+/// The one line of a refusal with exit code 1.
+#[track_caller]
+pub fn refusal(what: &[&str], output: Output) -> String {
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{what:?}: {said}");
+    assert!(output.stdout.is_empty(), "{what:?}: {}", String::from_utf8_lossy(&output.stdout));
+    let errors: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{what:?}: {said}");
+    errors[0].to_owned()
+}
+
+impl Drop for Car {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
