@@ -1,5 +1,6 @@
 //! One bucket of the ring: a database file, its key, its age.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use ulid::Ulid;
 
 use super::key::{self, Opened, Sealer};
 use super::purge::PurgeReason;
+use super::search::Found;
 use super::{Kept, RingError};
 use crate::clock::{BootId, FrameTime, TimeSource};
 use crate::keys::SecretKey;
@@ -19,6 +21,9 @@ use crate::sqlcipher::{self, Durability, StoreError};
 
 /// Version of `schema.sql`.
 const SCHEMA_VERSION: u32 = 1;
+
+/// Behind the name of a dead bucket whose end was told: nothing but its removal is left.
+pub(super) const GRAVE: &str = "gone";
 
 /// Now, in whole milliseconds of both clocks.
 #[derive(Debug, Clone, Copy)]
@@ -160,6 +165,13 @@ impl Bucket {
         Ok(())
     }
 
+    /// A file that was left when a dead bucket was to be removed: its end has been told.
+    pub(super) fn grave(folder: &Path, name: &str) -> Self {
+        let mut bucket = Self { dead: true, ..Self::remains(folder, name) };
+        bucket.measure();
+        bucket
+    }
+
     /// What is left of a bucket, good for destroying only.
     pub(super) fn remains(folder: &Path, name: &str) -> Self {
         Self {
@@ -248,14 +260,14 @@ impl Bucket {
         Ok(())
     }
 
-    /// Reads of one plate since then. Every row is looked at: a text is folded before it is compared, and
+    /// Reads of these plates since then. Every row is looked at: a text is folded before it is compared, and
     /// there is no index by plate.
     pub(super) fn find(
         &self,
-        key: PlateKey,
+        keys: &BTreeSet<PlateKey>,
         since: Timestamp,
         sealer: Option<&Sealer>,
-    ) -> Result<Vec<Sighting>, RingError> {
+    ) -> Result<Found, RingError> {
         let path = self.db_path();
         let opened = match (&self.open, &self.in_memory, sealer) {
             (Some(_), ..) => None,
@@ -280,18 +292,20 @@ impl Bucket {
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 let text = row.get_ref(3)?.as_str()?;
-                if !Plate::parse(text).is_ok_and(|plate| plate.key() == key) {
+                let Ok(key) = Plate::parse(text).map(|plate| plate.key()) else { continue };
+                if !keys.contains(&key) {
                     continue;
                 }
                 let place: (Option<f64>, Option<f64>) = (row.get(5)?, row.get(6)?);
                 let seen = Timestamp::from_millisecond(row.get(1)?).unwrap_or_default();
-                found.push(Sighting::new(
+                let sighting = Sighting::new(
                     Ulid::from_bytes(row.get(0)?),
                     seen,
                     row.get(2)?,
                     row.get(4)?,
                     place.0.zip(place.1),
-                ));
+                );
+                found.push((key, sighting));
             }
             Ok(found)
         })();
@@ -318,7 +332,26 @@ impl Bucket {
         Ok(!std::mem::replace(&mut self.dead, true))
     }
 
-    /// Removes what is left of it. What fails is tried again.
+    /// Gives the file of a dead bucket its last name, by which a later start knows that its end was told.
+    /// Takes as long for a large file as for a small one: a rename, and a journal that is empty or holds
+    /// one batch.
+    pub(super) fn set_aside(&mut self) -> Result<(), RingError> {
+        debug_assert!(self.dead, "its key goes first");
+        let journal = self.journal_path();
+        // The journal first: alone, it would look like a bucket.
+        let moved = match fs::remove_file(&journal) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err((journal, e)),
+            _ => fs::rename(self.db_path(), self.grave_path()).map_err(|e| (self.db_path(), e)),
+        };
+        match moved {
+            Err((path, source)) if source.kind() != io::ErrorKind::NotFound => {
+                Err(RingError::Io { path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what is left of it, which takes the longer the larger it is. What fails is tried again.
     pub(super) fn bury(&mut self) -> Result<(), RingError> {
         for file in self.files() {
             match fs::remove_file(&file) {
@@ -345,8 +378,16 @@ impl Bucket {
         self.folder.join(format!("{}.key", self.name))
     }
 
-    fn files(&self) -> [PathBuf; 2] {
-        [self.db_path(), self.folder.join(format!("{}.db-journal", self.name))]
+    fn journal_path(&self) -> PathBuf {
+        self.folder.join(format!("{}.db-journal", self.name))
+    }
+
+    fn grave_path(&self) -> PathBuf {
+        self.folder.join(format!("{}.{GRAVE}", self.name))
+    }
+
+    fn files(&self) -> [PathBuf; 3] {
+        [self.db_path(), self.journal_path(), self.grave_path()]
     }
 
     /// All plates, for tests of what can be read.

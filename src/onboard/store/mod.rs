@@ -39,6 +39,7 @@ mod search;
 #[doc(hidden)]
 pub mod testing;
 pub(crate) mod thumbnail;
+mod undertaker;
 
 use key::Sealer;
 pub use limit::RingLimit;
@@ -250,7 +251,10 @@ impl Opener {
             }
         };
         let when = (self.clock.boot(), source);
-        Buckets::open(keeping, sealer, when, now, self.seams.purges.clone()).map(Some)
+        let mut buckets = Buckets::open(keeping, sealer, when, now, self.seams.purges.clone())?;
+        // What was to go at the start is gone; from here on the ring's thread must not wait for files.
+        buckets.work_aside();
+        Ok(Some(buckets))
     }
 }
 
@@ -325,9 +329,9 @@ impl Keeper {
                 }
                 due = Instant::now() + LOOK_EVERY;
             }
-            while let Ok(Asked { key, since, answer }) = searches.try_recv() {
+            while let Ok(Asked { keys, since, answer }) = searches.try_recv() {
                 let found = match &self.buckets {
-                    Some(buckets) => buckets.find(key, since).map_err(|e| e.to_string()),
+                    Some(buckets) => buckets.find(&keys, since).map_err(|e| e.to_string()),
                     None => Err("the disk refuses".into()),
                 };
                 // Whoever asked may have given up.

@@ -64,6 +64,92 @@ fn record_that_the_audit_refuses_is_offered_again_and_the_bucket_is_gone_all_the
 }
 
 #[test]
+fn file_whose_end_was_told_goes_at_the_next_start_and_is_not_told_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let config = keeping(dir.path(), Retention::For(HOUR));
+    let open = |audit: &Arc<Records>| {
+        let sealer = Some(sealer(dir.path()));
+        Buckets::open(&config, sealer, boot(1), clock.now(), audit.clone()).unwrap()
+    };
+    let audit = Arc::new(Records::default());
+    let mut ring = open(&audit);
+    ring.write(&[kept(1, clock.now())], clock.now()).unwrap();
+    // Killed after the record and before the removal.
+    let mut bucket = ring.buckets.pop_back().unwrap();
+    assert!(bucket.kill().unwrap());
+    bucket.set_aside().unwrap();
+    ring.writing = false;
+    drop((bucket, ring));
+    let left = files(&dir.path().join("state/ring"));
+    assert!(left.len() == 1 && left[0].extension().is_some_and(|e| e == "gone"), "{left:?}");
+    let ring = open(&audit);
+    assert_eq!(files(&dir.path().join("state/ring")), Vec::<PathBuf>::new());
+    assert!(ring.buckets.is_empty() && audit.taken.lock().unwrap().is_empty());
+    // A configuration that keeps nothing removes it too.
+    fs::write(dir.path().join("state/ring/0123456789abcdef.gone"), "noise").unwrap();
+    remove_all(&config, clock.now(), TimeSource::Ntp, &*audit).unwrap();
+    assert!(!dir.path().join("state/ring").exists() && audit.taken.lock().unwrap().is_empty());
+}
+
+#[test]
+fn files_leave_aside_and_the_ring_stays_within_its_size_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let config = KeepingConfig {
+        ring_bytes: HumanBytes::mib(1),
+        ..keeping(dir.path(), Retention::For(HOUR))
+    };
+    let audit = Arc::new(Records::default());
+    let sealer = Some(sealer(dir.path()));
+    let mut ring = Buckets::open(&config, sealer, boot(1), clock.now(), audit.clone()).unwrap();
+    ring.work_aside();
+    let folder = dir.path().join("state/ring");
+    for n in 0..60 {
+        let read = Kept { thumbnail: Some(vec![7; 30_000]), ..kept(n, clock.now()) };
+        assert_eq!(ring.write(&[read], clock.now()).unwrap(), Outcome::Written);
+        // Files may go while they are counted.
+        let sizes = files(&folder)
+            .iter()
+            .filter_map(|f| fs::metadata(f).ok())
+            .map(|m| m.len())
+            .sum::<u64>();
+        assert!(sizes <= 1 << 20, "{sizes} after {n}");
+        clock.advance(Duration::from_secs(5));
+    }
+    assert!(audit.taken.lock().unwrap().len() > 2);
+    clock.advance(HOUR);
+    ring.look(clock.now()).unwrap();
+    // The keys are gone, whether the files are or not.
+    assert!(files(&folder).iter().all(|f| f.extension().is_some_and(|e| e == "gone")));
+    drop(ring);
+    assert_eq!(files(&folder), Vec::<PathBuf>::new(), "whoever stops it waits for the rest");
+}
+
+#[test]
+fn file_that_will_not_go_is_said_until_it_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = clock();
+    let mut ring = open(dir.path(), HOUR, 1, &clock);
+    ring.work_aside();
+    ring.write(&[kept(1, clock.now())], clock.now()).unwrap();
+    // A folder where its file should be: what a disk that refuses looks like, root included.
+    let path = dir.path().join(format!("state/ring/{}.db", ring.buckets[0].name()));
+    fs::remove_file(&path).unwrap();
+    fs::create_dir_all(path.join("in the way")).unwrap();
+    clock.advance(HOUR);
+    let _ = ring.look(clock.now());
+    ring.undertaker.wait();
+    for _ in 0..3 {
+        let said = ring.look(clock.now()).unwrap_err().to_string();
+        assert!(said.contains(".gone"), "{said}");
+    }
+    assert_eq!(ring.take_purged().len(), 1, "told once");
+    fs::remove_dir_all(path.with_extension("gone")).unwrap();
+    ring.look(clock.now()).unwrap();
+}
+
+#[test]
 fn full_ring_sheds_its_oldest_first() {
     let dir = tempfile::tempdir().unwrap();
     let clock = clock();

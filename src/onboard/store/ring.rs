@@ -1,7 +1,7 @@
 //! The buckets: which is written to, which have to go. All the thinking of the ring, without a
 //! thread and without a clock of its own.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::bucket::{Bucket, Now};
+use super::bucket::{Bucket, GRAVE, Now};
 use super::key::Sealer;
 use super::purge::{PurgeReason, PurgeRecord, PurgeSink};
+use super::search::Found;
+use super::undertaker::Undertaker;
 use super::{Kept, RingError};
 use crate::clock::{BootId, FrameTime, TimeSource};
 use crate::config::{KeepingConfig, Retention};
-use crate::lookup::Sighting;
 use crate::plate::PlateKey;
 
 /// How often the ring looks for what has expired. A bucket goes this much early, so that it is
@@ -73,8 +74,11 @@ pub(super) struct Buckets {
     /// Records that the sink has not taken yet.
     untold: VecDeque<PurgeRecord>,
     purged: Vec<PurgeRecord>,
-    /// Buckets that could not be removed yet, and why they have to go.
+    /// Buckets that could not be destroyed or set aside yet, and why they have to go.
     stuck: Vec<(Bucket, PurgeReason)>,
+    undertaker: Undertaker,
+    /// Destroyed buckets whose files would not go.
+    unburied: Vec<Bucket>,
 }
 
 impl Buckets {
@@ -110,15 +114,24 @@ impl Buckets {
             untold: VecDeque::new(),
             purged: Vec::new(),
             stuck: Vec::new(),
+            undertaker: Undertaker::default(),
+            unburied: Vec::new(),
         };
         ring.take_up(Now::from(now))?;
         ring.look(now)?;
         Ok(ring)
     }
 
+    /// From now on files are removed aside, and only keys and names are waited for.
+    pub(super) fn work_aside(&mut self) {
+        self.undertaker.work_aside();
+    }
+
     fn take_up(&mut self, now: Now) -> Result<(), RingError> {
         let mut found = Vec::new();
-        for name in names(&self.folder)? {
+        let Left { buckets, graves } = left(&self.folder)?;
+        graves.iter().for_each(|name| self.undertaker.take(Bucket::grave(&self.folder, name)));
+        for name in buckets {
             let remains =
                 || Box::new((PurgeReason::Unwanted, Bucket::remains(&self.folder, &name)));
             let adopted = match &self.sealer {
@@ -216,11 +229,15 @@ impl Buckets {
         Ok(Outcome::Written)
     }
 
-    /// Reads of one plate since then, bucket by bucket.
-    pub(super) fn find(&self, key: PlateKey, since: Timestamp) -> Result<Vec<Sighting>, RingError> {
+    /// Reads of these plates since then, bucket by bucket.
+    pub(super) fn find(
+        &self,
+        keys: &BTreeSet<PlateKey>,
+        since: Timestamp,
+    ) -> Result<Found, RingError> {
         let mut found = Vec::new();
         for bucket in &self.buckets {
-            found.extend(bucket.find(key, since, self.sealer.as_ref())?);
+            found.extend(bucket.find(keys, since, self.sealer.as_ref())?);
         }
         Ok(found)
     }
@@ -241,19 +258,30 @@ impl Buckets {
         std::mem::take(&mut self.purged)
     }
 
-    /// Sheds the oldest until `grows` bytes fit into the ring, and on the disk beside its reserve.
+    /// Sheds the oldest until `grows` bytes fit into the ring, and on the disk beside its reserve. A
+    /// sixteenth of the ring is left free, so that what was shed may still be leaving while the next is
+    /// written; only if that is not enough, its leaving is waited for.
     fn make_room(&mut self, grows: u64, now: Now) -> bool {
+        let headroom = self.most_bytes / u64::from(BUCKETS);
         loop {
-            let used: u64 =
-                self.buckets.iter().chain(self.stuck.iter().map(|s| &s.0)).map(Bucket::bytes).sum();
-            let fits = used + grows <= self.most_bytes;
-            if fits && (self.free)(&self.folder) >= self.reserve.saturating_add(grows) {
+            let stuck = self.stuck.iter().map(|(bucket, _)| bucket).chain(&self.unburied);
+            let used: u64 = self.buckets.iter().chain(stuck).map(Bucket::bytes).sum();
+            let leaving = self.undertaker.bytes();
+            let free = (self.free)(&self.folder);
+            let needed = self.reserve.saturating_add(grows);
+            let small_enough = used + grows <= self.most_bytes - headroom;
+            if small_enough && used + leaving + grows <= self.most_bytes && free >= needed {
                 return true;
             }
-            if self.buckets.is_empty() {
-                return false;
+            let will_do = small_enough && free.saturating_add(leaving) >= needed;
+            match leaving > 0 && (will_do || self.buckets.is_empty()) {
+                true => {
+                    self.undertaker.wait();
+                    self.unburied.extend(self.undertaker.refused());
+                }
+                false if self.buckets.is_empty() => return false,
+                false => self.remove_at(0, PurgeReason::Shed, now),
             }
-            self.remove_at(0, PurgeReason::Shed, now);
         }
     }
 
@@ -272,15 +300,16 @@ impl Buckets {
         }
     }
 
-    /// Key, record, files, in this order: see [`PurgeSink`].
+    /// Key, record, name, file, in this order: see [`PurgeSink`]. The file's removal is not waited for.
     fn remove(&mut self, mut bucket: Bucket, reason: PurgeReason, now: Now) {
         match bucket.kill() {
             Ok(true) => self.record(record(&bucket, reason, now, self.source)),
             Ok(false) => {}
             Err(_) => return self.stuck.push((bucket, reason)),
         }
-        if bucket.bury().is_err() {
-            self.stuck.push((bucket, reason));
+        match bucket.set_aside() {
+            Ok(()) => self.undertaker.take(bucket),
+            Err(_) => self.stuck.push((bucket, reason)),
         }
     }
 
@@ -306,6 +335,11 @@ impl Buckets {
 
     /// A bucket that will not go is an error each time, so that health goes on saying it.
     fn report_stuck(&mut self, now: Now) -> Result<(), RingError> {
+        self.unburied.extend(self.undertaker.refused());
+        while let Some(bucket) = self.unburied.first_mut() {
+            bucket.bury()?;
+            self.unburied.remove(0);
+        }
         let Some((bucket, reason)) = self.stuck.first_mut() else { return Ok(()) };
         if bucket.kill()? {
             let record = record(bucket, *reason, now, self.source);
@@ -341,7 +375,11 @@ pub(super) fn remove_all(
     if !folder.exists() {
         return Ok(false);
     }
-    for name in names(&folder)? {
+    let Left { buckets, graves } = left(&folder)?;
+    for name in graves {
+        Bucket::grave(&folder, &name).bury()?;
+    }
+    for name in buckets {
         let mut bucket = Bucket::remains(&folder, &name);
         if bucket.kill()? {
             let record = record(&bucket, PurgeReason::Unwanted, now.into(), source);
@@ -359,19 +397,26 @@ fn folder(keeping: &KeepingConfig) -> PathBuf {
     keeping.directory.join("ring")
 }
 
-/// Names of all buckets of which anything is left.
-fn names(folder: &Path) -> Result<Vec<String>, RingError> {
+/// Names of what is left in the folder.
+struct Left {
+    /// Buckets of which there is anything.
+    buckets: BTreeSet<String>,
+    /// Files of buckets whose end was told, and whose removal a crash came before.
+    graves: BTreeSet<String>,
+}
+
+fn left(folder: &Path) -> Result<Left, RingError> {
     let io = |source| RingError::Io { path: folder.to_owned(), source };
-    let mut names = Vec::new();
+    let mut left = Left { buckets: BTreeSet::new(), graves: BTreeSet::new() };
     for file in fs::read_dir(folder).map_err(io)? {
         let file = file.map_err(io)?.file_name();
-        if let Some((name, _)) = file.to_str().and_then(|f| f.split_once('.')) {
-            names.push(name.to_owned());
+        match file.to_str().and_then(|f| f.split_once('.')) {
+            Some((name, GRAVE)) => _ = left.graves.insert(name.to_owned()),
+            Some((name, _)) => _ = left.buckets.insert(name.to_owned()),
+            None => {}
         }
     }
-    names.sort();
-    names.dedup();
-    Ok(names)
+    Ok(left)
 }
 
 /// Bytes that we may still write on the disk that holds this folder.

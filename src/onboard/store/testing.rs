@@ -117,9 +117,19 @@ impl OneBucket {
         Self(bucket)
     }
 
-    /// Destroys it: its key, then its file.
-    pub fn purge(mut self) {
+    /// Destroys it, as far as the ring's thread waits for it: its key, then its file's name.
+    pub fn purge(mut self) -> Grave {
         self.0.kill().expect("its key is there");
+        self.0.set_aside().expect("its file is there");
+        Grave(self.0)
+    }
+}
+
+/// The file of a destroyed bucket. It goes when dropped.
+pub struct Grave(Bucket);
+
+impl Drop for Grave {
+    fn drop(&mut self) {
         self.0.bury().expect("its file is there");
     }
 }
