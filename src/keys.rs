@@ -16,10 +16,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::config::KeySource;
 use crate::dsse::SigningKey;
+use credential::Sealed;
 
+pub mod credential;
+mod opened;
 pub mod passphrase;
 pub mod rotation;
+mod source;
 
 /// Name of the systemd credential: `LoadCredentialEncrypted=outrider-device-key:...`.
 pub const CREDENTIAL: &str = "outrider-device-key";
@@ -77,6 +82,28 @@ pub enum KeyError {
         /// The state folder.
         path: PathBuf,
     },
+    /// Another than the configuration asks for.
+    #[error("keeping.key = \"{wanted}\", and {found}: {advice}")]
+    Otherwise {
+        /// What the configuration says.
+        wanted: KeySource,
+        /// What there is, in words.
+        found: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// It was there.
+    #[error(
+        "device key {path} is gone since this program has read it: bring it back; another would open \
+         nothing that this car keeps"
+    )]
+    Vanished {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// Sealing it.
+    #[error(transparent)]
+    Sealed(#[from] credential::CredentialError),
     /// Behind a passphrase that nobody has typed yet.
     #[error("device key {path} waits for its passphrase: run outrider unlock")]
     Locked {
@@ -236,13 +263,9 @@ impl DeviceKey {
 
     /// As [`DeviceKey::load`], for commands beside the daemon: makes no key.
     pub fn existing(state: &Path) -> Result<Self, KeyError> {
-        let credentials = credentials();
-        let there = credentials.as_ref().is_some_and(|dir| dir.join(CREDENTIAL).exists())
-            || state.join(KEY_FILE).exists()
-            || state.join(passphrase::SEALED_FILE).exists();
-        match there {
-            true => Self::load_from(credentials.as_deref(), &state.join(KEY_FILE)),
-            false => Err(KeyError::Missing { path: state.to_owned() }),
+        match source::found(state) {
+            Some(_) => Self::load(state),
+            None => Err(KeyError::Missing { path: state.to_owned() }),
         }
     }
 
@@ -269,23 +292,47 @@ impl DeviceKey {
         Self::existing(state)
     }
 
-    fn load_from(credentials: Option<&Path>, file: &Path) -> Result<Self, KeyError> {
-        if let Some(path) = credentials.map(|dir| dir.join(CREDENTIAL)).filter(|p| p.exists()) {
-            // Permissions of credentials are systemd's business: it alone writes that folder.
-            let secret = read_key(&path)?;
-            return Ok(Self { secret, protection: Protection::SystemdCredential });
+    /// Makes the first key of a car whose key systemd seals; this process holds it open.
+    pub fn create_sealed(state: &Path, sealed: &Sealed) -> Result<Self, KeyError> {
+        let io = |source| KeyError::Io { path: state.to_owned(), source };
+        private_folder(state).map_err(io)?;
+        if state.join(KEY_FILE).exists() || state.join(passphrase::SEALED_FILE).exists() {
+            return Err(io(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is a device key in the state folder already: wipe the car first",
+            )));
         }
+        let secret = SecretKey::random()?;
+        sealed.create(&secret)?;
+        sealed.hold(state, &secret);
+        Ok(Self { secret, protection: Protection::SystemdCredential })
+    }
+
+    fn load_from(credentials: Option<&Path>, file: &Path) -> Result<Self, KeyError> {
         let state = file.parent().unwrap_or(Path::new("/"));
-        rotation::recover(state)
-            .map_err(|source| KeyError::Io { path: state.to_owned(), source })?;
+        let io = |source| KeyError::Io { path: state.to_owned(), source };
+        let passed = match credentials.map(|dir| dir.join(CREDENTIAL)).filter(|p| p.exists()) {
+            // Permissions of credentials are systemd's business: it alone writes that folder.
+            Some(path) => Some(read_key(&path)?),
+            None => credential::held(state),
+        };
+        if let Some(secret) = passed {
+            let key = Self { secret, protection: Protection::SystemdCredential };
+            rotation::recover(state, Some(&key)).map_err(io)?;
+            return Ok(key);
+        }
+        rotation::recover(state, None).map_err(io)?;
         let sealed = file.with_file_name(passphrase::SEALED_FILE);
         if sealed.exists() {
-            return match passphrase::opened(&sealed) {
+            return match opened::held(&sealed) {
                 Some(secret) => Ok(Self { secret, protection: Protection::Passphrase }),
                 None => Err(KeyError::Locked { path: sealed }),
             };
         }
         if !file.exists() {
+            if opened::was_seen(file) {
+                return Err(KeyError::Vanished { path: file.to_owned() });
+            }
             make_key_file(file)?;
         }
         let io = |source| KeyError::Io { path: file.to_owned(), source };
@@ -298,7 +345,14 @@ impl DeviceKey {
         if meta.uid() != us {
             return Err(KeyError::Owner { path: file.to_owned(), owner: meta.uid(), us });
         }
-        Ok(Self { secret: read_key(file)?, protection: Protection::KeyFile })
+        let secret = read_key(file)?;
+        opened::saw(file);
+        Ok(Self { secret, protection: Protection::KeyFile })
+    }
+
+    /// Names this key, as its public half is named.
+    fn name(&self) -> String {
+        self.signing_key().public().id().to_string()
     }
 
     /// Where the key came from.
@@ -341,17 +395,21 @@ fn read_key(path: &Path) -> Result<SecretKey, KeyError> {
             n => len += n,
         }
     }
-    if let Ok(raw) = <&[u8; 32]>::try_from(&text[..len]) {
-        return Ok(SecretKey::from_bytes(raw));
+    parse_key(&text[..len]).ok_or_else(|| KeyError::Size { path: path.to_owned(), len })
+}
+
+/// A key as 32 bytes or 64 digits.
+fn parse_key(text: &[u8]) -> Option<SecretKey> {
+    if let Ok(raw) = <&[u8; 32]>::try_from(text) {
+        return Some(SecretKey::from_bytes(raw));
     }
-    let size = || KeyError::Size { path: path.to_owned(), len };
-    let digits = text[..len].trim_ascii();
+    let digits = text.trim_ascii();
     if digits.len() != 64 {
-        return Err(size());
+        return None;
     }
     let mut raw = Zeroizing::new([0_u8; 32]);
-    data_encoding::HEXLOWER_PERMISSIVE.decode_mut(digits, &mut *raw).map_err(|_| size())?;
-    Ok(SecretKey::from_bytes(&raw))
+    data_encoding::HEXLOWER_PERMISSIVE.decode_mut(digits, &mut *raw).ok()?;
+    Some(SecretKey::from_bytes(&raw))
 }
 
 /// Writes the whole key aside and links it into place: a power cut leaves a key or none, and of
@@ -380,65 +438,4 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn first_start_makes_a_key_that_later_starts_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().join("state");
-        let first = DeviceKey::load_from(None, &state.join(KEY_FILE)).unwrap();
-        let again = DeviceKey::load_from(None, &state.join(KEY_FILE)).unwrap();
-        assert_eq!(first.secret.expose(), again.secret.expose());
-        assert_eq!(first.protection(), Protection::KeyFile);
-        let mode = |p: &Path| fs::metadata(p).unwrap().mode() & 0o7777;
-        assert_eq!((mode(&state), mode(&state.join(KEY_FILE))), (0o700, 0o600));
-        assert_eq!(fs::read_dir(&state).unwrap().count(), 1, "nothing is left aside");
-    }
-
-    #[test]
-    fn credential_goes_before_the_file_and_may_be_hexadecimal() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(CREDENTIAL), format!("{}\n", "0f".repeat(32))).unwrap();
-        let file = dir.path().join("state").join(KEY_FILE);
-        let key = DeviceKey::load_from(Some(dir.path()), &file).unwrap();
-        assert_eq!(key.secret.expose(), &[0x0f; 32]);
-        assert_eq!(key.protection(), Protection::SystemdCredential);
-        assert!(!file.exists(), "no file is made beside a credential");
-    }
-
-    #[test]
-    fn key_that_others_can_read_is_refused_with_what_to_do() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join(KEY_FILE);
-        fs::write(&file, [7; 32]).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        let message = DeviceKey::load_from(None, &file).unwrap_err().to_string();
-        let path = file.display();
-        assert!(message.contains("can be read by others (mode 0640)"), "{message}");
-        assert!(message.contains(&format!("chmod 600 {path}")), "{message}");
-    }
-
-    #[test]
-    fn truncated_key_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join(KEY_FILE);
-        fs::write(&file, [7; 31]).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        let message = DeviceKey::load_from(None, &file).unwrap_err().to_string();
-        assert!(message.ends_with("has 31 bytes, must be 32 (or 64 hexadecimal digits)"));
-    }
-
-    #[test]
-    fn purposes_have_different_keys_and_debug_shows_none() {
-        let dir = tempfile::tempdir().unwrap();
-        let key = DeviceKey::load_from(None, &dir.path().join(KEY_FILE)).unwrap();
-        let (hits, seal) = (key.derive(Purpose::Hits), key.derive(Purpose::RingSeal));
-        assert_ne!(hits.expose(), seal.expose());
-        assert_ne!(hits.expose(), key.secret.expose());
-        assert_eq!(hits.expose(), key.derive(Purpose::Hits).expose());
-        assert_eq!(format!("{hits:?}"), "SecretKey(redacted)");
-    }
-}
+mod tests;

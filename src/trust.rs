@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 mod held;
+pub mod pin;
 
 pub use held::{HeldTrust, RootError};
 

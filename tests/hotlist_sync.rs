@@ -440,7 +440,7 @@ fn key_file_may_go_once_the_car_has_sealed_it_and_another_cars_disk_is_noise() {
     let car = car_of(&empty.join("state"), &config);
     assert_eq!(car.0.lists().len(), 1, "{:?}", car.1.state("hotlist/stolen"));
     // Under a new device key all of it is there still.
-    Rotation::begin(&empty.join("state")).unwrap().finish(None).unwrap();
+    Rotation::begin(&empty.join("state"), false).unwrap().finish(None).unwrap();
     let car = car_of(&empty.join("state"), &config);
     assert_eq!(car.0.lists().len(), 1, "{:?}", car.1.state("hotlist/stolen"));
     // With another device key, as on another car, there is nothing to serve.

@@ -169,3 +169,129 @@ fn running_daemon_has_no_secret_among_arguments_and_environment() {
     let _ = daemon.kill();
     daemon.wait().unwrap();
 }
+
+/// A car whose key `systemd-creds` seals, and what systemd would hand to its service.
+struct Sealed {
+    car: Car,
+}
+
+impl Sealed {
+    /// `None`, said loudly, where there is no systemd-creds that seals.
+    fn new() -> Option<Self> {
+        let car = Car::new();
+        let config = car.dir.path().join("outrider.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, text.replace("[keeping]\n", "[keeping]\nkey = \"credential\"\n"))
+            .unwrap();
+        let sealed = Self { car };
+        let mut tried = sealed.creds(&["encrypt", "--with-key=host", "-", "-"]);
+        let tried = tried.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if !tried.is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: keys that systemd seals because systemd-creds does not seal here");
+            return None;
+        }
+        Some(sealed)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.car.dir.path().join("credstore/outrider-device-key")
+    }
+
+    /// The host's own secret is this test's.
+    fn creds(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("systemd-creds");
+        command.args(args).env("SYSTEMD_CREDENTIAL_SECRET", self.car.dir.path().join("secret"));
+        command
+    }
+
+    fn provision(&self, what: &str) -> Command {
+        let mut command = self.car.command(&["provision", what, "--with-key", "host"]);
+        command
+            .arg("--credential")
+            .arg(self.file())
+            .env("SYSTEMD_CREDENTIAL_SECRET", self.car.dir.path().join("secret"));
+        command
+    }
+
+    #[track_caller]
+    fn provisioned(&self, what: &str) -> String {
+        let output = self.provision(what).output().unwrap();
+        assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The log holds from this key on, for whoever is passed the credential; returns the key now.
+    #[track_caller]
+    fn holds_from(&self, first: &str) -> String {
+        let passed = self.car.dir.path().join("passed");
+        std::fs::create_dir_all(&passed).unwrap();
+        let to = passed.join("outrider-device-key");
+        let _ = std::fs::remove_file(&to);
+        let name = "--name=outrider-device-key";
+        let mut unseal = self.creds(&["decrypt", name]);
+        let done = unseal.arg(self.file()).arg(&to).stderr(Stdio::null()).status();
+        assert!(done.unwrap().success());
+        let as_service = |args: &[&str]| {
+            let output =
+                self.car.command(args).env("CREDENTIALS_DIRECTORY", &passed).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{args:?}: {said}");
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        assert!(as_service(&["audit", "verify", "--key", first]).starts_with("holds: "));
+        let left: Vec<_> = files(&self.car.state())
+            .into_iter()
+            .filter(|f| f.ends_with(".next") || f.contains("rotation") || f.contains("device.key"))
+            .collect();
+        assert_eq!(left, Vec::<String>::new());
+        as_service(&["audit", "key"])
+    }
+}
+
+#[test]
+fn key_that_systemd_seals_is_made_changed_and_killed_while_changing() {
+    let Some(sealed) = Sealed::new() else { return };
+    // Until there is one, nothing starts, and no key file is made.
+    let refused = sealed.car.run(&["run"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "{said}");
+    assert!(said.contains("keeping.key = \"credential\", and systemd passes none"), "{said}");
+    assert!(!sealed.car.state().join("device.key").exists());
+
+    let first = sealed.provisioned("device");
+    assert_eq!(sealed.holds_from(&first), first);
+    assert!(!sealed.provision("device").output().unwrap().status.success(), "there is one");
+    let start = Instant::now();
+    let second = sealed.provisioned("rotate");
+    let whole = start.elapsed();
+    assert_ne!(second, first);
+    assert_eq!(sealed.holds_from(&first), second);
+    for round in 0..8 {
+        let mut child =
+            sealed.provision("rotate").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(whole * round / 8);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        sealed.holds_from(&first);
+    }
+    let last = sealed.provisioned("rotate");
+    assert_eq!(sealed.holds_from(&first), last);
+}
+
+#[test]
+fn car_configured_for_a_passphrase_makes_no_key_file_at_its_first_start() {
+    let car = Car::new();
+    let config = car.dir.path().join("outrider.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("[keeping]\n", "[keeping]\nkey = \"passphrase\"\n"))
+        .unwrap();
+    for args in [&["run"][..], &["audit", "show"], &["hold", "--list"], &["report"]] {
+        let refused = car.run(args);
+        assert!(!refused.status.success(), "{args:?}");
+    }
+    let said = String::from_utf8_lossy(&car.run(&["run"]).stderr).into_owned();
+    assert!(said.contains("has no device key yet: run outrider provision device"), "{said}");
+    let check = String::from_utf8_lossy(&car.run(&["check", "--json"]).stdout).into_owned();
+    assert!(check.contains("run outrider provision device"), "{check}");
+    assert!(!files(&car.state()).iter().any(|f| f.contains("device.key")));
+}

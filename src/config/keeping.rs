@@ -16,6 +16,10 @@ use super::{HumanBytes, HumanDuration};
 pub struct KeepingConfig {
     /// Folder of all databases and of the device key file; made at first start, for us alone.
     pub directory: PathBuf,
+    /// Where the device key comes from, which opens everything that is kept: `"credential"` (systemd
+    /// passes it, sealed to the TPM where there is one), `"file"` (on the same disk), `"passphrase"`
+    /// (typed at the start of the shift) or `"auto"` (whichever there is, else a file is made).
+    pub key: KeySource,
     /// How long a read that matched nothing is kept: `"0s"` (never written at all), `"session"`
     /// (encrypted with keys that exist in memory only, unreadable once the daemon ends) or a
     /// duration from `"1m"` to `"30d"`.
@@ -40,6 +44,7 @@ impl Default for KeepingConfig {
     fn default() -> Self {
         Self {
             directory: "/var/lib/outrider".into(),
+            key: KeySource::Auto,
             non_hit: Retention::Nothing,
             thumbnails: false,
             ring_bytes: HumanBytes::mib(1024),
@@ -87,6 +92,32 @@ impl KeepingConfig {
             return range("hit_images", format!("\"{}\"", self.hit_images), "0s to 3650d");
         }
         Ok(())
+    }
+}
+
+/// Where the device key comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeySource {
+    /// A credential if systemd passes one, else what is in the state folder, else a file is made.
+    #[default]
+    Auto,
+    /// A systemd credential and nothing else.
+    Credential,
+    /// A file in the state folder and nothing else; made at the first start.
+    File,
+    /// A file under a passphrase and nothing else; never made by a start.
+    Passphrase,
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Credential => "credential",
+            Self::File => "file",
+            Self::Passphrase => "passphrase",
+        })
     }
 }
 

@@ -27,7 +27,7 @@ pub use camera::{CameraConfig, Level, PixelFormat};
 pub use console::ConsoleConfig;
 pub use gps::{GpsConfig, GpsSource};
 pub use hotlist::{HotlistConfig, ListSource};
-pub use keeping::{KeepingConfig, Retention};
+pub use keeping::{KeepingConfig, KeySource, Retention};
 pub use models::{ModelsConfig, Rectify};
 pub use policy::{HotplatesConfig, PolicyConfig};
 pub use reading::ReadingConfig;

@@ -9,14 +9,13 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use super::{KeyError, SecretKey};
+use super::{KeyError, SecretKey, opened};
 
 /// Name of the file inside the state folder.
 pub const SEALED_FILE: &str = "device.key.sealed";
@@ -33,13 +32,10 @@ const PASSES: u32 = 3;
 const SALT: usize = 16;
 const WHOLE: usize = MAGIC.len() + SALT + NONCE_LEN + 32 + 16;
 
-/// Keys that a passphrase has opened, by file. One per process as a rule.
-static OPENED: Mutex<Vec<(PathBuf, SecretKey)>> = Mutex::new(Vec::new());
-
 /// Whether the state folder's key waits for its passphrase.
 pub fn is_locked(state: &Path) -> bool {
     let path = state.join(SEALED_FILE);
-    path.exists() && !lock().iter().any(|(known, _)| *known == path)
+    path.exists() && opened::held(&path).is_none()
 }
 
 /// Opens the state folder's key; a wrong passphrase opens nothing.
@@ -59,9 +55,7 @@ pub fn unlock(state: &Path, passphrase: &str) -> Result<(), KeyError> {
         .open_in_place(nonce, Aad::from(MAGIC), &mut sealed)
         .map_err(|_| KeyError::Passphrase)?;
     let key = SecretKey::from_bytes((&*plain).try_into().expect("32 bytes were sealed"));
-    let mut opened = lock();
-    opened.retain(|(known, _)| *known != path);
-    opened.push((path, key));
+    opened::hold(path, key);
     Ok(())
 }
 
@@ -93,18 +87,6 @@ pub(super) fn write(path: &Path, key: &SecretKey, passphrase: &str) -> Result<()
     file.sync_all().map_err(io)
 }
 
-/// The key that a passphrase has opened.
-pub(super) fn opened(path: &Path) -> Option<SecretKey> {
-    let opened = lock();
-    let (_, key) = opened.iter().find(|(known, _)| known == path)?;
-    Some(SecretKey::from_bytes(key.expose()))
-}
-
-/// Forgets what was opened.
-pub(super) fn forget() {
-    lock().clear();
-}
-
 fn sealer(passphrase: &str, salt: &[u8]) -> LessSafeKey {
     let params = Params::new(MEMORY_KIB, PASSES, 1, Some(32)).expect("within argon2's bounds");
     let mut key = Zeroizing::new([0_u8; 32]);
@@ -112,10 +94,6 @@ fn sealer(passphrase: &str, salt: &[u8]) -> LessSafeKey {
         .hash_password_into(passphrase.as_bytes(), salt, &mut *key)
         .expect("salt and output have lengths that argon2 takes");
     LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &*key).expect("the key has 32 bytes"))
-}
-
-fn lock() -> MutexGuard<'static, Vec<(PathBuf, SecretKey)>> {
-    OPENED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -5,24 +5,31 @@
 //! people.
 //!
 //! A rotation writes the new key, then everything under it, beside the old (`*.next`); the one step that
-//! counts is the rename of the key, which comes when all of it is on the disk. Before it the old key opens everything, after it the new one does, and
-//! what a kill or a power cut left half done is finished or undone by the next [`DeviceKey::load`].
+//! counts is the rename of the key, which comes when all of it is on the disk. Before it the old key opens
+//! everything, after it the new one does, and what a kill or a power cut left half done is finished or undone
+//! by the next [`DeviceKey::load`]. A credential lies elsewhere, where the service cannot look: there a note
+//! beside the files names the key that they are for, and the key that systemd passes decides.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
-use zeroize::Zeroizing;
 
-use super::{DeviceKey, KEY_FILE, KeyError, Protection, Purpose, SecretKey, passphrase};
+use super::credential::{CredentialError, Sealed};
+use super::{DeviceKey, KEY_FILE, KeyError, Protection, Purpose, SecretKey, opened, passphrase};
+
+mod copy;
+
+use copy::SealedFiles;
 
 /// What stands behind a file's name until the new key is in force.
 const NEXT: &str = "next";
+
+/// Names the key that what lies beside is for, where that key is a credential.
+const NOTE: &str = "rotation.key";
 
 /// Held by a rotation, so that nobody clears up behind its back.
 const LOCK: &str = "rotation.lock";
@@ -46,11 +53,11 @@ pub enum RotateError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// It is not ours to change.
-    #[error(
-        "the device key is a systemd credential, which only root can replace: read decisions/0073 for \
-         the steps"
-    )]
+    #[error("this car's key is a systemd credential: run outrider provision rotate as root")]
     Credential,
+    /// Sealing it.
+    #[error("{0}; nothing was changed")]
+    Sealed(#[from] CredentialError),
     /// Another rotation.
     #[error("another rotation is under way in {0}")]
     Busy(PathBuf),
@@ -80,24 +87,46 @@ pub struct Rotation {
     state: PathBuf,
     old: DeviceKey,
     new: DeviceKey,
+    /// Where the key is if it is a credential.
+    sealed: Option<Sealed>,
     _lock: File,
 }
 
 impl Rotation {
-    /// Makes the new key, in memory.
-    pub fn begin(state: &Path) -> Result<Self, RotateError> {
+    /// Makes the new key, in memory: behind a passphrase if that is wanted, else where the old one is.
+    pub fn begin(state: &Path, behind_passphrase: bool) -> Result<Self, RotateError> {
+        let lock = Self::lock(state)?;
         let io = |source| RotateError::Io { path: state.to_owned(), source };
-        let lock = lock_file(state).map_err(io)?;
-        if flock(lock.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(RotateError::Busy(state.to_owned()));
-        }
-        clear_up(state).map_err(io)?;
+        clear_up(state, None).map_err(io)?;
         let old = DeviceKey::existing(state)?;
-        if old.protection() == Protection::SystemdCredential {
-            return Err(RotateError::Credential);
+        let protection = match old.protection() {
+            Protection::SystemdCredential => return Err(RotateError::Credential),
+            _ if behind_passphrase => Protection::Passphrase,
+            same => same,
+        };
+        let new = DeviceKey { secret: SecretKey::random()?, protection };
+        Ok(Self { state: state.to_owned(), old, new, sealed: None, _lock: lock })
+    }
+
+    /// As [`Rotation::begin`], for a key that systemd seals.
+    pub fn of_credential(state: &Path, sealed: Sealed) -> Result<Self, RotateError> {
+        let lock = Self::lock(state)?;
+        let io = |source| RotateError::Io { path: state.to_owned(), source };
+        let of = |secret| DeviceKey { secret, protection: Protection::SystemdCredential };
+        let old = of(sealed.open()?);
+        clear_up(state, Some(&old)).map_err(io)?;
+        sealed.hold(state, &old.secret);
+        let new = of(SecretKey::random()?);
+        Ok(Self { state: state.to_owned(), old, new, sealed: Some(sealed), _lock: lock })
+    }
+
+    fn lock(state: &Path) -> Result<File, RotateError> {
+        let lock = lock_file(state)
+            .map_err(|source| RotateError::Io { path: state.to_owned(), source })?;
+        match flock(lock.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(lock),
+            Err(_) => Err(RotateError::Busy(state.to_owned())),
         }
-        let new = DeviceKey { secret: SecretKey::random()?, protection: old.protection() };
-        Ok(Self { state: state.to_owned(), old, new, _lock: lock })
     }
 
     /// The key that is in force now.
@@ -122,13 +151,25 @@ impl Rotation {
         // First of all: while it lies there, what lies beside it is undone.
         let key = self.key_path();
         let aside = next(&key);
-        match (self.new.protection, passphrase) {
-            (Protection::Passphrase, Some(words)) => {
-                passphrase::write(&aside, &self.new.secret, words)?;
+        let io = |source| RotateError::Io { path: aside.clone(), source };
+        match (&self.sealed, self.new.protection, passphrase) {
+            (Some(sealed), ..) => {
+                let path = self.state.join(NOTE);
+                remove(&path)
+                    .and_then(|()| private_file(&path))
+                    .and_then(|mut file| {
+                        file.write_all(self.new.name().as_bytes())?;
+                        file.sync_all()
+                    })
+                    .map_err(|source| RotateError::Io { path, source })?;
+                sealed.write_next(&self.new.secret)?;
             }
-            (Protection::Passphrase, None) => return Err(KeyError::Passphrase.into()),
+            (None, Protection::Passphrase, Some(words)) => {
+                passphrase::write(&aside, &self.new.secret, words)?;
+                give_to_owner(&aside, &File::open(&aside).map_err(io)?).map_err(io)?;
+            }
+            (None, Protection::Passphrase, None) => return Err(KeyError::Passphrase.into()),
             _ => {
-                let io = |source| RotateError::Io { path: aside.clone(), source };
                 let mut file = private_file(&aside).map_err(io)?;
                 file.write_all(self.new.secret.expose())
                     .and_then(|()| file.sync_all())
@@ -143,18 +184,18 @@ impl Rotation {
                 // SQLite would make the file readable to all that the umask lets in.
                 private_file(&next(&path))
                     .map_err(|source| RotateError::Io { path: path.clone(), source })?;
-                copy_database(&path, &next(&path), &old, &new)
+                copy::database(&path, &next(&path), &old, &new)
                     .map_err(|source| RotateError::Sqlite { path: path.clone(), source })?;
                 sync(&next(&path)).map_err(|source| RotateError::Io { path, source })?;
             }
         }
         let from = SealedFiles::new(&self.old);
         let to = SealedFiles::new(&self.new);
-        for path in sealed_files(&self.state)
+        for path in copy::sealed_files(&self.state)
             .map_err(|source| RotateError::Io { path: self.state.clone(), source })?
         {
             let io = |source| RotateError::Io { path: path.clone(), source };
-            let opened = from.read(&path, &names(&self.state, &path)).map_err(io)?;
+            let opened = from.read(&path, &copy::names(&self.state, &path)).map_err(io)?;
             let (name, plain) = opened.ok_or_else(|| RotateError::Foreign(path.clone()))?;
             to.write(&next(&path), &name, &plain).map_err(io)?;
         }
@@ -163,11 +204,18 @@ impl Rotation {
 
     fn commit(&self) -> Result<(), RotateError> {
         let io = |source| RotateError::Io { path: self.state.clone(), source };
-        let key = self.key_path();
-        fs::rename(next(&key), &key).map_err(io)?;
-        sync(&self.state).map_err(io)?;
-        passphrase::forget();
-        clear_up(&self.state).and_then(|()| remove(&self.state.join(LOCK))).map_err(io)
+        match &self.sealed {
+            Some(sealed) => sealed.put_in_force()?,
+            None => {
+                let key = self.key_path();
+                fs::rename(next(&key), &key).map_err(io)?;
+                sync(&self.state).map_err(io)?;
+            }
+        }
+        opened::forget();
+        clear_up(&self.state, Some(&self.new))
+            .and_then(|()| remove(&self.state.join(LOCK)))
+            .map_err(io)
     }
 
     fn key_path(&self) -> PathBuf {
@@ -178,11 +226,14 @@ impl Rotation {
     }
 }
 
-/// Finishes or undoes what an interrupted rotation left. Cheap where there is nothing.
-pub(super) fn recover(state: &Path) -> io::Result<()> {
+/// Finishes or undoes what an interrupted rotation left, knowing the credential that systemd passes if it
+/// passes one. Cheap where there is nothing.
+pub(super) fn recover(state: &Path, passed: Option<&DeviceKey>) -> io::Result<()> {
+    let there = |name: &str| state.join(name).exists();
     let left = |name: &str| next(&state.join(name)).exists();
-    let any = left(KEY_FILE) || left(passphrase::SEALED_FILE);
-    if !any && !state.join(LOCK).exists() {
+    let any = left(KEY_FILE) || left(passphrase::SEALED_FILE) || there(LOCK);
+    // Who does not have the credential cannot tell whether it is the new one.
+    if !(any || there(NOTE)) || (there(NOTE) && passed.is_none()) {
         return Ok(());
     }
     let lock = lock_file(state)?;
@@ -190,15 +241,19 @@ pub(super) fn recover(state: &Path) -> io::Result<()> {
     if flock(lock.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
         return Ok(());
     }
-    clear_up(state)?;
+    clear_up(state, passed)?;
     // Last: while it is there, the next load looks again.
     remove(&state.join(LOCK))
 }
 
 /// With a new key that is not in force, what was written under it goes; else it takes its places.
-fn clear_up(state: &Path) -> io::Result<()> {
+fn clear_up(state: &Path, in_force: Option<&DeviceKey>) -> io::Result<()> {
     let keys = [KEY_FILE, passphrase::SEALED_FILE].map(|name| next(&state.join(name)));
-    let undo = keys.iter().any(|key| key.exists());
+    let note = state.join(NOTE);
+    let undo = match (fs::read_to_string(&note), in_force) {
+        (Ok(meant), Some(key)) => meant != key.name(),
+        _ => keys.iter().any(|key| key.exists()),
+    };
     let mut left = Vec::new();
     files(state, &mut |path| {
         if path.extension().is_some_and(|e| e == NEXT) && !keys.iter().any(|key| key == path) {
@@ -226,7 +281,12 @@ fn clear_up(state: &Path) -> io::Result<()> {
             }
             fs::rename(&path, &place)?;
         }
+        // A key that went behind a passphrase opens nothing any more.
+        if state.join(passphrase::SEALED_FILE).exists() {
+            shred(&state.join(KEY_FILE))?;
+        }
     }
+    remove(&note)?;
     sync(state)
 }
 
@@ -250,7 +310,7 @@ pub fn wipe(state: &Path) -> io::Result<usize> {
 
 /// Destroys every key on the disk, which makes what they open noise. Milliseconds.
 pub fn destroy_keys(state: &Path) -> io::Result<()> {
-    passphrase::forget();
+    opened::forget();
     for name in [KEY_FILE, passphrase::SEALED_FILE] {
         let path = state.join(name);
         shred(&path)?;
@@ -305,7 +365,18 @@ fn lock_file(state: &Path) -> io::Result<File> {
 }
 
 fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    give_to_owner(path, &file)?;
+    Ok(file)
+}
+
+/// Files that root writes belong to whoever owns the folder: the service, which must open them.
+fn give_to_owner(path: &Path, file: &File) -> io::Result<()> {
+    let folder = fs::metadata(path.parent().unwrap_or(Path::new("/")))?;
+    if folder.uid() == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(file, Some(folder.uid()), Some(folder.gid()))
 }
 
 fn next(path: &Path) -> PathBuf {
@@ -329,115 +400,6 @@ fn files(folder: &Path, look: &mut dyn FnMut(&Path)) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn copy_database(from: &Path, to: &Path, old: &SecretKey, new: &SecretKey) -> rusqlite::Result<()> {
-    let db = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    db.busy_timeout(std::time::Duration::from_secs(5))?;
-    db.execute_batch("PRAGMA cipher_log_level = NONE; PRAGMA cipher_memory_security = ON;")?;
-    let mut pragma = Zeroizing::new(String::with_capacity(96));
-    pragma.push_str("PRAGMA key = \"");
-    pragma.push_str(&raw(old));
-    pragma.push('"');
-    db.execute_batch(&pragma)?;
-    let version: u32 = db.query_row("PRAGMA user_version", (), |r| r.get(0))?;
-    db.execute_batch("PRAGMA temp_store = MEMORY")?;
-    db.execute(
-        "ATTACH DATABASE ?1 AS next KEY ?2",
-        (to.to_str().unwrap_or_default(), raw(new).as_str()),
-    )?;
-    db.query_row("SELECT sqlcipher_export('next')", (), |_| Ok(()))?;
-    db.execute_batch(&format!("PRAGMA next.user_version = {version}; DETACH DATABASE next"))
-}
-
-/// A key as SQLCipher takes it raw.
-fn raw(key: &SecretKey) -> Zeroizing<String> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = Zeroizing::new(String::with_capacity(72));
-    text.push_str("x'");
-    for byte in key.expose() {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text.push('\'');
-    text
-}
-
-/// Sealed files, by their magic.
-fn sealed_files(state: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut all = Vec::new();
-    files(state, &mut |path| {
-        let mut head = [0; 4];
-        let sealed = File::open(path).and_then(|mut f| f.read_exact(&mut head)).is_ok()
-            && head == *SEALED_MAGIC;
-        if sealed && path.extension().is_none_or(|e| e != NEXT) {
-            all.push(path.to_owned());
-        }
-    })?;
-    Ok(all)
-}
-
-/// The names under which a file may have been sealed: its own, or its way from the state folder, from
-/// either end of it.
-fn names(state: &Path, path: &Path) -> Vec<Vec<u8>> {
-    let way = path.strip_prefix(state).unwrap_or(path);
-    let mut names = Vec::new();
-    let mut rest = way.components();
-    while !rest.as_path().as_os_str().is_empty() {
-        names.push(rest.as_path().as_os_str().as_encoded_bytes().to_vec());
-        rest.next();
-    }
-    names
-}
-
-/// Opens and seals the files of `sealed.rs`.
-struct SealedFiles(LessSafeKey);
-
-/// The name under which a file was sealed, and what is in it.
-type Named = (Vec<u8>, Zeroizing<Vec<u8>>);
-
-impl SealedFiles {
-    fn new(device: &DeviceKey) -> Self {
-        let key = device.derive(Purpose::FleetSeal);
-        let key = UnboundKey::new(&CHACHA20_POLY1305, key.expose()).expect("the key has 32 bytes");
-        Self(LessSafeKey::new(key))
-    }
-
-    /// What is in it, and under which of these names it was sealed.
-    fn read(&self, path: &Path, names: &[Vec<u8>]) -> io::Result<Option<Named>> {
-        let bytes = fs::read(path)?;
-        let head = SEALED_MAGIC.len() + NONCE_LEN;
-        let Some((head, sealed)) = bytes.split_at_checked(head) else { return Ok(None) };
-        let nonce = head[SEALED_MAGIC.len()..].try_into().expect("the nonce's length");
-        for name in names {
-            let mut sealed = Zeroizing::new(sealed.to_vec());
-            let nonce = Nonce::assume_unique_for_key(nonce);
-            let opened = self.0.open_in_place(nonce, Aad::from(name), &mut sealed);
-            if let Ok(length) = opened.map(|plain| plain.len()) {
-                sealed.truncate(length);
-                return Ok(Some((name.clone(), sealed)));
-            }
-        }
-        Ok(None)
-    }
-
-    fn write(&self, to: &Path, name: &[u8], plain: &[u8]) -> io::Result<()> {
-        let mut nonce = [0; NONCE_LEN];
-        getrandom::fill(&mut nonce).map_err(|e| io::Error::other(e.to_string()))?;
-        let mut sealed = Zeroizing::new(plain.to_vec());
-        self.0
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(name),
-                &mut *sealed,
-            )
-            .expect("not too long to seal");
-        let mut file = private_file(to)?;
-        for part in [&SEALED_MAGIC[..], &nonce, &sealed] {
-            file.write_all(part)?;
-        }
-        file.sync_all()
-    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use rusqlite::Connection;
+
 use super::*;
 use crate::sqlcipher::{self, Durability};
 
@@ -61,7 +63,7 @@ fn everything_opens_with_the_new_key_and_nothing_with_the_old() {
     let car = Car::new();
     let old = DeviceKey::load(car.state()).unwrap();
     let before = car.is_whole();
-    Rotation::begin(car.state()).unwrap().finish(None).unwrap();
+    Rotation::begin(car.state(), false).unwrap().finish(None).unwrap();
     assert_ne!(car.is_whole(), before);
     for (name, purpose) in DATABASES {
         assert!(car.open(&old, name, purpose).is_none(), "{name}");
@@ -73,7 +75,7 @@ fn everything_opens_with_the_new_key_and_nothing_with_the_old() {
 fn interrupted_before_the_key_is_in_force_nothing_has_changed() {
     let car = Car::new();
     let before = car.is_whole();
-    let rotation = Rotation::begin(car.state()).unwrap();
+    let rotation = Rotation::begin(car.state(), false).unwrap();
     rotation.prepare(None).unwrap();
     drop(rotation);
     assert_eq!(car.is_whole(), before);
@@ -85,7 +87,7 @@ fn interrupted_between_the_copies_nothing_has_changed() {
     for copies in 0..DATABASES.len() {
         let car = Car::new();
         let before = car.is_whole();
-        let rotation = Rotation::begin(car.state()).unwrap();
+        let rotation = Rotation::begin(car.state(), false).unwrap();
         rotation.prepare(None).unwrap();
         for (name, _) in DATABASES.iter().skip(copies) {
             fs::remove_file(next(&car.state().join(name))).unwrap();
@@ -100,7 +102,7 @@ fn interrupted_at_any_step_after_it_the_next_start_finishes() {
     for done in 0..=DATABASES.len() {
         let car = Car::new();
         let before = car.is_whole();
-        let rotation = Rotation::begin(car.state()).unwrap();
+        let rotation = Rotation::begin(car.state(), false).unwrap();
         rotation.prepare(None).unwrap();
         let key = rotation.key_path();
         fs::rename(next(&key), &key).unwrap();
@@ -116,9 +118,9 @@ fn interrupted_at_any_step_after_it_the_next_start_finishes() {
 #[test]
 fn second_rotation_waits_its_turn_and_a_look_from_beside_clears_nothing_up() {
     let car = Car::new();
-    let rotation = Rotation::begin(car.state()).unwrap();
+    let rotation = Rotation::begin(car.state(), false).unwrap();
     rotation.prepare(None).unwrap();
-    assert!(matches!(Rotation::begin(car.state()), Err(RotateError::Busy(_))));
+    assert!(matches!(Rotation::begin(car.state(), false), Err(RotateError::Busy(_))));
     DeviceKey::load(car.state()).unwrap();
     rotation.commit().unwrap();
     car.is_whole();
@@ -130,4 +132,92 @@ fn wiped_car_has_nothing_left() {
     assert!(wipe(car.state()).unwrap() >= 5);
     assert_eq!(fs::read_dir(car.state()).unwrap().count(), 0);
     assert!(matches!(DeviceKey::existing(car.state()), Err(KeyError::Missing { .. })));
+}
+
+#[test]
+fn key_file_goes_behind_a_passphrase_in_one_step() {
+    let words = "five words are long enough";
+    for interrupted in [false, true] {
+        let car = Car::new();
+        let before = car.is_whole();
+        let rotation = Rotation::begin(car.state(), true).unwrap();
+        rotation.prepare(Some(words)).unwrap();
+        if interrupted {
+            let key = rotation.key_path();
+            fs::rename(next(&key), &key).unwrap();
+            drop(rotation);
+            let locked = DeviceKey::load(car.state()).unwrap_err();
+            assert!(matches!(locked, KeyError::Locked { .. }), "{locked}");
+        } else {
+            rotation.commit().unwrap();
+        }
+        assert!(!car.state().join(KEY_FILE).exists(), "interrupted: {interrupted}");
+        passphrase::unlock(car.state(), words).unwrap();
+        assert_ne!(car.is_whole(), before);
+    }
+    // And undone, the file is in force.
+    let car = Car::new();
+    let before = car.is_whole();
+    Rotation::begin(car.state(), true).unwrap().prepare(Some(words)).unwrap();
+    assert_eq!(car.is_whole(), before);
+}
+
+/// A car whose key systemd passes, and the sealed file that stands for it here: unsealed already.
+fn passed(car: &Car) -> DeviceKey {
+    let old = DeviceKey::load(car.state()).unwrap();
+    fs::remove_file(car.state().join(KEY_FILE)).unwrap();
+    let of = DeviceKey {
+        secret: SecretKey::from_bytes(old.secret.expose()),
+        protection: Protection::SystemdCredential,
+    };
+    Sealed::at(Path::new("unused"), None).hold(car.state(), &of.secret);
+    of
+}
+
+/// What `prepare` writes for a credential, without the program that seals it.
+fn prepared(car: &Car, old: DeviceKey) -> DeviceKey {
+    let secret = SecretKey::random().unwrap();
+    let new = DeviceKey { secret, protection: Protection::KeyFile };
+    let rotation = Rotation {
+        state: car.state().to_owned(),
+        old,
+        new,
+        sealed: None,
+        _lock: Rotation::lock(car.state()).unwrap(),
+    };
+    rotation.prepare(None).unwrap();
+    fs::remove_file(next(&rotation.key_path())).unwrap();
+    fs::write(car.state().join(NOTE), rotation.new.name()).unwrap();
+    DeviceKey { protection: Protection::SystemdCredential, ..rotation.new }
+}
+
+#[test]
+fn credential_that_systemd_passes_decides_whether_the_change_is_finished_or_undone() {
+    for in_force in [false, true] {
+        let car = Car::new();
+        let before = car.is_whole();
+        let old = passed(&car);
+        let new = prepared(&car, old);
+        if in_force {
+            Sealed::at(Path::new("unused"), None).hold(car.state(), &new.secret);
+        }
+        assert_eq!(car.is_whole() == before, !in_force);
+        assert!(!car.state().join(NOTE).exists() && !car.state().join(LOCK).exists());
+        assert!(!car.state().join(KEY_FILE).exists(), "no key file beside a credential");
+    }
+}
+
+#[test]
+fn who_has_not_the_credential_touches_nothing_of_a_change_under_way() {
+    let car = Car::new();
+    let old = passed(&car);
+    prepared(&car, old);
+    let count = || {
+        let mut n = 0;
+        files(car.state(), &mut |_| n += 1).unwrap();
+        n
+    };
+    let before = count();
+    recover(car.state(), None).unwrap();
+    assert_eq!(count(), before);
 }

@@ -92,6 +92,19 @@ fn added_for_a_shift_serves_at_once_and_ends_by_itself() {
 }
 
 #[test]
+fn survives_a_new_device_key() {
+    let car = Car::new();
+    let added = car.open().add(&wanted("CKSV841")).unwrap();
+    let before = std::fs::read(car.state().join("device.key")).unwrap();
+    crate::keys::rotation::Rotation::begin(&car.state(), false).unwrap().finish(None).unwrap();
+    assert_ne!(std::fs::read(car.state().join("device.key")).unwrap(), before);
+    // The log was opened under the old key: not this test's.
+    let again = car.open();
+    assert_eq!(again.list(), [added]);
+    assert_eq!(car.listed("CKSV841"), 1);
+}
+
+#[test]
 fn survives_a_restart_and_a_boot_with_the_time_it_has_left() {
     let car = Car::new();
     car.open().add(&wanted("CKSV841")).unwrap();

@@ -74,6 +74,11 @@ pub mod topics {
         format!("alpr/v1/{agency}/policy")
     }
 
+    /// The topic of commands to one car.
+    pub fn command(agency: &str, vehicle: &str) -> String {
+        format!("alpr/v1/{agency}/vehicle/{vehicle}/cmd")
+    }
+
     /// The trust document's topic.
     pub fn trust(agency: &str) -> String {
         format!("alpr/v1/{agency}/trust")

@@ -1,0 +1,127 @@
+//! Writes what one key opens anew under another.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use rusqlite::{Connection, OpenFlags};
+use zeroize::Zeroizing;
+
+use super::{NEXT, SEALED_MAGIC, files, private_file};
+use crate::keys::{DeviceKey, Purpose, SecretKey};
+
+/// Copies a database under another key into an empty file.
+pub(super) fn database(
+    from: &Path,
+    to: &Path,
+    old: &SecretKey,
+    new: &SecretKey,
+) -> rusqlite::Result<()> {
+    let db = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    db.execute_batch("PRAGMA cipher_log_level = NONE; PRAGMA cipher_memory_security = ON;")?;
+    let mut pragma = Zeroizing::new(String::with_capacity(96));
+    pragma.push_str("PRAGMA key = \"");
+    pragma.push_str(&raw(old));
+    pragma.push('"');
+    db.execute_batch(&pragma)?;
+    let version: u32 = db.query_row("PRAGMA user_version", (), |r| r.get(0))?;
+    db.execute_batch("PRAGMA temp_store = MEMORY")?;
+    db.execute(
+        "ATTACH DATABASE ?1 AS next KEY ?2",
+        (to.to_str().unwrap_or_default(), raw(new).as_str()),
+    )?;
+    db.query_row("SELECT sqlcipher_export('next')", (), |_| Ok(()))?;
+    db.execute_batch(&format!("PRAGMA next.user_version = {version}; DETACH DATABASE next"))
+}
+
+/// A key as SQLCipher takes it raw.
+fn raw(key: &SecretKey) -> Zeroizing<String> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = Zeroizing::new(String::with_capacity(72));
+    text.push_str("x'");
+    for byte in key.expose() {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text.push('\'');
+    text
+}
+
+/// Sealed files, by their magic.
+pub(super) fn sealed_files(state: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    files(state, &mut |path| {
+        let mut head = [0; 4];
+        let sealed = File::open(path).and_then(|mut f| f.read_exact(&mut head)).is_ok()
+            && head == *SEALED_MAGIC;
+        if sealed && path.extension().is_none_or(|e| e != NEXT) {
+            all.push(path.to_owned());
+        }
+    })?;
+    Ok(all)
+}
+
+/// The names under which a file may have been sealed: its own, or its way from the state folder, from
+/// either end of it.
+pub(super) fn names(state: &Path, path: &Path) -> Vec<Vec<u8>> {
+    let way = path.strip_prefix(state).unwrap_or(path);
+    let mut names = Vec::new();
+    let mut rest = way.components();
+    while !rest.as_path().as_os_str().is_empty() {
+        names.push(rest.as_path().as_os_str().as_encoded_bytes().to_vec());
+        rest.next();
+    }
+    names
+}
+
+/// Opens and seals the files of `sealed.rs`.
+pub(super) struct SealedFiles(LessSafeKey);
+
+/// The name under which a file was sealed, and what is in it.
+pub(super) type Named = (Vec<u8>, Zeroizing<Vec<u8>>);
+
+impl SealedFiles {
+    pub(super) fn new(device: &DeviceKey) -> Self {
+        let key = device.derive(Purpose::FleetSeal);
+        let key = UnboundKey::new(&CHACHA20_POLY1305, key.expose()).expect("the key has 32 bytes");
+        Self(LessSafeKey::new(key))
+    }
+
+    /// What is in it, and under which of these names it was sealed.
+    pub(super) fn read(&self, path: &Path, names: &[Vec<u8>]) -> io::Result<Option<Named>> {
+        let bytes = fs::read(path)?;
+        let head = SEALED_MAGIC.len() + NONCE_LEN;
+        let Some((head, sealed)) = bytes.split_at_checked(head) else { return Ok(None) };
+        let nonce = head[SEALED_MAGIC.len()..].try_into().expect("the nonce's length");
+        for name in names {
+            let mut sealed = Zeroizing::new(sealed.to_vec());
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            let opened = self.0.open_in_place(nonce, Aad::from(name), &mut sealed);
+            if let Ok(length) = opened.map(|plain| plain.len()) {
+                sealed.truncate(length);
+                return Ok(Some((name.clone(), sealed)));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn write(&self, to: &Path, name: &[u8], plain: &[u8]) -> io::Result<()> {
+        let mut nonce = [0; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(|e| io::Error::other(e.to_string()))?;
+        let mut sealed = Zeroizing::new(plain.to_vec());
+        self.0
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(name),
+                &mut *sealed,
+            )
+            .expect("not too long to seal");
+        let mut file = private_file(to)?;
+        for part in [&SEALED_MAGIC[..], &nonce, &sealed] {
+            file.write_all(part)?;
+        }
+        file.sync_all()
+    }
+}
