@@ -59,6 +59,13 @@ pub enum CommandError {
     },
 }
 
+impl CommandError {
+    /// Whether it is refused for the same reason as before: the time goes on meanwhile.
+    pub fn is_like(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Time { .. }, Self::Time { .. })) || self == other
+    }
+}
+
 /// What a car is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]

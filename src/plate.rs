@@ -108,6 +108,11 @@ impl PlateKey {
         (1..=MAX_PLATE_LEN).contains(&n).then_some(Self(key))
     }
 
+    /// A packed value that an index holds; zero is none.
+    pub(crate) fn of_packed(packed: u64) -> Option<Self> {
+        (packed != 0).then_some(Self(packed))
+    }
+
     /// The packed value.
     pub fn get(self) -> u64 {
         self.0

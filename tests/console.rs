@@ -120,6 +120,7 @@ fn beside() -> Beside {
         waiting: 0,
         kept: "not kept".into(),
         hidden: std::collections::BTreeSet::new(),
+        past: Vec::new(),
     }
 }
 

@@ -63,6 +63,11 @@ pub(super) fn hash(line: &[u8]) -> Hash {
     Sha256::digest(line).into()
 }
 
+/// SHA-256 of a line without its line end, in hexadecimal: what the next line names.
+pub fn digest(line: &str) -> String {
+    hex(&hash(line.as_bytes()))
+}
+
 pub(super) fn hex(hash: &Hash) -> String {
     data_encoding::HEXLOWER.encode(hash)
 }

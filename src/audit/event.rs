@@ -131,12 +131,16 @@ pub enum AuditEvent {
         case: String,
         sha256: String,
     },
+    /// Somebody wanted evidence and was not given it.
+    EvidenceRefused { hit: String, case: String, why: String },
     /// A device key was made.
     KeyCreated { key: KeyId, public: String, protection: Protection },
     /// The device key was changed; both keys sign the checkpoint over this record.
     KeyRotated { old: KeyId, new: KeyId, public: String, protection: Protection },
     /// The keys are destroyed next; nothing follows.
     KeyWiped { key: KeyId, why: String },
+    /// A command from afar was not followed. `signers` are those that it names.
+    CommandRefused { signers: Vec<KeyId>, why: String },
     /// The wall clock jumped against the boot clock.
     ClockStepped { by_ms: i64, time_source: TimeSource },
     /// A camera gives nothing from here on.
@@ -197,6 +201,7 @@ impl AuditEvent {
             }
             Self::HotplateAdded { reason, case, .. } => [reason, case].into_iter().for_each(cut),
             Self::HotplateRemoved { why, .. }
+            | Self::CommandRefused { why, .. }
             | Self::KeyWiped { why, .. }
             | Self::LegalHoldEnded { why, .. }
             | Self::Session { what: why } => cut(why),
@@ -206,6 +211,7 @@ impl AuditEvent {
             Self::LookUpRefused { reason, case, scope, why, .. } => {
                 [reason, case, scope, why].into_iter().for_each(cut);
             }
+            Self::EvidenceRefused { case, why, .. } => [case, why].into_iter().for_each(cut),
             Self::LegalHold { reason, .. } => cut(reason),
             _ => {}
         }

@@ -15,14 +15,7 @@ impl Audit {
     /// the record that it seals. That it was exported is recorded first, and a fresh checkpoint ends
     /// it. Returns how many records, and the head.
     pub fn export(&self, who: Actor, out: &mut dyn Write) -> Result<(u64, String), ExportError> {
-        let (records, head) = match &*self.lock() {
-            Err(why) => return Err(AuditError::Closed(why.clone()).into()),
-            Ok(open) => head(&open.db)
-                .map_err(|e| self.store(e))?
-                .map_or((0, String::new()), |(seq, hash)| (seq, chain::hex(&hash))),
-        };
-        let last = self.append(who, AuditEvent::AuditExported { records, head })?;
-        self.checkpoint()?;
+        let last = self.announce_export(who)?;
         let mut failed = None;
         let mut put = |line: &[u8]| {
             if failed.is_none() {

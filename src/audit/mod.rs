@@ -17,10 +17,11 @@ use ulid::Ulid;
 mod chain;
 mod event;
 mod export;
+pub mod pages;
 #[cfg(test)]
 mod tests;
 
-pub use chain::{CHECKPOINT_TYPE, Checkpoint, Fault, Record, Verdict, Verifier, verify};
+pub use chain::{CHECKPOINT_TYPE, Checkpoint, Fault, Record, Verdict, Verifier, digest, verify};
 pub use event::{Actor, AuditEvent, Change, MOST_TEXT};
 pub use export::ExportError;
 pub(crate) use export::{int, uint};

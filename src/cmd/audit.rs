@@ -3,16 +3,17 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
-use crate::audit::{self, Actor, Audit, Record};
-use crate::clock::SystemClock;
+use crate::audit::{self, Record};
 use crate::config::Config;
 use crate::dsse::{Envelope, PublicKey};
-use crate::health::Health;
+
+mod log;
+
+pub(crate) use log::{Broken, Log};
 
 /// Verify, export or show the audit log.
 #[derive(Debug, Args)]
@@ -89,7 +90,7 @@ impl AuditArgs {
             What::Verify(args) => writeln!(out, "{}", args.run()?)?,
             What::Export(args) => args.run()?,
             What::Show(args) => {
-                for record in args.car.open()?.recent(args.n)? {
+                for record in args.car.log()?.recent(args.n)? {
                     match args.json {
                         true => writeln!(out, "{}", serde_json::to_string(&record)?)?,
                         false => writeln!(out, "{}", line(&record))?,
@@ -97,7 +98,7 @@ impl AuditArgs {
                 }
             }
             What::Key(car) => {
-                let key = car.open()?.public_key().context("this car has no key yet")?;
+                let key = car.log()?.outline()?.key.context("this car has no key yet")?;
                 writeln!(out, "{key}")?;
             }
         }
@@ -106,16 +107,9 @@ impl AuditArgs {
 }
 
 impl CarArgs {
-    /// Opens the log of this car; a daemon that runs does not mind.
-    fn open(&self) -> anyhow::Result<Audit> {
-        let config = Config::load(&self.config)?;
-        let keeping = &config.keeping;
-        // Looking must not make a log, nor a key.
-        if !keeping.directory.join("audit.db").exists() {
-            bail!("no audit log in {} yet", keeping.directory.display());
-        }
-        let (clock, health) = (Arc::new(SystemClock), Arc::new(Health::default()));
-        Ok(Audit::open(keeping, &config.vehicle, clock, health)?)
+    /// The log of this car: asked of the daemon if it runs, which alone may have the key.
+    fn log(&self) -> anyhow::Result<Log> {
+        Log::of(&Config::load(&self.config)?)
     }
 }
 
@@ -126,7 +120,7 @@ impl VerifyArgs {
             if !self.checkpoint.is_empty() {
                 bail!("--checkpoint goes with an export: outrider audit export first");
             }
-            let verdict = self.car.open()?.verify(key)?;
+            let verdict = self.car.log()?.verify(key)?;
             return Ok(said(&verdict, key.is_some()));
         };
         let key = key.context("an export needs --key: the car's public key")?;
@@ -154,13 +148,12 @@ impl VerifyArgs {
 
 impl ExportArgs {
     fn run(&self) -> anyhow::Result<()> {
-        let audit = self.car.open()?;
-        let who = Actor::Shell(rustix::process::getuid().as_raw());
+        let log = self.car.log()?;
         let (records, head) = match &self.output {
-            None => audit.export(who, &mut std::io::stdout().lock())?,
+            None => log.export(&mut std::io::stdout().lock())?,
             Some(path) => {
                 let mut file = create(path)?;
-                let done = audit.export(who, &mut file)?;
+                let done = log.export(&mut file)?;
                 file.into_inner()?.sync_all()?;
                 done
             }

@@ -3,6 +3,7 @@
 //!
 //! Nothing is changed and no plate is looked at: frames are counted, not read.
 
+mod kept;
 mod look;
 
 use std::fmt;

@@ -1,6 +1,8 @@
 //! `outrider evidence`: writes everything about a hit into one signed file, and checks such a file with
 //! nothing but the car's public key.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -86,14 +88,20 @@ impl EvidenceArgs {
             case: self.case.context(given)?,
         };
         let output = self.output.context(given)?;
-        let text: String = control::ask(&config.keeping.directory, EVIDENCE, &request)?;
-        let bytes = data_encoding::BASE64.decode(text.as_bytes()).context("the daemon's answer")?;
+        // Before it is asked for: a bundle that was recorded must not fail to be written.
         let mut file = std::fs::OpenOptions::new()
             .write(true)
             .create_new(true)
+            .mode(0o600)
             .open(&output)
             .with_context(|| format!("cannot write {}", output.display()))?;
-        std::io::Write::write_all(&mut file, &bytes)?;
+        let bytes = control::ask::<_, String>(&config.keeping.directory, EVIDENCE, &request)
+            .map_err(anyhow::Error::from)
+            .and_then(|text| {
+                data_encoding::BASE64.decode(text.as_bytes()).context("the daemon's answer")
+            })
+            .inspect_err(|_| _ = std::fs::remove_file(&output))?;
+        file.write_all(&bytes)?;
         file.sync_all()?;
         eprintln!("{} bytes in {}", bytes.len(), output.display());
         Ok(())

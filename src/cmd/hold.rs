@@ -7,11 +7,14 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::audit::{Actor, Audit, AuditEvent};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::control;
+use crate::keys::DeviceKey;
 use crate::uplink::Holds;
 
 /// Keep a hit and its pictures past their retention, because a court or a complaint says so.
@@ -47,34 +50,110 @@ impl HoldArgs {
     /// Places, ends or lists holds.
     pub fn run(self) -> anyhow::Result<()> {
         let config = Config::load(&self.config)?;
-        let holds = Holds::open(&config.keeping.directory, Arc::new(SystemClock))?;
-        if self.list {
-            for hold in holds.in_force()? {
-                println!("{}", serde_json::to_string(&hold)?);
+        let request = self.request()?;
+        let state = &config.keeping.directory;
+        // A daemon that runs is asked: it alone may have the key.
+        let done: Done = match control::answers(state) {
+            true => control::ask(state, HOLD, &request)?,
+            false => {
+                DeviceKey::existing(state)?;
+                let holds = Holds::open(state, Arc::new(SystemClock))?;
+                let (clock, health) = (Arc::new(SystemClock), Arc::default());
+                let audit = Audit::open(&config.keeping, &config.vehicle, clock, health)?;
+                let who = Actor::Shell(rustix::process::getuid().as_raw());
+                carry_out(&holds, &audit, who, request)?
             }
-            return Ok(());
+        };
+        match done {
+            Done::Placed { hit, until } => println!("hit {hit} held until {until}"),
+            Done::Ended { hit, holds } => {
+                println!("hit {hit}: {holds} ended, its retention counts again");
+            }
+            Done::InForce(holds) => {
+                for hold in holds {
+                    println!("{hold}");
+                }
+            }
         }
-        let hit = self.hit.unwrap_or_default();
-        let hit = Ulid::from_string(&hit)
-            .map_err(|_| anyhow::anyhow!("{hit:?} is no hit: give its ULID, 26 characters"))?;
-        let author = self.author.unwrap_or_default();
-        let who = Actor::Shell(rustix::process::getuid().as_raw());
-        let (clock, health) = (Arc::new(SystemClock), Arc::default());
-        let audit = Audit::open(&config.keeping, &config.vehicle, clock, health)?;
-        if self.release {
-            let ended = holds.release(hit, &author)?;
-            let why = format!("ended by {author}");
-            audit.append(who, AuditEvent::LegalHoldEnded { hit, why })?;
-            println!("hit {hit}: {ended} ended, its retention counts again");
-            return Ok(());
-        }
-        let until = parse_until(&self.until.unwrap_or_default())?;
-        let hold = holds.place(hit, &self.reason.unwrap_or_default(), &author, until)?;
-        let reason = format!("{}, for {}", hold.reason, hold.author);
-        audit.append(who, AuditEvent::LegalHold { hit, until, reason })?;
-        println!("hit {hit} held until {}", hold.until);
         Ok(())
     }
+
+    fn request(self) -> anyhow::Result<Request> {
+        if self.list {
+            return Ok(Request::List);
+        }
+        let hit = self.hit.unwrap_or_default();
+        Ulid::from_string(&hit)
+            .map_err(|_| anyhow::anyhow!("{hit:?} is no hit: give its ULID, 26 characters"))?;
+        let author = self.author.unwrap_or_default();
+        if self.release {
+            return Ok(Request::Release { hit, author });
+        }
+        let until = parse_until(&self.until.unwrap_or_default())?;
+        Ok(Request::Place { hit, reason: self.reason.unwrap_or_default(), author, until })
+    }
+}
+
+/// What is asked of the control socket.
+pub(crate) const HOLD: &str = "hold";
+
+/// What is to be done.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    Place { hit: String, reason: String, author: String, until: Timestamp },
+    Release { hit: String, author: String },
+    List,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Done {
+    Placed {
+        hit: String,
+        until: Timestamp,
+    },
+    Ended {
+        hit: String,
+        holds: usize,
+    },
+    /// A line of JSON each.
+    InForce(Vec<String>),
+}
+
+/// Does it, and writes it down.
+pub(crate) fn carry_out(
+    holds: &Holds,
+    audit: &Audit,
+    who: Actor,
+    request: Request,
+) -> anyhow::Result<Done> {
+    let named = |hit: &str| Ulid::from_string(hit).with_context(|| format!("{hit:?} is no hit"));
+    // What nobody could read of later is not done.
+    if let Some(why) = audit.closed().filter(|_| !matches!(request, Request::List)) {
+        bail!("no hold without a record: {why}");
+    }
+    Ok(match request {
+        Request::List => {
+            let each = holds.in_force()?;
+            let each = each.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+            Done::InForce(each)
+        }
+        Request::Release { hit, author } => {
+            let id = named(&hit)?;
+            let ended = holds.release(id, &author)?;
+            let why = format!("ended by {author}");
+            audit.append(who, AuditEvent::LegalHoldEnded { hit: id, why })?;
+            Done::Ended { hit, holds: ended }
+        }
+        Request::Place { hit, reason, author, until } => {
+            let hold = holds.place(named(&hit)?, &reason, &author, until)?;
+            let reason = format!("{}, for {}", hold.reason, hold.author);
+            audit.append(who, AuditEvent::LegalHold { hit: hold.hit, until, reason })?;
+            Done::Placed { hit, until: hold.until }
+        }
+    })
 }
 
 /// A date means its end.

@@ -6,12 +6,25 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::counters::Counters;
+use crate::control;
 use crate::counters::report::Report;
+use crate::counters::{Counters, DayReport};
 use crate::keys::DeviceKey;
 use crate::uplink::wire::StatsReport;
+
+/// What is asked of the control socket.
+pub(crate) const DAYS: &str = "report/days";
+
+/// Which days are wanted, both included.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Days {
+    pub(crate) from: Date,
+    pub(crate) to: Date,
+}
 
 /// MCCA's seven statistics and ours, as JSON, CSV and a page for the public.
 #[derive(Debug, Args)]
@@ -53,12 +66,8 @@ impl ReportArgs {
         let (agency, days) = match self.stats.is_empty() {
             true => {
                 let config = Config::load(&self.config)?;
-                // Looking must not make counters, nor a key.
-                DeviceKey::existing(&config.keeping.directory)?;
-                let counters = Counters::open(&config.keeping)?;
                 // With the year before, to compare.
-                let days = counters.days(from.checked_sub(year)?, to)?;
-                let days = days.into_iter().map(|d| (config.vehicle.id.clone(), d)).collect();
+                let days = own(&config, Days { from: from.checked_sub(year)?, to })?;
                 (config.vehicle.agency, days)
             }
             false => read(&self.stats)?,
@@ -82,7 +91,20 @@ impl ReportArgs {
     }
 }
 
-fn read(files: &[PathBuf]) -> anyhow::Result<(String, Vec<(String, crate::counters::DayReport)>)> {
+/// This car's own days: asked of the daemon if it runs, which alone may have the key.
+fn own(config: &Config, days: Days) -> anyhow::Result<Vec<(String, DayReport)>> {
+    let state = &config.keeping.directory;
+    if control::answers(state) {
+        let days: Vec<StatsReport> = control::ask(state, DAYS, &days)?;
+        return Ok(days.into_iter().map(StatsReport::into_day).collect());
+    }
+    // Looking must not make counters, nor a key.
+    DeviceKey::existing(state)?;
+    let days = Counters::open(&config.keeping)?.days(days.from, days.to)?;
+    Ok(days.into_iter().map(|day| (config.vehicle.id.clone(), day)).collect())
+}
+
+fn read(files: &[PathBuf]) -> anyhow::Result<(String, Vec<(String, DayReport)>)> {
     let mut agency = String::new();
     let mut days = Vec::new();
     for path in files {

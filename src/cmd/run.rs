@@ -10,6 +10,8 @@ mod daemon;
 mod fleet;
 mod keeper;
 mod lists;
+mod page;
+mod past;
 mod records;
 mod rules;
 mod teller;

@@ -43,9 +43,12 @@ use tracing::{debug, warn};
 /// Name of the socket inside the state folder.
 pub const SOCKET: &str = "control.sock";
 
-/// Longest question or answer. The longest there is, a list of hotplates or of found reads, has a
-/// few hundred rows.
+/// Longest question: a few lines of text.
 const LONGEST: u64 = 1 << 20;
+
+/// Longest answer. The longest there are: a bundle of evidence, a page of the audit log, two years of
+/// counts.
+const LONGEST_ANSWER: u64 = 16 << 20;
 
 /// Time for a question to arrive and for its answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -86,6 +89,12 @@ pub enum AskError {
         /// The socket.
         path: PathBuf,
     },
+    /// It closed the line without a word.
+    #[error("the daemon at {path} has ended, or answers too many at once: try again")]
+    Ended {
+        /// The socket.
+        path: PathBuf,
+    },
     /// The line broke.
     #[error("the daemon at {path} broke off: {source}")]
     Io {
@@ -119,12 +128,20 @@ enum Answer {
     Refused(String),
 }
 
-type Answering = Box<dyn Fn(Value) -> Result<Value, String> + Send + Sync>;
+/// Who asks, as the kernel says: a user of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asker {
+    /// User id.
+    pub uid: u32,
+}
+
+type Answering = Box<dyn Fn(Asker, Value) -> Result<Value, String> + Send + Sync>;
 
 /// What may be asked. Filled while the daemon is built, then [`Control::listen`]s.
 #[derive(Default)]
 pub struct Control {
     answers: BTreeMap<&'static str, Answering>,
+    otherwise: Option<&'static str>,
 }
 
 impl Control {
@@ -135,17 +152,34 @@ impl Control {
     /// what it needs.
     #[must_use]
     pub fn on<Q: DeserializeOwned, A: Serialize>(
-        mut self,
+        self,
         question: &'static str,
         answer: impl Fn(Q) -> Result<A, String> + Send + Sync + 'static,
     ) -> Self {
-        let answering = move |with: Value| {
+        self.on_from(question, move |_, with| answer(with))
+    }
+
+    /// As [`Control::on`], for answers that depend on who asks or write it down.
+    #[must_use]
+    pub fn on_from<Q: DeserializeOwned, A: Serialize>(
+        mut self,
+        question: &'static str,
+        answer: impl Fn(Asker, Q) -> Result<A, String> + Send + Sync + 'static,
+    ) -> Self {
+        let answering = move |who: Asker, with: Value| {
             let with = serde_json::from_value(with)
                 .map_err(|e| format!("{question:?} is asked otherwise: {e}"))?;
-            serde_json::to_value(answer(with)?).map_err(|e| format!("no answer: {e}"))
+            serde_json::to_value(answer(who, with)?).map_err(|e| format!("no answer: {e}"))
         };
         let before = self.answers.insert(question, Box::new(answering));
         debug_assert!(before.is_none(), "{question} is answered twice");
+        self
+    }
+
+    /// Says this to whoever asks what is not registered, in place of what may be asked.
+    #[must_use]
+    pub fn otherwise(mut self, refusal: &'static str) -> Self {
+        self.otherwise = Some(refusal);
         self
     }
 
@@ -175,12 +209,15 @@ impl Control {
         Ok(Listening { path, stop, thread: Some(thread) })
     }
 
-    fn answer(&self, line: &[u8]) -> Answer {
+    fn answer(&self, who: Asker, line: &[u8]) -> Answer {
         let question: Question = match serde_json::from_slice(line) {
             Ok(question) => question,
             Err(e) => return Answer::Refused(format!("not a question: {e}")),
         };
         let Some(answering) = self.answers.get(question.ask.as_str()) else {
+            if let Some(refusal) = self.otherwise {
+                return Answer::Refused(refusal.into());
+            }
             let known: Vec<_> = self.answers.keys().copied().collect();
             let asked: String = question.ask.chars().take(40).collect();
             return Answer::Refused(format!(
@@ -189,7 +226,7 @@ impl Control {
             ));
         };
         debug!(ask = question.ask, "asked");
-        match answering(question.with) {
+        match answering(who, question.with) {
             Ok(value) => Answer::Answer(value),
             Err(why) => Answer::Refused(why),
         }
@@ -242,7 +279,8 @@ fn converse(control: &Control, connection: UnixStream) -> io::Result<()> {
     connection.set_write_timeout(Some(PATIENCE))?;
     let mut line = Vec::new();
     BufReader::new((&connection).take(LONGEST)).read_until(b'\n', &mut line)?;
-    let mut answer = serde_json::to_vec(&control.answer(&line))?;
+    let who = Asker { uid: rustix::net::sockopt::socket_peercred(&connection)?.uid.as_raw() };
+    let mut answer = serde_json::to_vec(&control.answer(who, &line))?;
     answer.push(b'\n');
     (&connection).write_all(&answer)
 }
@@ -290,7 +328,12 @@ pub fn ask<Q: Serialize, A: DeserializeOwned>(
     line.push(b'\n');
     (&connection).write_all(&line).map_err(io)?;
     let mut answer = Vec::new();
-    BufReader::new((&connection).take(LONGEST)).read_until(b'\n', &mut answer).map_err(io)?;
+    BufReader::new((&connection).take(LONGEST_ANSWER))
+        .read_until(b'\n', &mut answer)
+        .map_err(io)?;
+    if answer.is_empty() {
+        return Err(AskError::Ended { path });
+    }
     match serde_json::from_slice(&answer).map_err(strange)? {
         Answer::Answer(value) => serde_json::from_value(value).map_err(strange),
         Answer::Refused(why) => Err(AskError::Refused(why)),

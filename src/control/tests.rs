@@ -47,7 +47,7 @@ fn whatever_is_sent_gets_a_line_and_the_next_question_its_answer() {
         assert!(answer.starts_with("{\"refused\":") && answer.ends_with("}\n"), "{answer}");
     }
     let fainted = ask::<_, ()>(state.path(), "faint", &());
-    assert!(matches!(fainted, Err(AskError::Strange(_))));
+    assert!(matches!(fainted, Err(AskError::Ended { .. })));
     for _ in 0..3 * MOST_AT_ONCE {
         ask::<_, u32>(state.path(), "sum", &Sum { of: vec![1] }).unwrap();
     }
@@ -76,4 +76,24 @@ fn second_daemon_is_refused_and_a_killed_ones_socket_is_taken_over() {
     drop(UnixListener::bind(state.path().join(SOCKET)).unwrap());
     let _again = adding().listen(state.path()).unwrap();
     assert_eq!(ask::<_, u32>(state.path(), "sum", &Sum { of: vec![2] }).unwrap(), 2);
+}
+
+#[test]
+fn kernel_says_who_asks() {
+    let state = tempfile::tempdir().unwrap();
+    let _listening = Control::default()
+        .on_from("who", |who: Asker, (): ()| Ok(who.uid))
+        .listen(state.path())
+        .unwrap();
+    let uid: u32 = ask(state.path(), "who", &()).unwrap();
+    assert_eq!(uid, rustix::process::geteuid().as_raw());
+}
+
+#[test]
+fn daemon_that_waits_says_for_what() {
+    let state = tempfile::tempdir().unwrap();
+    let waiting = Control::default().otherwise("waits for its passphrase: run outrider unlock");
+    let _listening = waiting.listen(state.path()).unwrap();
+    let refused = ask::<_, ()>(state.path(), "query", &()).unwrap_err().to_string();
+    assert_eq!(refused, "waits for its passphrase: run outrider unlock");
 }

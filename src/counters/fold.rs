@@ -3,7 +3,7 @@
 use ulid::Ulid;
 
 use super::{Add, day_of};
-use crate::audit::{AuditEvent, Record};
+use crate::audit::{Actor, AuditEvent, Record};
 use crate::health::Snapshot;
 
 /// Counts of what cameras saw.
@@ -91,13 +91,22 @@ pub(super) fn of_record(record: &Record) -> Vec<Add> {
             }
             plus(day, "", format!("outcome/{new}"), 1);
         }
+        // What the car compares because policy says so is no person's query.
+        AuditEvent::LookUp { .. } if record.who == Actor::System => {
+            plus(today, "", "past_reads_compared".into(), 1);
+        }
+        AuditEvent::LookUpRefused { .. } if record.who == Actor::System => {
+            plus(today, "", "past_reads_refused".into(), 1);
+        }
         AuditEvent::LookUp { reason, .. } => {
             plus(today, "", "queries".into(), 1);
             plus(today, "", format!("queries/{reason}"), 1);
         }
         AuditEvent::LookUpRefused { .. } => plus(today, "", "queries_refused".into(), 1),
         AuditEvent::EvidenceExported { .. } => plus(today, "", "evidence_exports".into(), 1),
+        AuditEvent::EvidenceRefused { .. } => plus(today, "", "evidence_refused".into(), 1),
         AuditEvent::AuditExported { .. } => plus(today, "", "audit_exports".into(), 1),
+        AuditEvent::CommandRefused { .. } => plus(today, "", "commands_refused".into(), 1),
         AuditEvent::LegalHold { .. } => plus(today, "", "legal_holds".into(), 1),
         AuditEvent::ClockStepped { .. } => plus(today, "", "clock_steps".into(), 1),
         AuditEvent::CameraLost { camera } => plus(today, camera, "losses".into(), 1),

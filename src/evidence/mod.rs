@@ -4,6 +4,7 @@
 //! names every other file by its SHA-256. Costs: milliseconds. Leaves to others: who may have it, where it
 //! goes. That it was made is in the audit log before it exists.
 
+use std::collections::BTreeSet;
 use std::io::{Cursor, Read as _, Write as _};
 
 use jiff::Timestamp;
@@ -24,6 +25,8 @@ use crate::clock::Clock;
 use crate::disposition::Standing;
 use crate::dsse::{DsseError, Envelope, PublicKey};
 use crate::keys::Protection;
+use crate::lookup::{self, VagueError};
+use crate::policy::Permission;
 use crate::uplink::{KeptHit, Outbox, OutboxError};
 
 /// Type of the manifest's payload.
@@ -50,6 +53,20 @@ pub enum EvidenceError {
     /// It could not be written down, so it does not happen.
     #[error("no export without a record: {0}")]
     Unaudited(#[from] AuditError),
+    /// No grounds.
+    #[error(transparent)]
+    Vague(#[from] VagueError),
+    /// Not a hit's name.
+    #[error("{0:?} is no hit: give its ULID, 26 characters")]
+    NoName(String),
+    /// Not this role.
+    #[error("{role} may not {what}: ask a supervisor, or whoever signs this agency's policy")]
+    Role {
+        /// Who asked.
+        role: &'static str,
+        /// For what.
+        what: &'static str,
+    },
     /// Nothing to sign with.
     #[error("no export without the device key")]
     NoKey,
@@ -138,6 +155,39 @@ pub struct Request {
     pub role: crate::policy::Who,
     /// For which case.
     pub case: String,
+}
+
+/// Makes a bundle for somebody with grounds; who has none is refused, and both are on record.
+pub fn ask(
+    outbox: &Outbox,
+    audit: &Audit,
+    clock: &dyn Clock,
+    may: &BTreeSet<Permission>,
+    request: &Request,
+) -> Result<Bundle, EvidenceError> {
+    let who = lookup::actor(request.role, request.officer.trim());
+    let hit = Ulid::from_string(&request.hit).ok();
+    let checked = (|| {
+        lookup::case_number(&request.case)?;
+        lookup::officer(&request.officer)?;
+        if !may.contains(&Permission::ExportEvidence) {
+            let (role, what) = (request.role.word(), Permission::ExportEvidence.words());
+            return Err(EvidenceError::Role { role, what });
+        }
+        hit.ok_or_else(|| EvidenceError::NoName(request.hit.chars().take(40).collect()))
+    })();
+    let made = checked.and_then(|hit| export(outbox, audit, clock, hit, &who, &request.case));
+    match made {
+        // That it was not recorded cannot be recorded.
+        Ok(_) | Err(EvidenceError::Unaudited(_)) => made,
+        Err(e) => {
+            // A text that is no hit's name may be anything, a plate too.
+            let hit = hit.map_or_else(String::new, |hit| hit.to_string());
+            let (case, why) = (request.case.clone(), e.to_string());
+            audit.append(who, AuditEvent::EvidenceRefused { hit, case, why })?;
+            Err(e)
+        }
+    }
 }
 
 /// Makes a bundle, and writes down that it was made. Whether `who` may is the caller's question.
@@ -259,7 +309,7 @@ pub fn verify(bundle: &[u8], key: &PublicKey) -> Result<Manifest, VerifyError> {
         }
     }
     // Two files of one name: tools differ in which they show.
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for i in 0..zip.len() {
         let file = zip.by_index_raw(i).map_err(|e| container(&e))?;
         let name = file.name().map_err(|e| container(&e))?.into_owned();

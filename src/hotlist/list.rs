@@ -144,6 +144,16 @@ impl Hotlist {
         self.index.keys()
     }
 
+    /// The plates that it lists, patterns left out, in no order; revoked and expired ones among them.
+    pub fn plates(&self) -> impl Iterator<Item = PlateKey> {
+        self.index.keys().filter_map(PlateKey::of_packed)
+    }
+
+    /// Whether it has this plate, in force or not.
+    pub fn lists(&self, key: PlateKey) -> bool {
+        self.index.find(key.get()).is_some()
+    }
+
     /// The entries under a key that hold at `now` and are not revoked, one per jurisdiction that
     /// lists it. Usually none, and then it costs one probe.
     pub fn look_up(&self, key: PlateKey, now: Timestamp) -> impl Iterator<Item = Entry> {

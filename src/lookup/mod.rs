@@ -15,11 +15,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+pub mod past;
+#[cfg(test)]
+mod past_tests;
 mod reason;
 #[cfg(test)]
 mod tests;
 
-pub use reason::{Reason, VagueError, case_number};
+pub use reason::{Reason, VagueError, case_number, officer};
 
 use crate::audit::{Actor, Audit, AuditError, AuditEvent};
 use crate::clock::Clock;

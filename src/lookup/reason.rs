@@ -107,7 +107,7 @@ pub fn case_number(text: &str) -> Result<(), VagueError> {
 }
 
 /// Checks an officer's number.
-pub(super) fn officer(text: &str) -> Result<(), VagueError> {
+pub fn officer(text: &str) -> Result<(), VagueError> {
     let plain = plain(text);
     if plain.is_empty() || text.len() > 32 || EMPTY_WORDS.contains(&plain.as_str()) {
         return Err(VagueError::Officer(text.chars().take(40).collect()));

@@ -35,7 +35,7 @@ fn parts(outbox: &Outbox, health: &Arc<Health>) -> Parts {
         vehicle: vehicle(),
         non_hit: Retention::Nothing,
         notices: Notices::default(),
-        names: Names { cameras: vec![CameraId::new("front")] },
+        names: Names { cameras: vec![CameraId::new("front")], key_protection: None },
         hotlists: Arc::default(),
         clock: Arc::new(SystemClock),
         health: health.clone(),
@@ -190,7 +190,10 @@ fn wiped_car_says_so_in_its_last_message() {
 }
 
 fn health_report(health: &Snapshot) -> HealthReport {
-    let names = Names { cameras: vec![CameraId::new("front"), CameraId::new("rear")] };
+    let names = Names {
+        cameras: vec![CameraId::new("front"), CameraId::new("rear")],
+        key_protection: Some(Protection::KeyFile),
+    };
     let queue = QueueReport { hits: 3, images: 4, dispositions: 5, set_aside: 1, not_on_disk: 2 };
     let at = "2026-11-23T07:00:00Z".parse().unwrap();
     HealthReport::of(health, &names, at, 3_600, LinkState::Live, queue, acks())
@@ -234,6 +237,7 @@ fn health_has_no_place_for_a_plate() {
         other_parts_down,
         hotlists,
         policy_version,
+        key_protection,
         cameras,
         hits,
         hits_quiet,
@@ -249,6 +253,7 @@ fn health_has_no_place_for_a_plate() {
     } = health_report(&Health::default().snapshot());
     let _: (u8, Timestamp, LinkState) = (v, at, link);
     let _: ([usize; 2], Option<u64>) = ([hotlists_down, other_parts_down], policy_version);
+    let _: Option<Protection> = key_protection;
     for n in
         [uptime_s, hits, hits_quiet, hits_covert, non_hits, ring_written, ring_dropped, ring_purged]
     {

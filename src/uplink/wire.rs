@@ -465,6 +465,8 @@ impl DispositionReport {
 pub struct Names {
     /// The cameras of the configuration.
     pub cameras: Vec<CameraId>,
+    /// How well the storage is protected; nothing before the key is known.
+    pub key_protection: Option<Protection>,
 }
 
 /// The parts that health may name, beside the cameras. Others are counted, not named.
@@ -486,6 +488,7 @@ pub struct HealthReport {
     pub other_parts_down: usize,
     pub hotlists: Vec<HotlistAck>,
     pub policy_version: Option<u64>,
+    pub key_protection: Option<Protection>,
     pub cameras: Vec<CameraReport>,
     pub hits: u64,
     pub hits_quiet: u64,
@@ -597,6 +600,7 @@ impl HealthReport {
             other_parts_down: down(&|part| !named(part) && !list(part)),
             hotlists,
             policy_version: health.policy,
+            key_protection: names.key_protection,
             cameras: names
                 .cameras
                 .iter()

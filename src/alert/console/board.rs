@@ -119,5 +119,8 @@ impl Board {
 /// Whether a person should learn of it before the next beat: rates and ages can wait.
 fn differs(old: &Status, new: &Status) -> bool {
     let states = |s: &Status| s.cameras.iter().map(|c| (c.id.clone(), c.state)).collect::<Vec<_>>();
-    states(old) != states(new) || old.parts != new.parts || old.hotplates != new.hotplates
+    states(old) != states(new)
+        || old.parts != new.parts
+        || old.hotplates != new.hotplates
+        || old.past != new.past
 }

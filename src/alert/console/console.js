@@ -408,6 +408,11 @@ function drawStatus() {
     queue ? `${queue} in the car` : "no hit waits"].join(", "), broker.state === "down" ? "warn" : "");
   chips.push(chip("ok", "Non-hits", status.kept));
   fact(state, "Non-hits", status.kept);
+  if (status.past.length) chips.push(chip("", "Seen before listed", status.past.length));
+  for (const past of status.past) {
+    const place = past.place ? `at ${past.place.map((degrees) => degrees.toFixed(5)).join(", ")}` : "NO FIX";
+    fact(state, "Seen before listed", `${past.plate}, now on ${past.list} (${past.category}, ${past.jurisdiction}): the same characters ${since(past.seen)} ago, ${past.camera}, ${place}. No alert: a past sighting`);
+  }
   const sound = status.parts.sound || { state: "off" };
   chips.push(partChip("Sound", sound, "on", "NONE"));
   fact(state, "Sound", sound.detail || { working: "ready", starting: "starting" }[sound.state] || "off", CALM[sound.state] === "ok" ? "" : "warn");

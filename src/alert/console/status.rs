@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::gps::Position;
 use crate::health::{PartState, Snapshot};
 use crate::hotlist::hotplate::Told;
+use crate::lookup::past::PastSighting;
 use crate::onboard::frame::CameraId;
 
 /// Time without a frame looked at after which a camera is not reading.
@@ -52,6 +53,8 @@ pub struct Status {
     pub reads: u64,
     /// Hits since the start.
     pub hits: u64,
+    /// Plates that were seen before a list had them, where policy allows that comparison.
+    pub past: Vec<PastSighting>,
 }
 
 /// One camera.
@@ -113,6 +116,8 @@ pub struct Beside {
     pub kept: String,
     /// Parts that nothing in the car may show: covert lists.
     pub hidden: BTreeSet<String>,
+    /// Plates that were seen before a list had them.
+    pub past: Vec<PastSighting>,
 }
 
 /// Makes a status of each snapshot.
@@ -174,6 +179,7 @@ impl Watch {
             parts,
             reads: snapshot.cameras.values().map(|c| c.reads).sum(),
             hits: snapshot.hits,
+            past: beside.past,
         }
     }
 }
@@ -244,6 +250,7 @@ mod tests {
             waiting: 0,
             kept: "not kept".into(),
             hidden: BTreeSet::new(),
+            past: Vec::new(),
         }
     }
 

@@ -7,20 +7,17 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::Finding;
+use super::{Finding, kept};
 use crate::alert::{Annunciator as _, Speaker};
-use crate::audit::{Audit, AuditError, Fault};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{CameraConfig, Config, GpsSource, HotlistConfig, ListSource, Retention};
 use crate::gps::gpsd::Gpsd;
 use crate::gps::{FixSource as _, Report};
 use crate::hotlist::false_hits::{self, MISREAD_RATE, SHIFT_READS};
 use crate::hotlist::{self, Freshness, sync};
-use crate::keys::{DeviceKey, KeyError, Protection};
 use crate::onboard::capture;
 use crate::onboard::frame::Pixels;
 use crate::onboard::vision::{Reader, Runtime};
-use crate::policy::{self, Rules};
 use crate::trust::Root;
 use crate::uplink;
 
@@ -46,10 +43,10 @@ pub(super) fn at_all(config: &Config, findings: &mut Vec<Finding>) {
     findings.push(gps(config));
     findings.push(broker(config));
     lists(config, findings);
-    findings.push(policy(config));
+    findings.push(kept::policy(config));
     findings.push(clock());
     findings.push(disk(config));
-    records(config, findings);
+    kept::records(config, findings);
     findings.push(sound(config));
     findings.push(console(config));
 }
@@ -283,65 +280,6 @@ fn list(all: &Config, config: &HotlistConfig) -> Finding {
     }
 }
 
-/// What is in force, and what it limits.
-fn policy(config: &Config) -> Finding {
-    let ceiling = match config.policy.ceiling.as_deref().map(policy::load_ceiling) {
-        Some(Err(e)) => {
-            return Finding::fail(
-                "policy",
-                e,
-                "mend the file: the daemon does not start without it",
-            );
-        }
-        Some(Ok(ceiling)) => Some(ceiling),
-        None => None,
-    };
-    let state = &config.keeping.directory;
-    // Before the first policy there is nothing to open, and no key is made by looking.
-    let (held, lost) = match policy::is_kept(state) {
-        false => (None, false),
-        true => match DeviceKey::load(state) {
-            Ok(device) => policy::on_disk(state, &device),
-            Err(e) => {
-                return Finding::warn(
-                    "policy",
-                    format!("in force, and not to be read here: {e}"),
-                    "check as the user that the daemon runs as; outrider policy show asks the daemon",
-                );
-            }
-        },
-    };
-    if lost {
-        return Finding::fail(
-            "policy",
-            "what was in force cannot be read any more: nothing is kept, lists match exactly",
-            "publish the policy again, signed by two people",
-        );
-    }
-    let now = Timestamp::now();
-    let mut rules = held.as_ref().map_or_else(Rules::default, |policy| policy.rules_at(now));
-    let mut fact = match &held {
-        None => "none: the configuration alone decides".to_owned(),
-        Some(policy) => format!("version {} of {:.0}", policy.version, policy.issued),
-    };
-    if let Some(ceiling) = &ceiling {
-        rules = rules.filled_from(ceiling);
-        fact += ", under the ceiling of the provisioning";
-    }
-    let limited = policy::limit(&mut config.clone(), &rules);
-    if !limited.is_empty() {
-        fact += &format!("; {}", limited.join("; "));
-    }
-    match held.and_then(|policy| policy.expires).filter(|end| *end <= now) {
-        Some(end) => Finding::warn(
-            "policy",
-            format!("{fact}; past its date since {end:.0}"),
-            "publish a new one: this one limits on and grants nothing",
-        ),
-        None => Finding::ok("policy", fact),
-    }
-}
-
 fn clock() -> Finding {
     let now = Timestamp::now();
     if now < WRITTEN {
@@ -379,48 +317,6 @@ fn disciplined() -> Option<bool> {
         -1 => None,
         state => Some(state != libc::TIME_ERROR),
     }
-}
-
-/// The device key's protection, and the whole of the audit log. Makes neither.
-fn records(config: &Config, findings: &mut Vec<Finding>) {
-    let state = &config.keeping.directory;
-    let device = match DeviceKey::existing(state) {
-        Ok(device) => device,
-        Err(KeyError::Missing { .. }) => return,
-        Err(e) => {
-            let advice = "without its key the car keeps no hit; see the message";
-            return findings.push(Finding::fail("device key", e, advice));
-        }
-    };
-    findings.push(match device.protection() {
-        Protection::SystemdCredential => {
-            Finding::ok("device key", "a systemd credential, sealed to the TPM where there is one")
-        }
-        Protection::Passphrase => Finding::ok("device key", "behind a passphrase"),
-        Protection::KeyFile => Finding::warn(
-            "device key",
-            "a file on the same disk: whoever takes the disk takes the key",
-            "seal it with systemd-creds where the computer has a TPM, or provision with --passphrase",
-        ),
-    });
-    if !state.join("audit.db").exists() {
-        return;
-    }
-    let clock = Arc::new(SystemClock);
-    let checked = Audit::open(&config.keeping, &config.vehicle, clock, Arc::default())
-        .and_then(|audit| audit.verify(None));
-    findings.push(match checked {
-        Ok(verdict) => {
-            let fact = format!("{} records, the chain holds", verdict.records);
-            Finding::ok("audit log", fact)
-        }
-        Err(AuditError::Broken { fault: Fault::Empty, .. }) => Finding::ok("audit log", "empty"),
-        Err(e) => Finding::fail(
-            "audit log",
-            e,
-            "no look-ups and no policy changes until it holds; ask who had access",
-        ),
-    });
 }
 
 fn disk(config: &Config) -> Finding {

@@ -6,10 +6,9 @@
 //! Starting: what has expired is destroyed before anything else; then keys and hits, lists, models,
 //! sound and screen, position, the uplink, and last the cameras. Stopping is the way back.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,24 +18,23 @@ use tracing::{info, warn};
 
 use super::fleet::Fleet;
 use super::keeper::{Keeper, Seen};
+use super::page::{self, RECALLED};
+use super::past;
 use super::records::{Records, Wipe};
 use super::rules::Ruled;
-use super::{commands, lists, teller};
-use crate::alert::card::Card;
+use super::{commands, teller};
 use crate::alert::console::Console;
 use crate::alert::console::board::{Board, Hello};
-use crate::alert::console::status::Beside;
 use crate::alert::{Annunciator, Desk, Sounder, Sounding, Speaker};
 use crate::audit::{Actor, Audit, AuditEvent};
 use crate::clock::{Clock, SystemClock, TimeSource};
-use crate::config::{Config, Retention};
+use crate::config::Config;
 use crate::control::Listening;
 use crate::counters::Counters;
 use crate::gps::{Fixes, Gps};
 use crate::health::{Health, PartState, Snapshot};
-use crate::hotlist::hotplate::{Hotplates, Told};
-use crate::hotlist::{self, Hotlists, hotplate};
-use crate::keys::rotation;
+use crate::hotlist::{self, hotplate};
+use crate::keys::{DeviceKey, rotation};
 use crate::lookup;
 use crate::onboard::capture::watch::Opener;
 use crate::onboard::frame::CameraId;
@@ -87,15 +85,13 @@ const DELIVER: Duration = Duration::from_secs(2);
 /// Time that the uplink gets to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Hits of before the start that the page lists.
-const RECALLED: usize = 20;
-
 /// A running Outrider.
 pub struct Daemon {
     clock: Arc<dyn Clock>,
     health: Arc<Health>,
     control: Option<Listening>,
     hotplates: Option<hotplate::Ticking>,
+    past: Option<past::Running>,
     lists: hotlist::WatchHandle,
     fleet: Fleet,
     gps: Gps,
@@ -120,9 +116,12 @@ impl Daemon {
         let Seams { clock, cameras, annunciator, truth } = seams;
         let health = Arc::new(Health::default());
 
+        // Before anything makes another: the key that the configuration asks for.
+        DeviceKey::open(&config.keeping)?;
         // What is purged at the start is written down, so the log comes before the ring.
         let audit =
             Audit::open_or_closed(&config.keeping, &config.vehicle, clock.clone(), health.clone());
+        begin_log(&audit);
         let (config, ruled) = Ruled::take_up(config, &clock, &health, &audit)?;
         audit.note(
             Actor::System,
@@ -156,6 +155,7 @@ impl Daemon {
         let ring_limit = ring.limit();
         let hotplates = commands::hotplates(&config, &hotlists, (&clock, &health, &audit));
         ruled.connect(&fleet, &hotlists, hotplates.as_ref(), ring_limit);
+        let past = past::spawn(&config, ring.searcher(), ruled.held(), (&hotlists, &audit, &clock));
         let cameras = cameras_and_readers(&config, cameras, &clock)?;
         let names: Vec<CameraId> = cameras.iter().map(|c| c.id.clone()).collect();
 
@@ -173,10 +173,16 @@ impl Daemon {
             agency: config.vehicle.agency.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
         }));
-        recall(&board, &outbox);
+        page::recall(&board, &outbox);
         catch_up(&audit, &outbox);
         let console = if config.console.enabled {
-            let ask = asker(&config, &clock, (&hotlists, hotplates.as_ref()), &fixes, &outbox);
+            let ask = page::asker(
+                &config,
+                &clock,
+                (&hotlists, hotplates.as_ref(), past.as_ref().map(past::Running::shared)),
+                &fixes,
+                &outbox,
+            );
             let started = runtime.block_on(Console::start(
                 &config.console,
                 board.clone(),
@@ -205,7 +211,7 @@ impl Daemon {
             audit: audit.clone(),
             notices: notices.clone(),
             vehicle: config.vehicle.clone(),
-            counters,
+            counters: counters.clone(),
             clock: clock.clone(),
             health: health.clone(),
             seen: Seen::default(),
@@ -216,6 +222,7 @@ impl Daemon {
         let records = Records {
             audit: audit.clone(),
             outbox: outbox.clone(),
+            counters,
             vehicle: config.vehicle.clone(),
             searcher: ring.searcher(),
             permissions: permissions(ruled.held()),
@@ -233,7 +240,7 @@ impl Daemon {
                 vehicle: config.vehicle.clone(),
                 non_hit: config.keeping.non_hit,
                 notices: notices.clone(),
-                names: Names { cameras: names },
+                names: Names { cameras: names, key_protection: audit.protection() },
                 hotlists: hotlists.clone(),
                 clock: clock.clone(),
                 health: health.clone(),
@@ -259,6 +266,7 @@ impl Daemon {
             health,
             control,
             hotplates: hotplates.map(hotplate::Hotplates::tick_on),
+            past,
             lists,
             fleet,
             gps,
@@ -354,7 +362,7 @@ impl Daemon {
             Ok(()) => warn!("hits still being recorded, left behind"),
             Err(e) => warn!(error = %e, "cameras left behind"),
         }
-        drop((self.control, self.hotplates, self.gps, self.lists, self.ring));
+        drop((self.control, self.past, self.hotplates, self.gps, self.lists, self.ring));
         self.keeper.stop();
         if !self.fleet.stop(GOODBYE) {
             warn!("downlink left behind");
@@ -371,6 +379,16 @@ impl Daemon {
         // Not what was recorded and delivered: the difference would tell of covert hits.
         info!(hits = last.hits, "stopped");
         last
+    }
+}
+
+/// A log begins with the key that verifies it.
+fn begin_log(audit: &Audit) {
+    if audit.outline().is_ok_and(|outline| outline.last == 0)
+        && let (Some(public), Some(protection)) = (audit.public_key(), audit.protection())
+    {
+        let (key, public) = (public.id(), public.to_string());
+        audit.note(Actor::System, AuditEvent::KeyCreated { key, public, protection });
     }
 }
 
@@ -467,58 +485,4 @@ fn catch_up(audit: &Audit, outbox: &Outbox) {
     for kept in recent.iter().rev().filter(|kept| missing.contains(&kept.id)) {
         audit.note(Actor::System, teller::recorded_before(kept));
     }
-}
-
-/// Puts the hits of before the start on the page.
-fn recall(board: &Board, outbox: &Outbox) {
-    let recent = match outbox.recent(RECALLED) {
-        Ok(recent) => recent,
-        Err(e) => {
-            warn!(error = %e, "earlier hits not shown");
-            return;
-        }
-    };
-    for kept in recent.into_iter().rev().filter(|kept| !kept.report.covert) {
-        let jpeg = outbox.plate_jpeg(kept.id).ok().flatten().unwrap_or_default();
-        let width = turbojpeg::read_header(&jpeg).map_or(0, |header| header.width);
-        board.recall(&Card::of_kept(&kept, u32::try_from(width).unwrap_or(0)), jpeg);
-    }
-}
-
-/// What the console asks besides health, four times a second.
-fn asker(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-    (hotlists, hotplates): (&Arc<Hotlists>, Option<&Arc<Hotplates>>),
-    fixes: &Fixes,
-    outbox: &Outbox,
-) -> crate::alert::console::Ask {
-    let kept = match config.keeping.non_hit {
-        Retention::Nothing => "not kept".to_owned(),
-        Retention::Session => "kept encrypted until switched off".to_owned(),
-        Retention::For(_) => format!("kept {}, encrypted", config.keeping.non_hit),
-    };
-    let (clock, hotlists, fixes, outbox) =
-        (clock.clone(), hotlists.clone(), fixes.clone(), outbox.clone());
-    let hotplates = hotplates.cloned();
-    let covert = config.hotlist.iter().filter(|list| list.covert);
-    let hidden: BTreeSet<_> = covert.map(|list| format!("hotlist/{}", list.name)).collect();
-    // The database is asked once a second at most: its lock is the hits'.
-    let waiting = Mutex::new((Duration::ZERO, 0));
-    Box::new(move || {
-        let now = clock.now();
-        let mut waiting = waiting.lock().expect("no holder panics");
-        if waiting.0.is_zero() || now.monotonic.saturating_sub(waiting.0) >= Duration::from_secs(1)
-        {
-            *waiting = (now.monotonic, outbox.waiting_openly().unwrap_or_default());
-        }
-        Beside {
-            lists: lists::status(&hotlists, now.wall),
-            hotplates: hotplates.as_ref().map(|h| h.list().into_iter().map(Told::from).collect()),
-            position: fixes.at(now.monotonic),
-            waiting: waiting.1,
-            kept: kept.clone(),
-            hidden: hidden.clone(),
-        }
-    })
 }

@@ -10,17 +10,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::records::Wipe;
-use crate::audit::{Actor, Audit};
+use crate::audit::{Actor, Audit, AuditEvent};
 use crate::clock::Clock;
 use crate::command::{Command, CommandError, Order};
 use crate::config::Config;
 use crate::downlink::{Door, Downlink, Topic};
-use crate::dsse::Envelope;
+use crate::dsse::{Envelope, KeyId};
 use crate::health::Health;
 use crate::hotlist::Hotlists;
 use crate::hotlist::sync::{self, Sync, SyncHandle};
 use crate::keys::DeviceKey;
-use crate::trust::{HeldTrust, Role, Root};
+use crate::trust::{HeldTrust, Role, Root, pin};
 
 /// Trust documents that wait: the newest is the one that counts.
 const DOCUMENTS: usize = 4;
@@ -31,6 +31,13 @@ pub(super) struct Fleet {
     trust: Option<Arc<HeldTrust>>,
     sync: Option<SyncHandle>,
     door: Option<Door>,
+}
+
+/// The keys that an envelope names, as far as they look like names of keys: nobody has checked them.
+fn claimed(envelope: Envelope) -> Vec<KeyId> {
+    let looks_like =
+        |id: &&KeyId| id.as_str().len() == 16 && id.as_str().bytes().all(|b| b.is_ascii_hexdigit());
+    envelope.signers().filter(looks_like).take(4).cloned().collect()
 }
 
 impl Fleet {
@@ -50,6 +57,7 @@ impl Fleet {
         let state = &config.keeping.directory;
         let device = DeviceKey::load(state)?;
         let root = Root::load(root)?;
+        pin::check(&root, state, &device)?;
         let trust = HeldTrust::open(root, &config.vehicle.agency, state, &device, clock.clone())
             .with_context(|| format!("cannot use {}", state.display()))?;
         if let Some(path) = &config.trust.document {
@@ -103,22 +111,35 @@ impl Fleet {
         std::thread::Builder::new()
             .name("commands".into())
             .spawn(move || {
+                // The broker sends a retained command with every connection: once is enough on record.
+                let mut refused: Option<(Vec<u8>, CommandError)> = None;
                 for message in commands {
                     let Some(ours) = audit.public_key() else { continue };
                     let keys = trust.current().map(|t| t.keys_for(&Role::Command));
-                    let opened = Envelope::parse(&message.payload)
-                        .map_err(CommandError::from)
-                        .and_then(|envelope| {
-                            let keys = keys.unwrap_or_default();
-                            Command::open(&envelope, &keys, &vehicle, &ours, clock.now().wall)
-                        });
+                    let envelope = Envelope::parse(&message.payload).map_err(CommandError::from);
+                    let opened = envelope.as_ref().map_err(Clone::clone).and_then(|envelope| {
+                        let keys = keys.unwrap_or_default();
+                        Command::open(envelope, &keys, &vehicle, &ours, clock.now().wall)
+                    });
                     match opened {
                         Ok((Command { order: Order::Wipe, reason: why, .. }, key)) => {
                             let state = state.clone();
                             // One is enough.
                             let _ = wipe.try_send(Wipe { who: Actor::Remote(key), why, state });
                         }
-                        Err(e) => tracing::error!(error = %e, "command refused"),
+                        Err(e) => {
+                            let same = |(payload, why): &(Vec<u8>, CommandError)| {
+                                *payload == message.payload && e.is_like(why)
+                            };
+                            if refused.as_ref().is_some_and(same) {
+                                continue;
+                            }
+                            tracing::error!(error = %e, "command refused");
+                            let signers = envelope.map_or_else(|_| Vec::new(), claimed);
+                            let why = e.to_string();
+                            audit.note(Actor::System, AuditEvent::CommandRefused { signers, why });
+                            refused = Some((message.payload, e));
+                        }
                     }
                 }
             })

@@ -25,6 +25,7 @@ pub(super) fn wait(state: &Path) -> anyhow::Result<()> {
         let (opened, wait) = channel();
         let folder = state.to_owned();
         let listening = Control::default()
+            .otherwise("this car waits for its passphrase and reads nothing: run outrider unlock")
             .on(UNLOCK, move |words: String| {
                 let words = Zeroizing::new(words);
                 passphrase::unlock(&folder, &words).map_err(|e| e.to_string())?;

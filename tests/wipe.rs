@@ -1,0 +1,211 @@
+//! A lost car is wiped from afar, end to end: keys and trust made by `outrider provision`, a real
+//! mosquitto with certificates and the access list of `examples/broker/`, a daemon that has kept hits and
+//! reads, and what a thief finds on its disk afterwards.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::fleet::Fleet;
+use common::running::{Car, child};
+use common::{forensic, search, until};
+
+/// The daemon's process. Runs only when the test below starts it.
+#[test]
+fn child_that_runs() {
+    child();
+}
+
+const TOPIC: &str = "alpr/v1/peel/vehicle/4127/cmd";
+
+/// The desk where keys are made and commands are signed.
+struct Desk(PathBuf);
+
+impl Desk {
+    /// A root; a key that may command cars, and one that nobody has granted anything.
+    fn new(folder: &Path) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        let desk = Self(folder.to_owned());
+        desk.does(&["provision", "root", "--out", "root.key", "--public", "root.pub.json"]);
+        let commander = desk.does(&["provision", "author-key", "--out", "commander.key"]);
+        desk.does(&["provision", "author-key", "--out", "stranger.key"]);
+        let public = commander.lines().find_map(|l| l.strip_prefix("public ")).unwrap();
+        let signing = ["--root", "root.key", "--file", "trust.json"];
+        desk.does(&[&["provision", "trust", "init", "--agency", "peel"], &signing[..]].concat());
+        let grant = ["--key", public, "--name", "fleet desk", "--command"];
+        desk.does(&[&["provision", "trust", "grant"], &signing[..], &grant[..]].concat());
+        desk
+    }
+
+    #[track_caller]
+    fn does(&self, args: &[&str]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_outrider"))
+            .args(args)
+            .current_dir(&self.0)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A signed order to wipe a vehicle that has this key.
+    fn wipe(&self, name: &str, signer: &str, vehicle: &str, car_key: &str) -> Vec<u8> {
+        self.does(&[
+            "provision",
+            "wipe-command",
+            "--agency",
+            "peel",
+            "--vehicle",
+            vehicle,
+            "--car-key",
+            car_key,
+            "--key",
+            signer,
+            "--reason",
+            "stolen with the car",
+            "-o",
+            name,
+        ]);
+        std::fs::read(self.0.join(name)).unwrap()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (path, place) = (entry.path(), to.join(entry.file_name()));
+        match path.is_dir() {
+            true => copy(&path, &place),
+            // Sockets are no files.
+            false => _ = std::fs::copy(&path, &place),
+        }
+    }
+}
+
+#[test]
+fn lost_car_is_unreadable_after_one_signed_message_and_after_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(fleet) = Fleet::start(&dir.path().join("broker")) else { return };
+    let desk = Desk::new(&dir.path().join("desk"));
+    let (broker, certificates) = (fleet.uplink("4127"), dir.path().join("broker"));
+    let further = format!(
+        "[trust]\nroot = \"{desk}/root.pub.json\"\n[uplink]\nbroker = \"{broker}\"\n\
+         ca = \"{tls}/ca.pem\"\ncertificate = \"{tls}/4127.pem\"\nkey = \"{tls}/4127.key\"\n\
+         retry_most = \"1s\"\nhealth_every = \"5s\"\n",
+        desk = desk.0.display(),
+        broker = broker.broker.unwrap(),
+        tls = certificates.display(),
+    );
+    let listed = ["ZKHIT01", "ZKHIT02"];
+    let mut car = Car::new(&dir.path().join("car"), "non_hit = \"1h\"", &further, &listed);
+    let fleet_sees = fleet.listen_as("dispatch", "alpr/v1/peel/vehicle/#");
+    fleet.retain_as(
+        "admin",
+        "alpr/v1/peel/trust",
+        &std::fs::read(desk.0.join("trust.json")).unwrap(),
+    );
+    car.start(&["ZKHIT01", "ZKPASS1", "ZKHIT02"]);
+    until("the ring has written", || {
+        search::files(&car.state().join("ring"), &[]).keys().any(|path| path.ends_with(".key"))
+    });
+    until("the fleet hears of the hits", || fleet_sees.heard_on("/plate.jpg"));
+    let key = car.does(&["audit", "key"]);
+    let before = forensic::open_all(&car.state());
+    assert!(before.databases >= 4, "the control opens {} databases", before.databases);
+
+    // By whom nobody granted it; for another car; for a key that this car does not have.
+    let other_key = format!("{}01", "00".repeat(31));
+    let bad = [
+        (desk.wipe("a.json", "stranger.key", "4127", &key), "signed by 0 of the keys"),
+        (desk.wipe("b.json", "commander.key", "4128", &key), "is for vehicle peel/4128"),
+        (desk.wipe("c.json", "commander.key", "4127", &other_key), "was wiped or given a new key"),
+        (b"{}".to_vec(), "command:"),
+    ];
+    let refusals = |car: &Car| -> Vec<String> {
+        let records = car.audit();
+        let refused = records.iter().filter(|r| r["event"]["kind"] == "command_refused");
+        refused.map(|r| r["event"]["why"].as_str().unwrap().to_owned()).collect()
+    };
+    for (n, (command, why)) in (1..).zip(&bad) {
+        fleet.retain_as("admin", TOPIC, command);
+        until(&format!("refusal {n} is on record"), || refusals(&car).len() == n);
+        let last = refusals(&car).pop().unwrap();
+        assert!(last.contains(why), "{last}");
+    }
+    // A broker that comes back sends the last one again: on record once.
+    assert!(!car.has_ended());
+    assert_eq!(
+        forensic::open_all(&car.state()).databases,
+        before.databases,
+        "nothing is destroyed"
+    );
+
+    // What a thief may have undeleted: every file but the keys, as it was a moment before.
+    let thief = dir.path().join("thief");
+    copy(&car.state(), &thief);
+    std::fs::remove_file(thief.join("device.key")).unwrap();
+    for path in search::files(&thief.join("ring"), &[]).into_keys() {
+        if path.ends_with(".key") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+
+    desk.wipe("wipe.json", "commander.key", "4127", &key);
+    let said = {
+        let tls = |name: &str| certificates.join(name).display().to_string();
+        let broker = fleet.uplink("admin").broker.unwrap();
+        desk.does(&[
+            "provision",
+            "send-command",
+            "wipe.json",
+            "--broker",
+            &broker,
+            "--ca",
+            &tls("ca.pem"),
+            "--certificate",
+            &tls("admin.pem"),
+            "--key",
+            &tls("admin.key"),
+        ])
+    };
+    assert_eq!(said.trim_end(), "command for vehicle 4127 of peel published");
+    car.until_said("wiped");
+    until("the process ends", || car.has_ended());
+
+    // The last message of the car says so, and stays at the broker.
+    let statuses = || -> Vec<serde_json::Value> {
+        let heard = fleet_sees.heard().into_iter();
+        let statuses = heard.filter(|(topic, ..)| topic.ends_with("/status"));
+        statuses.map(|(_, payload, _)| serde_json::from_slice(&payload).unwrap()).collect()
+    };
+    until("the fleet hears that it is wiped", || {
+        statuses().last().is_some_and(|last| !last["wiped"].is_null() && last["online"] == false)
+    });
+    let kept = fleet.retained_as("admin", "alpr/v1/peel/vehicle/4127/status");
+    let kept: serde_json::Value = serde_json::from_slice(&kept[0].1).unwrap();
+    assert!(kept["wiped"].is_string() && kept["key_protection"] == "key_file", "{kept}");
+
+    // Nothing is left, and what was there opens with no key that still is anywhere.
+    assert_eq!(search::files(&car.state(), &[]).len(), 0);
+    copy(&car.state(), &thief);
+    let after = forensic::open_all(&thief);
+    assert_eq!((after.databases, after.shut > 3), (0, true), "{} stay shut", after.shut);
+
+    // Started again it is another car: the command that the broker still has is not for it.
+    car.start(&["ZKHIT01"]);
+    until("the replayed command is refused", || refusals(&car).len() == 1);
+    assert!(refusals(&car)[0].contains("wiped or given a new key"), "{:?}", refusals(&car));
+    assert_ne!(car.does(&["audit", "key"]), key);
+    assert_eq!(car.recorded("hit_recorded"), 1);
+    let began = car.audit().remove(0);
+    assert_eq!(began["event"]["kind"], "key_created");
+    // Nor does it wipe by the same after a restart.
+    car.stop();
+    car.start(&[]);
+    until("it is refused again", || refusals(&car).len() == 2);
+    assert_eq!(car.recorded("hit_recorded"), 1);
+    car.stop();
+}
