@@ -81,6 +81,7 @@ fn stages(c: &mut Criterion) {
     let mut group = c.benchmark_group("1080p");
     group.throughput(Throughput::Elements(1));
     let mut picture = Picture::default();
+    picture.refill(&frame.pixels).expect("a picture");
     group.bench_function("decode MJPEG", |b| {
         b.iter(|| picture.refill(black_box(&frame.pixels)).expect("a picture"));
     });

@@ -149,9 +149,36 @@ def one_rounding(path: pathlib.Path) -> int:
         nodes.remove(chain[0])
         nodes.remove(chain[1])
         out += 1
+    _keep(model, path)
+    return out
+
+
+def take_bytes(path: pathlib.Path) -> None:
+    """An int8 file that takes the picture's bytes as they are, instead of floats that it would round back to them."""
+    model = onnx.load(str(path))
+    value = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    takes = [n for n in model.graph.node if "x" in n.input]
+    if len(takes) != 1 or takes[0].op_type != "QuantizeLinear":
+        raise ValueError(f"{path}: x does not go into one QuantizeLinear")
+    scale, zero = (value[name] for name in takes[0].input[1:])
+    if abs(float(scale) * 255 - 1) > 1e-4 or int(zero) != 0:
+        raise ValueError(f"{path}: x is rounded to steps of {float(scale)} from {int(zero)}, not to bytes")
+    for node in model.graph.node:
+        for k, name in enumerate(node.input):
+            if name == takes[0].output[0]:
+                node.input[k] = "x"
+    model.graph.node.remove(takes[0])
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    _keep(model, path)
+
+
+def _keep(model: onnx.ModelProto, path: pathlib.Path) -> None:
+    """Save without weights that no node uses."""
+    used = {name for node in model.graph.node for name in node.input}
+    for weight in [i for i in model.graph.initializer if i.name not in used]:
+        model.graph.initializer.remove(weight)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
-    return out
 
 
 def together(files: list[pathlib.Path], path: pathlib.Path) -> None:

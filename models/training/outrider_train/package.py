@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import json
 import pathlib
+import tomllib
 
 import cv2
 import numpy as np
@@ -209,11 +210,13 @@ def package_detector(args) -> None:
     if args.dry:
         return
     top = {"name": "plate-detector-small", "version": args.version, "kind": "detector", "decoder": "outrider-centre"}
+    if chosen == "int8":
+        export.take_bytes(files[chosen])
     image = {
         "width": 640,
         "height": 384,
         "layout": "nchw",
-        "dtype": "f32",
+        "dtype": "u8" if chosen == "int8" else "f32",
         "colour": "bgr",
         "scale": 1 / 255,
         "mean": [0.0] * 3,
@@ -233,10 +236,41 @@ def package_detector(args) -> None:
     )
 
 
+def package_large(args) -> None:
+    """Write the large packages: the small detector's weights on a picture half as wide again, two readers in one file.
+
+    The second reader is --second, an ONNX file of the same shape from another training or another time of it. Where the two
+    disagree neither is sure. `outrider eval` measures both packages; their scores are in models/README.md.
+    """
+    for kind, change in (("detector", _wider), ("ocr", _twice)):
+        source, target = args.models / f"plate-{kind}-small", args.models / f"plate-{kind}-large"
+        target.mkdir(parents=True, exist_ok=True)
+        described = tomllib.loads((source / "model.toml").read_text())
+        sections = {"": {k: v for k, v in described.items() if not isinstance(v, dict)}}
+        sections |= {k: v for k, v in described.items() if isinstance(v, dict)}
+        sections[""] |= {"name": target.name, "version": args.version}
+        sections["provenance"].pop("scores", None)
+        change(source, target, sections, args)
+        sections[""]["sha256"] = digest(target / "model.onnx")
+        (target / "model.toml").write_text(toml(sections))
+
+
+def _wider(source: pathlib.Path, target: pathlib.Path, sections: dict, _args) -> None:
+    (target / "model.onnx").write_bytes((source / "model.onnx").read_bytes())
+    sections["input"] |= {"width": 960, "height": 576}
+    sections["provenance"]["weights"] = "those of plate-detector-small, on a larger picture"
+
+
+def _twice(source: pathlib.Path, target: pathlib.Path, sections: dict, args) -> None:
+    export.together([source / "model.onnx", args.second], target / "model.onnx")
+    sections["ocr"]["readers"] = 2
+    sections["provenance"]["weights"] = f"plate-ocr-small, and a second reader ({digest(args.second)[:12]})"
+
+
 def main() -> None:
     """The command line."""
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("what", choices=["reader", "detector"])
+    p.add_argument("what", choices=["reader", "detector", "large"])
     p.add_argument("--data", type=pathlib.Path, default=pathlib.Path("../../../shared/data"))
     p.add_argument("--work", type=pathlib.Path, default=pathlib.Path("work"))
     p.add_argument("--pool", type=pathlib.Path)
@@ -244,10 +278,13 @@ def main() -> None:
     p.add_argument("--version", default="0.2.0")
     p.add_argument("--variant", choices=["f32", "half", "int8"], help="default: int8 when it loses no more than half a point")
     p.add_argument("--threshold", type=float, default=0.35)
+    p.add_argument("--second", type=pathlib.Path, help="large: ONNX file of the second reader")
     p.add_argument("--dry", action="store_true", help="measure only")
     args = p.parse_args()
     cv2.setNumThreads(1)
-    (package_reader if args.what == "reader" else package_detector)(args)
+    if args.what == "large" and args.second is None:
+        p.error("large needs --second: an int8 ONNX file of another reader")
+    {"reader": package_reader, "detector": package_detector, "large": package_large}[args.what](args)
 
 
 if __name__ == "__main__":

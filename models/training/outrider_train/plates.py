@@ -16,7 +16,7 @@ TALL = 96
 
 @dataclasses.dataclass
 class Plate:
-    """A rendered plate. `boxes` [n, 4] holds x0, y0, x1, y1 of each character of `text` in pixels of `image`; `lines` of text."""
+    """A rendered plate with `lines` lines. `boxes` [n, 4]: x0, y0, x1, y1 of each character of `text` in pixels of `image`."""
 
     image: np.ndarray
     text: str

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 pytest.importorskip("torch")
 
-from outrider_train.export import seven_bits, to_int8, to_onnx, together  # noqa: E402
+from outrider_train.export import seven_bits, take_bytes, to_int8, to_onnx, together  # noqa: E402
 
 
 def stored(path):
@@ -103,3 +103,18 @@ def test_two_readers_in_one_file_say_what_each_says(tmp_path):
     for i, path in enumerate(files):
         alone = ort.InferenceSession(str(path)).run(None, {"x": x})[0]
         assert np.abs(y[:, i * SLOTS : (i + 1) * SLOTS] - alone).max() < 1e-4
+
+
+def test_a_file_that_takes_bytes_answers_as_the_one_that_takes_floats(convolution, tmp_path):
+    path, x = convolution
+    pixels = np.round(x * 255).astype(np.uint8)
+    pixels[0, 0, 0, :2] = 0, 255  # the range that the quantiser is to see
+    floats = pixels.astype(np.float32) / 255
+    to_int8(path, tmp_path / "floats.onnx", floats, ["Conv"])
+    (tmp_path / "bytes.onnx").write_bytes((tmp_path / "floats.onnx").read_bytes())
+    take_bytes(tmp_path / "bytes.onnx")
+    a = ort.InferenceSession(str(tmp_path / "floats.onnx")).run(None, {"x": floats})[0]
+    b = ort.InferenceSession(str(tmp_path / "bytes.onnx")).run(None, {"x": pixels})[0]
+    assert np.abs(a - b).max() < 1e-5
+    with pytest.raises(ValueError, match="one QuantizeLinear"):
+        take_bytes(tmp_path / "bytes.onnx")
