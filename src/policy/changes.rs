@@ -134,7 +134,11 @@ impl Diff {
         };
         let pair = (&old.categories, categories);
         self.cap("lists.categories", pair, &words, |a, b| a.is_subset(b), one_of);
-        self.list("lists.every", "every other list", &old.every, every);
+        let whose = match old.named.is_empty() && named.is_empty() {
+            true => "every list",
+            false => "every other list",
+        };
+        self.list("lists.every", whose, &old.every, every);
         let names: BTreeSet<_> = old.named.keys().chain(named.keys()).collect();
         for name in names {
             // By what it comes to, not by what is written: a list may lose its own rules and keep

@@ -234,7 +234,9 @@ fn broker_list(all: &Config, config: &HotlistConfig) -> Finding {
     }
     if let Some(newest) = kept.newest {
         let fact = format!("{fact}; version {newest} is known and does not serve yet");
-        return Finding::warn(&part, fact, "start the daemon, and see what it says of the list");
+        let what = "see why on the console or in the daemon's log; a version whose size has changed \
+                    suddenly waits for outrider hotlist confirm";
+        return Finding::warn(&part, fact, what);
     }
     let ages = (config.amber_after.get(), config.red_after.get());
     match Freshness::of(kept.source_time, now, ages.0, ages.1) {

@@ -41,7 +41,17 @@ impl DiffArgs {
         let to = self.to.or(versions.last().copied());
         let from = self.from.or_else(|| versions.iter().rev().find(|v| Some(**v) < to).copied());
         let (Some(from), Some(to)) = (from, to) else {
-            bail!("{} has no two versions to compare", store.folder().display());
+            let Some(first) = to.filter(|_| !self.json && !self.entries) else {
+                bail!("{} has no two versions to compare", store.folder().display());
+            };
+            let manifest = store.manifest(first)?;
+            println!(
+                "{} version {first} is the first: {} entries, all of them new; a car fetches {}",
+                manifest.list,
+                manifest.counts.entries,
+                bytes(manifest.counts.bytes)
+            );
+            return Ok(());
         };
         let (from, to) = (store.manifest(from)?, store.manifest(to)?);
         let (from_key, to_key) = (key_of(&keys, &from)?, key_of(&keys, &to)?);

@@ -62,7 +62,14 @@ impl VerifyArgs {
             _ => self.author.iter().map(|text| PublicKey::parse(text)).collect::<Result<_, _>>()?,
         };
         if authors.is_empty() {
-            bail!("nobody may author this list: give --root and --trust, or --author");
+            match &self.trust {
+                Some(trust) => bail!(
+                    "{} lets nobody author list {:?}: see outrider provision trust grant --list",
+                    trust.display(),
+                    manifest.list
+                ),
+                None => bail!("whose signature is believed? Give --root and --trust, or --author"),
+            }
         }
         let held = verify(&store, key_of(&keys, &manifest)?, version, &authors, now)?;
         if self.json {

@@ -83,7 +83,6 @@ pub fn build(
     if before.is_none() && work.header.entries == 0 && !with.allow_empty {
         return Err(PublishError::Empty);
     }
-    let had: BTreeSet<_> = store.addresses()?;
     let old_key = match &before {
         None => None,
         Some(before) => Some(keys.get(before.key).ok_or_else(|| PublishError::Key {
@@ -135,7 +134,7 @@ pub fn build(
     drop(old);
     let (delta, change) = changes.finish();
 
-    let resized = guard(before.as_ref(), entries, with)?;
+    let resized = guard(before.as_ref(), (entries, &change), with)?;
     // Under another key, tags mean something else; the entries they named are judged by the new list.
     let same_key = before.as_ref().is_some_and(|b| b.key == key.id());
     let upper: u64 = old_layers.iter().skip(1).map(|l| l.records).sum::<u64>() + change.records();
@@ -177,6 +176,14 @@ pub fn build(
         },
     )?;
     store.put_manifest(&manifest)?;
+    // What the store has is no measure: a build that was refused leaves its chunks there.
+    let had: BTreeSet<_> = match (&before, old_key) {
+        (Some(before), Some(old_key)) => store.messages(old_key, before)?,
+        _ => Vec::new(),
+    }
+    .into_iter()
+    .map(|m| m.address)
+    .collect();
     let new: Vec<_> =
         store.messages(key, &manifest)?.into_iter().filter(|m| !had.contains(&m.address)).collect();
     Ok(Built {
@@ -242,7 +249,11 @@ impl Changes<'_> {
 }
 
 /// Whether the change of size needed, and has, the author's word.
-fn guard(before: Option<&Manifest>, after: u64, with: &Building<'_>) -> Result<bool, PublishError> {
+fn guard(
+    before: Option<&Manifest>,
+    (after, change): (u64, &Change),
+    with: &Building<'_>,
+) -> Result<bool, PublishError> {
     let Some(before) = before.map(|b| b.counts.entries).filter(|n| *n > 0) else {
         return Ok(false);
     };
@@ -250,7 +261,9 @@ fn guard(before: Option<&Manifest>, after: u64, with: &Building<'_>) -> Result<b
     let percent = (after as f64 / before as f64 - 1.0) * 100.0;
     let sudden = before.abs_diff(after) * 100 > before * u64::from(with.most_change);
     if sudden && !with.confirm_size {
-        return Err(PublishError::Size { before, after, percent, most: with.most_change });
+        let Change { added, removed, .. } = *change;
+        let most = with.most_change;
+        return Err(PublishError::Size { before, after, added, removed, percent, most });
     }
     Ok(sudden)
 }

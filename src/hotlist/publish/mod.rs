@@ -89,14 +89,19 @@ pub enum PublishError {
     Empty,
     /// The list would shrink or grow all at once.
     #[error(
-        "list would go from {before} to {after} entries ({percent:+.0} %), more than {most} % at once: \
-         look at `hotlist diff`, then build with --confirm-size if it is meant"
+        "list would go from {before} to {after} entries ({percent:+.0} %; {added} added, {removed} removed), \
+         more than {most} % at once: if that is meant, build with --confirm-size, and look at \
+         `hotlist diff --entries` before it is signed"
     )]
     Size {
         /// Entries in the version before.
         before: u64,
         /// Entries now.
         after: u64,
+        /// Entries that are new.
+        added: u64,
+        /// Entries that went.
+        removed: u64,
         /// Change in percent.
         percent: f64,
         /// The most that goes without a word.

@@ -170,6 +170,8 @@ fn sudden_shrink_or_growth_needs_a_word() {
     let confirmed = Building { confirm_size: true, ..with() };
     let built = desk.build(&list[..700], &confirmed).unwrap();
     assert!(built.manifest.resized, "cars are told that it is meant");
+    let all = built.manifest.counts.bytes;
+    assert!(built.new_bytes * 2 > all, "what the refused build left behind is new for cars");
     let desk = Desk::new();
     desk.release(&list[..100]);
     assert!(matches!(desk.build(&list, &with()), Err(PublishError::Size { .. })));
