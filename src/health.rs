@@ -104,6 +104,8 @@ pub struct CameraHealth {
     pub unread_small: Counter,
     /// Passes without a read: blurred or low in contrast, so that no character was seen.
     pub unread_illegible: Counter,
+    /// Passes without a read: what was found is hardly a plate; lettering of a sign, a badge, a van.
+    pub unread_implausible: Counter,
     /// Passes without a read: the vote was not sure of every character.
     pub unread_unsure: Counter,
     /// Passes without a read: too few frames agreed.
@@ -237,6 +239,7 @@ pub struct CameraSnapshot {
     pub reads_rejoined: u64,
     pub unread_small: u64,
     pub unread_illegible: u64,
+    pub unread_implausible: u64,
     pub unread_unsure: u64,
     pub unread_brief: u64,
 }
@@ -257,6 +260,7 @@ impl CameraSnapshot {
             reads_rejoined: c.reads_rejoined.get(),
             unread_small: c.unread_small.get(),
             unread_illegible: c.unread_illegible.get(),
+            unread_implausible: c.unread_implausible.get(),
             unread_unsure: c.unread_unsure.get(),
             unread_brief: c.unread_brief.get(),
         }

@@ -16,6 +16,10 @@ pub struct ReadingConfig {
     /// Width of the plate below which a frame does not vote, in pixels of the full frame, 10 to
     /// 1000.
     pub min_plate_width: f32,
+    /// Plausibility that what was found is a plate, below which there is no read, 0 to 0.9: the
+    /// detector's mean score over the frames, lowered where the lettering has no plate's usual
+    /// format. 0 lets every text of three characters and more through.
+    pub min_plausibility: f32,
     /// Frames in a row that a plate may go unseen before its track closes, 1 to 60.
     pub max_gap_frames: u32,
     /// For how long an entry that has alarmed stays quiet, 0s to 24h. An exact match is not held
@@ -30,6 +34,8 @@ impl Default for ReadingConfig {
             min_confidence: 0.95,
             min_agreeing_frames: 3,
             min_plate_width: 40.0,
+            // docs/decisions/0025: the detector's own threshold, so that usual plates lose nothing.
+            min_plausibility: 0.35,
             max_gap_frames: 8,
             realert_after: HumanDuration::from_secs(300),
         }
@@ -62,6 +68,12 @@ impl ReadingConfig {
             self.min_plate_width.to_string(),
             (10.0..=1000.0).contains(&self.min_plate_width),
             "10 to 1000 pixels",
+        )?;
+        check(
+            "min_plausibility",
+            self.min_plausibility.to_string(),
+            (0.0..=0.9).contains(&self.min_plausibility),
+            "0 to 0.9",
         )?;
         check(
             "max_gap_frames",

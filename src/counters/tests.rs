@@ -148,6 +148,7 @@ fn five_years_fit_into_a_few_megabytes() {
                 "reads_revised",
                 "unread_small",
                 "unread_illegible",
+                "unread_implausible",
                 "unread_unsure",
                 "unread_brief",
                 "interruptions",

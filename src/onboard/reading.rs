@@ -106,6 +106,7 @@ impl Reading {
                 Some(Outcome::Unread(why)) => match why {
                     Unread::Small => self.counts.unread_small.one(),
                     Unread::Illegible => self.counts.unread_illegible.one(),
+                    Unread::Implausible => self.counts.unread_implausible.one(),
                     Unread::Unsure => self.counts.unread_unsure.one(),
                     Unread::Brief => self.counts.unread_brief.one(),
                 },

@@ -1,9 +1,9 @@
 //! Turns the candidates of one track into one read, as soon as it is sure.
 //!
 //! In: the tracker's events of one camera. Out: one [`Voted`] per vehicle pass, or the reason why
-//! there is none. Adds up what the frames say (`ballot.rs`), then asks three things of *every*
-//! character: is the least certain one certain enough, have enough frames agreed on it, was the
-//! plate large enough in them. Costs some microseconds per plate and frame. Position and list are
+//! there is none. Adds up what the frames say (`ballot.rs`), asks whether it is a plate at all, and
+//! then three things of *every* character: is the least certain one certain enough, have enough
+//! frames agreed on it, was the plate large enough in them. Costs some microseconds per plate and frame. Position and list are
 //! left to others.
 //!
 //! One pass is one read. A track that is lost and found again within seconds with the same text is
@@ -19,6 +19,7 @@ use arrayvec::ArrayVec;
 use super::frame_read::{FrameRead, MOST_FRAMES};
 use super::track::{Event, TrackId};
 use super::vision::candidate::{Candidate, Confidence, Crop, Slot, Slots};
+use super::vision::plausible::{LEAST_CHARACTERS, plausibility};
 use crate::clock::FrameTime;
 use crate::config::ReadingConfig;
 use crate::geometry::Rect;
@@ -27,10 +28,6 @@ use crate::plate::{Plate, PlateKey};
 mod ballot;
 
 use ballot::{Ballot, Change, Elected, NONE};
-
-/// Characters of the shortest text that is a read. Screws, badges and stickers give one or two; the
-/// shortest personalised plates have two and are not read.
-const LEAST_CHARACTERS: usize = 3;
 
 /// Plate width in pixels from which on a frame's vote counts in full; narrower ones count in
 /// proportion. A North-American character is then about 15 pixels high, the field's usual minimum.
@@ -83,6 +80,8 @@ pub(super) enum Unread {
     Small,
     /// No frame showed characters, or too few to be a plate.
     Illegible,
+    /// What was found is hardly a plate.
+    Implausible,
     /// The least certain character stayed too uncertain.
     Unsure,
     /// Too few frames agreed.
@@ -116,6 +115,8 @@ struct Poll {
     widest: f32,
     /// Whether any frame was wide enough.
     wide_enough: bool,
+    /// Sum of the detector's scores in the frames that voted.
+    scores: f32,
     last: Option<(Rect, Duration)>,
     said: VecDeque<FrameRead>,
     best: Option<Best>,
@@ -142,6 +143,8 @@ struct Count {
     weakest: f32,
     agree: u32,
     frames: u32,
+    /// The detector's mean score.
+    score: Confidence,
 }
 
 impl Voter {
@@ -256,6 +259,7 @@ impl Poll {
         });
         self.last = Some((bbox, at.monotonic));
         let size = (bbox.w / FULL_WIDTH).min(1.0);
+        self.scores += candidate.detection.score.get();
         let weight = (size * candidate.detection.score.get()).max(LEAST_WEIGHT);
         self.ballot.add(&candidate.slots, weight, change);
         if self.said.len() == MOST_FRAMES {
@@ -280,7 +284,8 @@ impl Poll {
         elected.retain(|e| !(e.symbol == NONE && e.agree * 10 >= frames * STRAY_TENTHS));
         let weakest = elected.iter().map(|e| e.p[e.symbol]).fold(1.0, f32::min);
         let agree = elected.iter().map(|e| e.agree).min().unwrap_or(0);
-        Some(Count { elected, weakest, agree, frames })
+        let score = Confidence::new(self.scores / frames as f32);
+        Some(Count { elected, weakest, agree, frames, score })
     }
 }
 
@@ -289,6 +294,9 @@ impl Count {
     fn passes(&self, config: &ReadingConfig) -> Result<(), Unread> {
         if self.characters().count() < LEAST_CHARACTERS {
             return Err(Unread::Illegible);
+        }
+        if plausibility(&self.text(), self.score) < config.min_plausibility {
+            return Err(Unread::Implausible);
         }
         if self.frames < config.min_agreeing_frames {
             return Err(Unread::Brief);
@@ -306,9 +314,12 @@ impl Count {
         self.elected.iter().filter(|e| e.symbol != NONE)
     }
 
+    fn text(&self) -> String {
+        self.characters().map(|e| char::from(e.shown)).collect()
+    }
+
     fn plate(&self) -> Option<Plate> {
-        let text: String = self.characters().map(|e| char::from(e.shown)).collect();
-        Plate::parse(&text).ok()
+        Plate::parse(&self.text()).ok()
     }
 
     fn slots(&self) -> Slots {

@@ -73,21 +73,29 @@ const FORMATS: &[(&str, &[&str])] = &[
 /// is in the table.
 pub fn judge(read: &Plate, jurisdiction: Jurisdiction) -> Syntax {
     let code = jurisdiction.as_str();
-    let fits = |formats: &[&str]| formats.iter().any(|format| has(read, format));
+    let any = |formats: &[&str]| formats.iter().any(|format| fits(read.expose(), format));
     if let Some((_, formats)) = FORMATS.iter().find(|(of, _)| *of == code) {
-        return if fits(formats) { Syntax::Compatible } else { Syntax::Incompatible };
+        return if any(formats) { Syntax::Compatible } else { Syntax::Incompatible };
     }
     let within = |of: &str| code.len() == 2 && of.len() > 2 && of.starts_with(code);
-    match FORMATS.iter().any(|(of, formats)| within(of) && fits(formats)) {
+    match FORMATS.iter().any(|(of, formats)| within(of) && any(formats)) {
         true => Syntax::Compatible,
         false => Syntax::Unknown,
     }
 }
 
-fn has(read: &Plate, format: &str) -> bool {
+/// Whether a text has a usual format of any jurisdiction in the table; "any five characters" is
+/// none.
+pub(crate) fn is_usual(text: &str) -> bool {
+    let mut formats = FORMATS.iter().flat_map(|(_, formats)| *formats);
+    formats.any(|format| !format.contains('X') && fits(text, format))
+}
+
+/// Whether a text, letters and digits, has a format.
+pub(crate) fn fits(text: &str, format: &str) -> bool {
     let both = |c: u8| matches!(c, b'O' | b'Q' | b'0' | b'I' | b'1');
-    read.expose().len() == format.len()
-        && read.expose().bytes().zip(format.bytes()).all(|(c, class)| match class {
+    text.len() == format.len()
+        && text.bytes().zip(format.bytes()).all(|(c, class)| match class {
             b'L' => c.is_ascii_uppercase() || both(c),
             b'D' => c.is_ascii_digit() || both(c),
             _ => true,
@@ -116,6 +124,15 @@ mod tests {
     fn what_the_syntax_says(#[case] read: &str, #[case] from: &str, #[case] expected: Syntax) {
         let from = Jurisdiction::parse(from).unwrap();
         assert_eq!(judge(&Plate::parse(read).unwrap(), from), expected);
+    }
+
+    #[rstest]
+    #[case("CKSV841", true)]
+    #[case("AB12CDE", true)]
+    #[case("CARBRAX", false)]
+    #[case("ABCDE", false)]
+    fn usual_somewhere(#[case] text: &str, #[case] usual: bool) {
+        assert_eq!(is_usual(text), usual);
     }
 
     #[test]

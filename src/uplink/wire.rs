@@ -561,6 +561,7 @@ pub struct CameraReport {
     pub reads: u64,
     pub unread_small: u64,
     pub unread_illegible: u64,
+    pub unread_implausible: u64,
     pub unread_unsure: u64,
     pub unread_brief: u64,
 }
@@ -638,6 +639,7 @@ impl CameraReport {
             reads: c.reads,
             unread_small: c.unread_small,
             unread_illegible: c.unread_illegible,
+            unread_implausible: c.unread_implausible,
             unread_unsure: c.unread_unsure,
             unread_brief: c.unread_brief,
         }

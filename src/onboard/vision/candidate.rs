@@ -109,6 +109,14 @@ impl Candidate {
     }
 }
 
+impl Candidate {
+    /// How plausible it is that this is a plate at all, whatever it says: see
+    /// [`plausibility`](super::plausible::plausibility).
+    pub fn plausibility(&self) -> f32 {
+        super::plausible::plausibility(&self.text(), self.detection.score)
+    }
+}
+
 impl fmt::Debug for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Candidate")

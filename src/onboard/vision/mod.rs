@@ -20,6 +20,7 @@ mod ocr;
 mod onnx;
 mod open_models;
 pub mod picture;
+pub mod plausible;
 mod reader;
 pub mod scripted;
 mod second_look;

@@ -127,11 +127,29 @@ fn o_and_zero_are_one_character_for_the_gate() {
     assert!((0.3..0.5).contains(&share), "what the eye may doubt is kept: {share}");
 }
 
+/// A clear text that the detector took for a plate with this score.
+fn lettering(text: &str, score: f32) -> Vec<Candidate> {
+    let mut seen = plate(text, 0.99, (900.0, 600.0), 90.0);
+    seen.detection.score = Confidence::new(score);
+    vec![seen; 10]
+}
+
+#[test]
+fn personalised_plate_needs_a_surer_detector_than_a_sign() {
+    let read = |text, score| {
+        drive((0..).zip(lettering(text, score)).map(|(n, seen)| frame(n, vec![seen])))
+    };
+    assert_eq!(read("ROCKER", 0.75).texts(), ["ROCKER"]);
+    assert!(read("ROCKER", 0.5).reads.is_empty());
+    assert_eq!(read("CKSV841", 0.4).texts(), ["CKSV841"]);
+}
+
 #[rstest]
 #[case::never_wide_enough(vec![plate("CKSV841", 0.9, (900.0, 600.0), 30.0); 10], Unread::Small)]
 #[case::no_character_seen(vec![of_slots(Slots::new(), (900.0, 600.0), 90.0); 10], Unread::Illegible)]
 #[case::badge(vec![plate("11", 0.95, (900.0, 600.0), 90.0); 10], Unread::Illegible)]
 #[case::always_cut_by_the_edge(vec![plate("SV841", 0.95, (30.0, 600.0), 90.0); 10], Unread::Illegible)]
+#[case::dealers_badge(lettering("CARBRAXX", 0.6), Unread::Implausible)]
 #[case::seen_in_two_frames(vec![plate("CKSV841", 0.95, (900.0, 600.0), 90.0); 2], Unread::Brief)]
 #[case::low_contrast(vec![plate("CKSV841", 0.4, (900.0, 600.0), 90.0); 10], Unread::Unsure)]
 fn pass_without_a_read_says_why(#[case] seen: Vec<Candidate>, #[case] why: Unread) {
