@@ -23,20 +23,29 @@ const MOST_EDITS: usize = 4;
 
 /// Turns logits, `classes.len()` per step, into slots; empty when no character is seen or more than
 /// a plate has.
-pub(super) fn slots(logits: &[f32], classes: &[Option<u8>], temperature: f32) -> Slots {
-    let steps = probabilities(logits, classes, temperature);
-    let mut text = best_path(&steps);
-    let mut edits = Neighbours::of(&steps, &text);
-    for _ in 0..MOST_EDITS {
-        if text.len() > MAX_PLATE_LEN {
-            break;
-        }
-        let Some(better) = edits.likelier(&text) else { break };
-        text = better;
-        edits = Neighbours::of(&steps, &text);
-    }
-    if text.len() > MAX_PLATE_LEN {
+///
+/// Of several looks at one plate, every text's probability is the geometric mean over the looks: a
+/// text must not be out of question in any of them. The looks need not agree where in the steps a
+/// character stands.
+pub(super) fn slots(looks: &[&[f32]], classes: &[Option<u8>], temperature: f32) -> Slots {
+    let looks: Vec<_> = looks.iter().map(|l| probabilities(l, classes, temperature)).collect();
+    let around = |text: &[u8]| Neighbours::of_all(&looks, text);
+    // From the likeliest of the best paths; one is nearly always all of them.
+    let mut paths: Vec<Vec<u8>> = looks.iter().map(|steps| best_path(steps)).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let begin = paths.into_iter().filter(|text| text.len() <= MAX_PLATE_LEN);
+    let begin = begin.map(|text| (around(&text), text));
+    let Some((mut edits, mut text)) = begin.max_by(|a, b| a.0.whole.total_cmp(&b.0.whole)) else {
         return Slots::new();
+    };
+    for _ in 0..MOST_EDITS {
+        let Some(better) = edits.likelier(&text) else { break };
+        if better.len() > MAX_PLATE_LEN {
+            return Slots::new();
+        }
+        text = better;
+        edits = around(&text);
     }
     edits.slots()
 }
@@ -96,6 +105,25 @@ impl Neighbours {
         let inserted = (0..=n).map(|i| lattice.with_symbol(i, i)).collect();
         let removed = (0..n).map(|i| lattice.without(i)).collect();
         Self { whole: lattice.whole(), replaced, removed, inserted }
+    }
+
+    /// The geometric mean over several looks.
+    fn of_all(looks: &[Vec<Step>], text: &[u8]) -> Self {
+        let mut all = looks.iter().map(|steps| Self::of(steps, text));
+        let mut mean = all.next().expect("there is a look");
+        if looks.len() > 1 {
+            for mut other in all {
+                mean.values().zip(other.values()).for_each(|(a, b)| *a *= *b);
+            }
+            mean.values().for_each(|p| *p = p.powf(1.0 / looks.len() as f64));
+        }
+        mean
+    }
+
+    /// Every probability in it, in one order.
+    fn values(&mut self) -> impl Iterator<Item = &mut f64> {
+        let symbols = self.replaced.iter_mut().chain(&mut self.inserted).flatten();
+        std::iter::once(&mut self.whole).chain(&mut self.removed).chain(symbols)
     }
 
     /// The likeliest text one edit away, if it is likelier than the text itself.
@@ -310,7 +338,7 @@ mod tests {
 
     #[test]
     fn repeats_need_a_blank_between_them() {
-        let read = |path: &str| text(&slots(&logits(path, 12.0), &classes(), 1.0));
+        let read = |path: &str| text(&slots(&[&logits(path, 12.0)], &classes(), 1.0));
         assert_eq!(read("--AA--BB-C-"), "ABC");
         assert_eq!(read("--A-A--BB-B"), "AABB");
         assert_eq!(read("----"), "");
@@ -318,7 +346,7 @@ mod tests {
 
     #[test]
     fn sure_steps_give_sure_characters() {
-        let slots = slots(&logits("-A-B-1-2-", 14.0), &classes(), 1.0);
+        let slots = slots(&[&logits("-A-B-1-2-", 14.0)], &classes(), 1.0);
         assert!(slots.iter().all(|s| s.best().1.get() > 0.999), "{:?}", text(&slots));
     }
 
@@ -326,7 +354,7 @@ mod tests {
     fn doubt_between_two_letters_shows_both_and_leaves_the_others_sure() {
         let mut l = logits("-A-8-C-", 12.0);
         l[3 * 37 + usize::from(symbol_index(b'B')) + 1] = 11.5;
-        let slots = slots(&l, &classes(), 1.0);
+        let slots = slots(&[&l], &classes(), 1.0);
         assert_eq!(text(&slots), "A8C");
         let (eight, b) = (slots[1].0[8], slots[1].0[11]);
         assert!((eight - 0.62).abs() < 0.02 && (b - 0.38).abs() < 0.02, "{eight} {b}");
@@ -337,7 +365,7 @@ mod tests {
     fn character_that_may_not_be_there_is_doubtful() {
         let mut l = logits("-A-B-1-", 12.0);
         l[5 * 37] = 12.2; // blank about as likely as the 1
-        let slots = slots(&l, &classes(), 1.0);
+        let slots = slots(&[&l], &classes(), 1.0);
         let weakest = slots.iter().map(|s| s.best().1.get()).fold(1.0, f32::min);
         assert!(weakest < 0.6, "{} {weakest}", text(&slots));
     }
@@ -351,27 +379,48 @@ mod tests {
             (step[0], step[11]) = (0.3, 0.0);
             l.extend(step);
         }
-        assert_eq!(text(&slots(&l, &classes(), 1.0)), "A");
+        assert_eq!(text(&slots(&[&l], &classes(), 1.0)), "A");
+    }
+
+    #[test]
+    fn looks_that_see_it_elsewhere_agree_and_looks_that_see_another_doubt() {
+        // The second look has everything a step later.
+        let (first, later) = (logits("-A-8-C--", 12.0), logits("--A-8-C-", 12.0));
+        let weakest = |s: &Slots| s.iter().map(|s| s.best().1.get()).fold(1.0, f32::min);
+        let joined = slots(&[&first, &later], &classes(), 1.0);
+        assert_eq!(text(&joined), "A8C");
+        assert!(weakest(&joined) > 0.99);
+        let mut first = first;
+        first[3 * 37 + usize::from(symbol_index(b'B')) + 1] = 9.0;
+        let mut other = logits("--A-B-C-", 11.0);
+        other[4 * 37 + usize::from(symbol_index(b'8')) + 1] = 9.0;
+        let joined = slots(&[&first, &other], &classes(), 1.0);
+        assert_eq!(text(&joined), "A8C");
+        assert!((0.5..0.99).contains(&joined[1].best().1.get()), "{}", weakest(&joined));
+        let one_more = logits("A-8-C-1-", 4.0);
+        let joined = slots(&[&first, &one_more], &classes(), 1.0);
+        assert_eq!(text(&joined), "A8C");
+        assert!(weakest(&joined) < 0.999, "{}", weakest(&joined));
     }
 
     #[test]
     fn longer_than_any_plate_is_no_reading() {
         let path = "A-B-".repeat(7);
-        assert!(slots(&logits(&path, 12.0), &classes(), 1.0).is_empty());
+        assert!(slots(&[&logits(&path, 12.0)], &classes(), 1.0).is_empty());
     }
 
     #[test]
     fn logits_that_are_no_numbers_are_no_reading() {
-        assert!(slots(&[f32::NAN; 37 * 5], &classes(), 1.0).is_empty());
-        assert!(slots(&[f32::NEG_INFINITY; 37 * 5], &classes(), 1.0).is_empty());
-        let _ = slots(&[f32::INFINITY; 37 * 5], &classes(), 1.0);
+        assert!(slots(&[&[f32::NAN; 37 * 5]], &classes(), 1.0).is_empty());
+        assert!(slots(&[&[f32::NEG_INFINITY; 37 * 5]], &classes(), 1.0).is_empty());
+        let _ = slots(&[&[f32::INFINITY; 37 * 5]], &classes(), 1.0);
     }
 
     #[test]
     fn higher_temperature_is_less_sure() {
         let l = logits("-A-B-", 5.0);
         let weakest =
-            |t| slots(&l, &classes(), t).iter().map(|s| s.best().1.get()).fold(1.0, f32::min);
+            |t| slots(&[&l], &classes(), t).iter().map(|s| s.best().1.get()).fold(1.0, f32::min);
         assert!(weakest(1.0) > weakest(2.0));
     }
 
@@ -420,7 +469,7 @@ mod tests {
         fn slots_are_distributions_and_no_edit_is_likelier(
             l in prop::collection::vec(-8.0_f32..8.0, 37 * 10),
         ) {
-            let found = slots(&l, &classes(), 1.0);
+            let found = slots(&[&l], &classes(), 1.0);
             for slot in &found {
                 let sum: f32 = slot.0.iter().sum();
                 prop_assert!(slot.0.iter().all(|p| (0.0..=1.0).contains(p)));
@@ -441,7 +490,7 @@ mod tests {
             let steps = probabilities(&l, &classes(), 1.0);
             let best: String =
                 best_path(&steps).iter().map(|s| char::from(SYMBOLS[usize::from(*s)])).collect();
-            let found = slots(&l, &classes(), 1.0);
+            let found = slots(&[&l], &classes(), 1.0);
             if best.len() <= MAX_PLATE_LEN {
                 prop_assert_eq!(text(&found), best);
             } else {

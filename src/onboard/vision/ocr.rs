@@ -6,7 +6,7 @@ pub use super::letterbox::Region;
 use super::models::{self, OcrDecoder, OcrPackage, Weights};
 use super::onnx::{Model, Runtime};
 use super::picture::Picture;
-use super::{VisionError, ctc, second_look};
+use super::{VisionError, ctc};
 use crate::config::ModelsConfig;
 
 /// Reads plates that were found.
@@ -16,6 +16,15 @@ pub trait Ocr: Send {
         &mut self,
         picture: &Picture,
         regions: &[Region],
+        read: &mut Vec<Slots>,
+    ) -> Result<(), VisionError>;
+
+    /// Appends one reading per entry: of a plate of the last [`Ocr::read`], by its number there, what
+    /// was seen then and what these regions show, together.
+    fn read_again(
+        &mut self,
+        picture: &Picture,
+        again: &[(usize, [Region; 2])],
         read: &mut Vec<Slots>,
     ) -> Result<(), VisionError>;
 
@@ -31,6 +40,9 @@ pub(super) struct OnnxOcr {
     model: Model,
     package: OcrPackage,
     feeder: Feeder,
+    /// What the network said last, and what it said of the last [`Ocr::read`].
+    said: Vec<f32>,
+    first: Vec<f32>,
 }
 
 impl OnnxOcr {
@@ -42,7 +54,7 @@ impl OnnxOcr {
         let model = Model::load(runtime, &package.stamp.name, &package.path, &onnx)?;
         let feeder = Feeder::new(package.input.clone());
         let path = package.path.clone();
-        let mut ocr = Self { model, package, feeder };
+        let mut ocr = Self { model, package, feeder, said: Vec::new(), first: Vec::new() };
         // A first look at nothing: shapes that do not fit are found at start, not at the first car.
         let blank = Picture::blank(64, 64);
         ocr.read(&blank, &[Region::Box(blank.bounds()); 2], &mut Vec::new()).map_err(
@@ -54,6 +66,34 @@ impl OnnxOcr {
             },
         )?;
         Ok(ocr)
+    }
+
+    /// Runs the network over the regions; what it says is in `said`, equally much of each.
+    fn run<'r>(
+        &mut self,
+        picture: &Picture,
+        regions: impl ExactSizeIterator<Item = &'r Region>,
+    ) -> Result<(), VisionError> {
+        let n = regions.len();
+        for (i, region) in regions.enumerate() {
+            self.feeder.put(i, picture, region);
+        }
+        let (package, said) = (&self.package, &mut self.said);
+        let shape = self.feeder.shape(n);
+        let known = self.model.run(self.feeder.values(), shape, |dims, data| {
+            said.clear();
+            said.extend_from_slice(data);
+            fits(package, n, dims, data)
+        })?;
+        known.map_err(|message| VisionError::Inference {
+            model: package.stamp.name.clone(),
+            message,
+        })
+    }
+
+    /// Values of one plate.
+    fn each(&self) -> usize {
+        self.package.readers * self.package.slots * self.package.classes.len()
     }
 }
 
@@ -67,18 +107,29 @@ impl Ocr for OnnxOcr {
         if regions.is_empty() {
             return Ok(());
         }
-        for (i, region) in regions.iter().enumerate() {
-            self.feeder.put(i, picture, region);
+        self.run(picture, regions.iter())?;
+        std::mem::swap(&mut self.first, &mut self.said);
+        read.extend(self.first.chunks_exact(self.each()).map(|one| decode(&self.package, &[one])));
+        Ok(())
+    }
+
+    fn read_again(
+        &mut self,
+        picture: &Picture,
+        again: &[(usize, [Region; 2])],
+        read: &mut Vec<Slots>,
+    ) -> Result<(), VisionError> {
+        if again.is_empty() {
+            return Ok(());
         }
-        let (n, package) = (regions.len(), &self.package);
-        let shape = self.feeder.shape(n);
-        let known = self
-            .model
-            .run(self.feeder.values(), shape, |dims, data| decode(package, n, dims, data, read))?;
-        known.map_err(|message| VisionError::Inference {
-            model: package.stamp.name.clone(),
-            message,
-        })
+        let regions: Vec<&Region> = again.iter().flat_map(|(_, regions)| regions).collect();
+        self.run(picture, regions.into_iter())?;
+        let each = self.each();
+        for ((i, _), two) in again.iter().zip(self.said.chunks_exact(2 * each)) {
+            let looks = [&self.first[i * each..(i + 1) * each], &two[..each], &two[each..]];
+            read.push(decode(&self.package, &looks));
+        }
+        Ok(())
     }
 
     fn crop_margin(&self) -> f32 {
@@ -90,38 +141,45 @@ impl Ocr for OnnxOcr {
     }
 }
 
-fn decode(
-    package: &OcrPackage,
-    n: usize,
-    dims: &[i64],
-    data: &[f32],
-    read: &mut Vec<Slots>,
-) -> Result<(), String> {
+/// Whether an output is as large as the package says.
+fn fits(package: &OcrPackage, n: usize, dims: &[i64], data: &[f32]) -> Result<(), String> {
     let classes = package.classes.len();
-    let each = data.len() / n;
-    let of_one_reader = package.slots * classes;
-    if each * n != data.len() || each != package.readers * of_one_reader {
-        let (slots, decoder) = (package.slots, package.stamp.decoder);
-        let readers = match package.readers {
-            1 => String::new(),
-            many => format!("{many} readers, "),
-        };
-        return Err(format!(
-            "output of shape {dims:?} is not {decoder} of {n} plates, {readers}{slots} slots, {classes} classes"
-        ));
+    if data.len() == n * package.readers * package.slots * classes {
+        return Ok(());
     }
-    let slots = |one: &[f32]| match package.decoder {
-        OcrDecoder::Ctc { temperature } => ctc::slots(one, &package.classes, temperature),
-        OcrDecoder::FixedSlot => fixed(one, &package.classes),
+    let (slots, decoder) = (package.slots, package.stamp.decoder);
+    let readers = match package.readers {
+        1 => String::new(),
+        many => format!("{many} readers, "),
     };
-    for plate in data.chunks_exact(each) {
-        let mut readings: Vec<Slots> = plate.chunks_exact(of_one_reader).map(slots).collect();
-        read.push(match readings.len() {
-            1 => std::mem::take(&mut readings[0]),
-            _ => second_look::join(&readings),
-        });
+    Err(format!(
+        "output of shape {dims:?} is not {decoder} of {n} plates, {readers}{slots} slots, {classes} classes"
+    ))
+}
+
+/// One reading from one look, or from several at the same plate: what every reader of the file said
+/// in each.
+fn decode(package: &OcrPackage, looks: &[&[f32]]) -> Slots {
+    let classes = package.classes.len();
+    let said: Vec<&[f32]> =
+        looks.iter().flat_map(|look| look.chunks_exact(package.slots * classes)).collect();
+    match package.decoder {
+        OcrDecoder::Ctc { temperature } => ctc::slots(&said, &package.classes, temperature),
+        OcrDecoder::FixedSlot if said.len() == 1 => fixed(said[0], &package.classes),
+        OcrDecoder::FixedSlot => fixed(&joined(&said, classes), &package.classes),
     }
-    Ok(())
+}
+
+/// Several looks at fixed slots: the geometric mean of their probabilities in each.
+fn joined(looks: &[&[f32]], classes: usize) -> Vec<f32> {
+    let root = 1.0 / looks.len() as f32;
+    let mean = |i: usize| looks.iter().map(|look| look[i].clamp(0.0, 1.0)).product::<f32>();
+    let mut p: Vec<f32> = (0..looks[0].len()).map(|i| mean(i).powf(root)).collect();
+    for slot in p.chunks_exact_mut(classes) {
+        let sum: f32 = slot.iter().sum();
+        slot.iter_mut().for_each(|p| *p /= sum.max(f32::MIN_POSITIVE));
+    }
+    p
 }
 
 /// Slots with their own position each; a slot that says padding is left out.
@@ -215,23 +273,32 @@ mod tests {
         let mut package = package(2);
         let one = [row(&[(10, 1.0)]), row(&[(8, 0.9), (11, 0.1)])].concat();
         let other = [row(&[(10, 1.0)]), row(&[(11, 0.6), (8, 0.4)])].concat();
-        let mut read = Vec::new();
-        decode(&package, 1, &[1, 4, 37], &[one.clone(), other].concat(), &mut read).unwrap();
-        assert_eq!(read[0].iter().map(|s| s.best().0).collect::<Vec<_>>(), b"A8");
-        assert!(read[0][1].best().1.get() < 0.9, "one reader doubts it");
-        let message = decode(&package, 1, &[1, 2, 37], &one, &mut read).unwrap_err();
+        let both = [one.clone(), other].concat();
+        fits(&package, 1, &[1, 4, 37], &both).unwrap();
+        let read = decode(&package, &[&both]);
+        assert_eq!(read.iter().map(|s| s.best().0).collect::<Vec<_>>(), b"A8");
+        assert!(read[1].best().1.get() < 0.9, "one reader doubts it");
         assert_eq!(
-            message,
+            fits(&package, 1, &[1, 2, 37], &one).unwrap_err(),
             "output of shape [1, 2, 37] is not fixed-slot of 1 plates, 2 readers, 2 slots, 37 classes"
         );
         package.readers = 1;
-        decode(&package, 1, &[1, 2, 37], &one, &mut read).unwrap();
-        assert!((read[1][1].best().1.get() - 0.9).abs() < 1e-6, "a reader alone is left as it is");
+        fits(&package, 1, &[1, 2, 37], &one).unwrap();
+        let alone = decode(&package, &[&one])[1].best().1.get();
+        assert!((alone - 0.9).abs() < 1e-6, "a reader alone is left as it is");
     }
 
     #[test]
     fn nothing_but_padding_is_no_text() {
         assert!(fixed(&row(&[(36, 1.0)]).repeat(9), &classes()).is_empty());
+    }
+
+    #[test]
+    fn looks_at_fixed_slots_share_their_doubt() {
+        let looks = [row(&[(10, 0.9), (11, 0.1)]), row(&[(10, 0.4), (11, 0.6)])];
+        let slots = fixed(&joined(&[&looks[0], &looks[1]], 37), &classes());
+        assert_eq!(slots[0].best().0, b'A');
+        assert!((slots[0].best().1.get() - 0.71).abs() < 0.01, "{}", slots[0].best().1.get());
     }
 
     #[test]

@@ -151,27 +151,24 @@ impl Reader {
         self.ocr.read(&self.picture, &self.regions, &mut self.read)?;
         let mut read = std::mem::take(&mut self.read);
         if self.second_look {
-            self.look_again(found, &mut read)?;
+            self.look_again(&mut read)?;
         }
         read.iter_mut().for_each(formats::settle);
         Ok(read)
     }
 
-    /// Reads plates in doubt once more, in other crops.
-    fn look_again(&mut self, found: &[Detection], read: &mut [Slots]) -> Result<(), VisionError> {
+    /// Looks at plates in doubt twice more, leaning.
+    fn look_again(&mut self, read: &mut [Slots]) -> Result<(), VisionError> {
         let doubtful: Vec<usize> = second_look::doubtful(read).collect();
         if doubtful.is_empty() {
             return Ok(());
         }
-        let margin = self.ocr.crop_margin() + second_look::WIDER;
-        self.regions.clear();
-        for i in &doubtful {
-            self.regions.push(region(&found[*i], self.rectify, margin, &self.picture));
-        }
-        let mut again = Vec::with_capacity(self.regions.len());
-        self.ocr.read(&self.picture, &self.regions, &mut again)?;
-        for (i, again) in doubtful.into_iter().zip(again) {
-            read[i] = second_look::join(&[std::mem::take(&mut read[i]), again]);
+        let again: Vec<_> =
+            doubtful.into_iter().map(|i| (i, second_look::leaning(&self.regions[i]))).collect();
+        let mut seen = Vec::with_capacity(again.len());
+        self.ocr.read_again(&self.picture, &again, &mut seen)?;
+        for ((i, _), seen) in again.into_iter().zip(seen) {
+            read[i] = seen;
         }
         Ok(())
     }

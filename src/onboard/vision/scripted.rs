@@ -73,6 +73,15 @@ impl Ocr for ScriptedOcr {
         Ok(())
     }
 
+    fn read_again(
+        &mut self,
+        _: &Picture,
+        _: &[(usize, [Region; 2])],
+        _: &mut Vec<Slots>,
+    ) -> Result<(), VisionError> {
+        Ok(())
+    }
+
     fn crop_margin(&self) -> f32 {
         0.0
     }

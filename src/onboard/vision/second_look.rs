@@ -1,10 +1,15 @@
-//! A doubtful plate is looked at again in another crop, and the readings are joined.
+//! A doubtful plate is looked at again, leaning left and leaning right, and the looks are joined.
 //!
-//! A box a little too tight or too wide costs a character; another margin often settles it. Only
-//! plates in doubt pay for it: those that are sure already, and those too poor to be read at all,
-//! are left as they are. Measured in docs/decisions/0021-second-look.md.
+//! Plates are seen from the side, curved and under hoods, so their characters lean; and a reader that is
+//! sure of a wrong character is rarely sure of it at every slant. Leaning moves no character along the
+//! plate, so the looks are joined before they are decoded: the mean of the logits at each step, which is
+//! the geometric mean of the probabilities. Only plates in doubt pay for it: those that are sure
+//! already, and those too poor to be read at all, are left as they are. Measured in
+//! docs/decisions/0026-looks-that-lean.md.
 
-use super::candidate::{Slot, Slots};
+use super::candidate::Slots;
+use super::letterbox::{Region, sides};
+use crate::geometry::{Point, Quad};
 
 /// Least certain character from which a plate is sure enough.
 ///
@@ -14,8 +19,9 @@ const SURE: f32 = 0.98;
 /// Below this there is hardly a plate to read: of 18 such reads of labelled plates 3 were right.
 const HOPELESS: f32 = 0.3;
 
-/// By how much the second crop is wider than the first, as a fraction of the plate's size.
-pub(super) const WIDER: f32 = 0.05;
+/// How far the upper edge is moved against the lower one, as a fraction of the plate's height: seven
+/// degrees.
+const LEAN: f32 = 0.12;
 
 /// Numbers of the readings to look at again.
 pub(super) fn doubtful(read: &[Slots]) -> impl Iterator<Item = usize> + '_ {
@@ -25,34 +31,32 @@ pub(super) fn doubtful(read: &[Slots]) -> impl Iterator<Item = usize> + '_ {
     })
 }
 
-/// Joins looks at one plate: of the lengths read the likeliest, and of the looks of that length the
-/// mean of each character's probabilities.
-pub(super) fn join(looks: &[Slots]) -> Slots {
-    let whole = |slots: &Slots| -> f32 {
-        if slots.is_empty() { 0.0 } else { slots.iter().map(|s| s.best().1.get()).product() }
+/// The same region leaning to the right, and to the left.
+pub(super) fn leaning(region: &Region) -> [Region; 2] {
+    let quad = match region {
+        Region::Corners(quad) => *quad,
+        Region::Box(b) => [
+            Point { x: b.x, y: b.y },
+            Point { x: b.right(), y: b.y },
+            Point { x: b.right(), y: b.bottom() },
+            Point { x: b.x, y: b.bottom() },
+        ],
     };
-    let votes = |n: usize| -> f32 { looks.iter().filter(|s| s.len() == n).map(whole).sum() };
-    let length = looks.iter().map(|s| s.len()).max_by(|a, b| votes(*a).total_cmp(&votes(*b)));
-    let Some(length) = length else { return Slots::new() };
-    let alike: Vec<&Slots> = looks.iter().filter(|s| s.len() == length).collect();
-    // Looks that saw another length doubt every character of this one.
-    let all: f32 = looks.iter().map(whole).sum();
-    let trust = if all > 0.0 { votes(length) / all } else { 1.0 };
-    let share = trust / alike.len() as f32;
-    (0..length)
-        .map(|i| {
-            let mut mean = Slot([0.0; 36]);
-            for slots in &alike {
-                mean.0.iter_mut().zip(&slots[i].0).for_each(|(m, p)| *m += p * share);
-            }
-            mean
-        })
-        .collect()
+    [LEAN, -LEAN].map(|lean| Region::Corners(leant(quad, lean)))
+}
+
+fn leant(quad: Quad, lean: f32) -> Quad {
+    let (_, height) = sides(&quad);
+    let by = lean * height / 2.0;
+    let [a, b, c, d] = quad;
+    [(a, by), (b, by), (c, -by), (d, -by)].map(|(p, by)| Point { x: p.x + by, y: p.y })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::candidate::Slot;
     use super::*;
+    use crate::geometry::Rect;
     use crate::plate::symbol_index;
 
     fn read(text: &str, p: f32) -> Slots {
@@ -65,10 +69,6 @@ mod tests {
             .collect()
     }
 
-    fn text(slots: &Slots) -> String {
-        slots.iter().map(|s| char::from(s.best().0)).collect()
-    }
-
     #[test]
     fn only_plates_in_doubt_are_looked_at_again() {
         let reads = [read("AB1", 0.999), read("AB1", 0.8), read("AB1", 0.1), Slots::new()];
@@ -76,18 +76,16 @@ mod tests {
     }
 
     #[test]
-    fn looks_that_agree_stay_and_looks_that_differ_share() {
-        let joined = join(&[read("AB8", 0.9), read("ABB", 0.5)]);
-        assert_eq!(text(&joined), "AB8");
-        assert!((joined[0].best().1.get() - 0.7).abs() < 1e-6);
-        assert!((joined[2].best().1.get() - 0.45).abs() < 1e-6);
-    }
-
-    #[test]
-    fn another_length_costs_trust_and_the_likelier_length_wins() {
-        let joined = join(&[read("AB12", 0.9), read("AB1", 0.6)]);
-        assert_eq!(text(&joined), "AB12");
-        assert!(joined[0].best().1.get() < 0.9);
-        assert!(join(&[Slots::new(), Slots::new()]).is_empty());
+    fn leaning_moves_the_edges_and_not_the_middle() {
+        let upright = Region::Box(Rect { x: 10.0, y: 20.0, w: 100.0, h: 50.0 });
+        let [right, left] = leaning(&upright).map(|r| match r {
+            Region::Corners(quad) => quad,
+            Region::Box(_) => panic!("a box cannot lean"),
+        });
+        let near = |p: Point, (x, y): (f32, f32)| (p.x - x).hypot(p.y - y) < 0.1;
+        assert!(near(right[0], (13.0, 20.0)) && near(right[3], (7.0, 70.0)), "{right:?}");
+        assert!(near(left[1], (107.0, 20.0)) && near(left[2], (113.0, 70.0)), "{left:?}");
+        let Region::Corners(back) = leaning(&Region::Corners(right))[1] else { panic!("corners") };
+        assert!(near(back[0], (10.0, 20.0)) && near(back[2], (110.0, 70.0)), "{back:?}");
     }
 }
