@@ -2,33 +2,44 @@
 //!
 //! Detection: a labelled box counts as found if a detection overlaps it by half (IoU 0.5). Reading:
 //! the text of the candidate that overlaps the label best, by a tenth at least, whatever its
-//! confidence; a plate that was not found counts as read wrong. False reads: texts of at least
-//! `--false-read-confidence` away from every label; in folders that label one plate per picture
-//! many of them are plates all the same, so look before calling them false.
+//! confidence; a plate that was not found counts as read wrong, and so does one whose text is hardly
+//! a plate's (`--min-plausibility`). False reads: texts of at least `--false-read-confidence` away
+//! from every label; in folders that label one plate per picture many of them are plates all the
+//! same, so look before calling them false: `--beside` writes them with their pictures,
+//! `--looked-at` takes what somebody saw.
 
+mod beside;
+mod conditions;
+mod curve;
 mod labels;
+mod looked_at;
 mod report;
 mod score;
+mod selective;
 mod sheet;
+mod slices;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
 
+use self::beside::Beside;
 use self::labels::{KnownError, Labelled};
+use self::looked_at::Place;
 use self::report::{Figures, Report, Tally};
 use self::sheet::Worst;
 use super::model_args::ModelArgs;
 use super::pictures;
 use super::read::{look, print_line, progress};
-use crate::onboard::vision::candidate::{Confidence, Detection};
+use crate::config::ReadingConfig;
+use crate::onboard::vision::candidate::{Candidate, Confidence, Detection};
 use crate::onboard::vision::{Reader, Runtime};
 
 /// Measure the models on a labelled folder.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  outrider eval data/evaluation\n  outrider eval data/evaluation --json --worst worst.png\n  outrider eval data/evaluation --detector yolo.onnx --ocr cct.onnx --crop-margin 0.1"
+    after_help = "Every figure is of single pictures; the vote over a pass does better. A plate counts as detected\nwhere a box overlaps it by half, as read where the text is right, whatever its confidence.\n\nSlices: width of the labelled plate in pixels; sharpness, the variance of the Laplacian over the\nvariance of the luma, at 160 pixels of width at most; light, the mean luma, 0 to 255; tilt, the slope\nof its lines in whole degrees; region, the two letters in which a source's name ends. Slices overlap: narrow plates are also the blurred ones.\n\nExamples:\n  outrider eval data/evaluation\n  outrider eval data/evaluation --slices --curve curve.svg --worst worst.png\n  outrider eval data/evaluation --beside beside/ --looked-at looked-at.txt\n  outrider eval data/evaluation --detector yolo.onnx --ocr cct.onnx --crop-margin 0.1"
 )]
 pub struct EvalArgs {
     /// Folder with pictures and a labels.jsonl.
@@ -45,6 +56,21 @@ pub struct EvalArgs {
     /// How many worst cases.
     #[arg(long, value_name = "N", default_value_t = 60)]
     worst_count: usize,
+    /// Add tables of the same figures by width, sharpness, light, tilt and region. (In JSON they
+    /// are always there.)
+    #[arg(long)]
+    slices: bool,
+    /// Write the selective curve, accepted against right by threshold, as .svg or .csv; may be given
+    /// for both.
+    #[arg(long, value_name = "FILE")]
+    curve: Vec<PathBuf>,
+    /// Write what was read away from every label into this folder: reads.jsonl, reads.txt, and a
+    /// picture of each.
+    #[arg(long, value_name = "DIR")]
+    beside: Option<PathBuf>,
+    /// Places that somebody has looked at: file, x, y, plate or other, what is there.
+    #[arg(long, value_name = "FILE")]
+    looked_at: Option<PathBuf>,
     /// Write each labelled plate and what was read, one JSON object per line.
     #[arg(long, value_name = "FILE")]
     cases: Option<PathBuf>,
@@ -57,6 +83,10 @@ pub struct EvalArgs {
     /// Confidence from which a read away from every label counts as a false one.
     #[arg(long, value_name = "P", default_value_t = 0.5)]
     false_read_confidence: f32,
+    /// Plausibility that a text is a plate's, below which it does not count as read, 0 to 0.9: as
+    /// reading.min_plausibility [default: that of the daemon].
+    #[arg(long, value_name = "P")]
+    min_plausibility: Option<f32>,
     #[command(flatten)]
     models: ModelArgs,
 }
@@ -70,53 +100,85 @@ impl EvalArgs {
             anyhow::ensure!(!labelled.is_empty(), "no labels of source {}", self.source.join(", "));
         }
         let known = self.set_aside.as_deref().map(labels::known_errors).transpose()?;
+        let places = self.looked_at.as_deref().map(looked_at::load).transpose()?;
+        let reading = ReadingConfig {
+            min_plausibility: self
+                .min_plausibility
+                .unwrap_or(ReadingConfig::default().min_plausibility),
+            ..ReadingConfig::default()
+        };
+        reading.validate()?;
         let config = self.models.config()?;
-        let mut reader = Reader::load(&config)?;
-        let mut worst = Worst::new(if self.worst.is_some() { self.worst_count } else { 0 });
+        let mut measuring = Measuring {
+            reader: Reader::load(&config)?,
+            known: known.unwrap_or_default(),
+            places: places.unwrap_or_default(),
+            least: reading.min_plausibility,
+            from: self.false_read_confidence,
+            worst: Worst::new(if self.worst.is_some() { self.worst_count } else { 0 }),
+            folder: self.beside.as_deref().map(beside::Folder::new).transpose()?,
+        };
         let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
         let bar = progress(labelled.len());
         for one in &labelled {
             let tally = tallies.entry(one.source.clone()).or_default();
-            if let Err(e) = measure(&mut reader, one, known.as_deref(), tally, &mut worst) {
+            if let Err(e) = measuring.measure(one, tally) {
                 bar.suspend(|| eprintln!("{}: {e:#}", one.path.display()));
-                let (cases, _) = score::judge(one, &[]);
+                let (cases, _) = score::judge(one, &[], measuring.least);
                 tally.cases.extend(cases);
                 tally.unreadable += 1;
             }
             bar.inc(1);
         }
         bar.finish_and_clear();
+        let mut all = Tally::default();
+        tallies.values().for_each(|t| all.add(t));
+        self.write_files(&measuring, &all)?;
+        let report = self.report(&measuring, &tallies, &all, config.onnxruntime.as_deref())?;
+        print_line(&match (self.json, self.markdown) {
+            (true, _) => serde_json::to_string(&report)?,
+            (_, true) => report.markdown(self.slices),
+            _ => report.table(self.slices),
+        })
+    }
+
+    /// What was asked for beside the figures.
+    fn write_files(&self, measuring: &Measuring, all: &Tally) -> anyhow::Result<()> {
         if let Some(path) = &self.cases {
-            let lines = tallies.values().flat_map(|t| &t.cases).map(serde_json::to_string);
+            let lines = all.cases.iter().map(serde_json::to_string);
             std::fs::write(path, lines.collect::<Result<Vec<_>, _>>()?.join("\n") + "\n")?;
         }
         if let Some(path) = &self.worst {
-            let n = worst.write(path)?;
+            let n = measuring.worst.write(path)?;
             eprintln!("{n} wrong reads drawn into {}", path.display());
         }
-        let report = self.report(&reader, &tallies, config.onnxruntime.as_deref())?;
-        print_line(&match (self.json, self.markdown) {
-            (true, _) => serde_json::to_string(&report)?,
-            (_, true) => report.markdown(),
-            _ => report.table(),
-        })
+        if let Some(folder) = &measuring.folder {
+            folder.finish(&all.beside, self.false_read_confidence, all.frames)?;
+        }
+        let points = selective::points(&all.reads());
+        let target = selective::selective(&all.reads(), report::SELECTIVE_TARGET);
+        let ocr = &measuring.reader.weights()[1];
+        let title = format!("{} {}, {} plates", ocr.name, ocr.version, all.reads().len());
+        self.curve.iter().try_for_each(|path| curve::write(path, &title, &points, &target))
     }
 
     fn report(
         &self,
-        reader: &Reader,
+        measuring: &Measuring,
         tallies: &BTreeMap<String, Tally>,
+        all: &Tally,
         onnxruntime: Option<&std::path::Path>,
     ) -> anyhow::Result<Report> {
-        let mut all = Tally::default();
-        tallies.values().for_each(|t| all.add(t));
-        let figures = |t: &Tally| Figures::of(t, self.false_read_confidence);
-        let [detector, ocr] = reader.weights();
+        let looked = self.looked_at.is_some();
+        let figures = |t: &Tally| Figures::of(t, self.false_read_confidence, looked);
+        let [detector, ocr] = measuring.reader.weights();
         Ok(Report {
-            pooled: figures(&all),
+            pooled: figures(all),
             sources: tallies.iter().map(|(name, t)| (name.clone(), figures(t))).collect(),
+            slices: slices::of(&all.counted().collect::<Vec<_>>()),
             peak_rss_mb: peak_rss_mb()?,
             false_read_confidence: self.false_read_confidence,
+            min_plausibility: measuring.least,
             iou_detected: score::DETECTED,
             iou_same_plate: score::SAME_PLATE,
             detector: detector.clone(),
@@ -128,52 +190,73 @@ impl EvalArgs {
     }
 }
 
-/// Looks at one picture and adds what comes of it.
-fn measure(
-    reader: &mut Reader,
-    one: &Labelled,
-    known: Option<&[KnownError]>,
-    tally: &mut Tally,
-    worst: &mut Worst,
-) -> anyhow::Result<()> {
-    let frame = pictures::load(&one.path)?;
-    let candidates = if one.is_crop {
-        tally.crops += 1;
-        reader.decode(&frame)?;
-        let whole = Detection {
-            bbox: reader.picture().bounds(),
-            corners: None,
-            score: Confidence::new(1.0),
-        };
-        reader.read_at(&[whole])?
-    } else {
+/// What looks at the pictures, and what it is to know.
+struct Measuring {
+    reader: Reader,
+    known: Vec<KnownError>,
+    places: Vec<Place>,
+    /// Plausibility below which a text is no read.
+    least: f32,
+    /// Confidence from which a read beside every label counts.
+    from: f32,
+    worst: Worst,
+    folder: Option<beside::Folder>,
+}
+
+impl Measuring {
+    /// Looks at one picture and adds what comes of it.
+    fn measure(&mut self, one: &Labelled, tally: &mut Tally) -> anyhow::Result<()> {
+        let candidates = self.look(one, tally)?;
+        let (mut cases, beside) = score::judge(one, &candidates, self.least);
+        for (case, plate) in cases.iter_mut().zip(&one.plates) {
+            let label = case.label.as_deref().unwrap_or_default();
+            let error = self.known.iter().find(|k| k.is_about(&case.source, label));
+            case.aside = error.map(|k| k.why.clone());
+            let bbox = plate.bbox.unwrap_or(self.reader.picture().bounds());
+            if let Some(seen) = conditions::measure(self.reader.picture(), &bbox) {
+                (case.light, case.sharpness) = (Some(seen.light), Some(seen.sharpness));
+                case.tilt = Some(seen.tilt);
+            }
+            if case.aside.is_none() {
+                self.worst.offer(case, || self.reader.crop(&bbox));
+            }
+        }
+        tally.cases.extend(cases);
+        for candidate in beside.iter().map(|i| &candidates[*i]).filter(|c| !c.slots.is_empty()) {
+            let mut read = Beside::of(one, candidate, self.least, &self.places);
+            if let Some(folder) = self.folder.as_ref().filter(|_| read.weakest >= self.from) {
+                folder.keep(&mut read, candidate, |bbox| self.reader.crop(bbox))?;
+            }
+            tally.beside.push(read);
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, one: &Labelled, tally: &mut Tally) -> anyhow::Result<Vec<Candidate>> {
+        let frame = pictures::load(&one.path)?;
+        let reader = &mut self.reader;
+        if one.is_crop {
+            tally.crops += 1;
+            reader.decode(&frame)?;
+            let whole = Detection {
+                bbox: reader.picture().bounds(),
+                corners: None,
+                score: Confidence::new(1.0),
+            };
+            let candidates = reader.read_at(&[whole])?;
+            tally.ocr_of_crops += reader.spent().ocr;
+            return Ok(candidates);
+        }
         tally.frames += 1;
-        look(reader, &frame)?.candidates
-    };
-    let spent = reader.spent();
-    if one.is_crop {
-        tally.ocr_of_crops += spent.ocr;
-    } else {
+        let candidates = look(reader, &frame)?.candidates;
+        let spent = reader.spent();
         tally.decode += spent.decode;
         tally.detect += spent.detect;
         tally.ocr += spent.ocr;
         tally.colour_crops += spent.crops;
         tally.detections += candidates.len();
+        Ok(candidates)
     }
-    let (mut cases, beside) = score::judge(one, &candidates);
-    for (case, plate) in cases.iter_mut().zip(&one.plates) {
-        let label = case.label.as_deref().unwrap_or_default();
-        let error = known.unwrap_or_default().iter().find(|k| k.is_about(&case.source, label));
-        case.aside = error.map(|k| k.why.clone());
-        if case.aside.is_none() {
-            let bbox = plate.bbox.unwrap_or(reader.picture().bounds());
-            worst.offer(case, || reader.crop(&bbox));
-        }
-    }
-    let texts = beside.iter().map(|i| &candidates[*i]).filter(|c| !c.slots.is_empty());
-    tally.beside.extend(texts.map(score::weakest_folded));
-    tally.cases.extend(cases);
-    Ok(())
 }
 
 /// Highest resident memory of this process so far, in megabytes.

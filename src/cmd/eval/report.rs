@@ -6,11 +6,14 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::score::{Case, Selective, edits, folded, selective, wilson};
+use super::beside::{Beside, LookedAt};
+use super::score::{Case, edits, folded};
+use super::selective::{Selective, selective, wilson};
+use super::slices::{self, Slices};
 use crate::onboard::vision::Weights;
 
 /// Share of accepted reads that must be right where a read may stop a car.
-const SELECTIVE_TARGET: f64 = 0.995;
+pub(super) const SELECTIVE_TARGET: f64 = 0.995;
 
 /// What one source, or all together, added up to.
 #[derive(Debug, Default, Clone)]
@@ -21,8 +24,8 @@ pub(super) struct Tally {
     pub(super) cases: Vec<Case>,
     /// Detections in frames, and those that cover a labelled plate.
     pub(super) detections: usize,
-    /// Confidences of reads that no label covers.
-    pub(super) beside: Vec<f32>,
+    /// Texts that no label covers.
+    pub(super) beside: Vec<Beside>,
     pub(super) decode: Duration,
     pub(super) detect: Duration,
     pub(super) ocr: Duration,
@@ -39,12 +42,23 @@ impl Tally {
         self.unreadable += other.unreadable;
         self.cases.extend(other.cases.iter().cloned());
         self.detections += other.detections;
-        self.beside.extend(&other.beside);
+        self.beside.extend(other.beside.iter().cloned());
         self.decode += other.decode;
         self.detect += other.detect;
         self.ocr += other.ocr;
         self.ocr_of_crops += other.ocr_of_crops;
         self.colour_crops += other.colour_crops;
+    }
+
+    /// The cases that count: all but those set aside.
+    pub(super) fn counted(&self) -> impl Iterator<Item = &Case> {
+        self.cases.iter().filter(|c| c.aside.is_none())
+    }
+
+    /// Confidence and right or wrong of every plate with a text.
+    pub(super) fn reads(&self) -> Vec<(f32, bool)> {
+        let with_text = self.counted().filter(|c| c.label.is_some());
+        with_text.map(|c| (c.weakest, c.is_folded())).collect()
     }
 }
 
@@ -82,6 +96,10 @@ pub(super) struct Figures {
     pub(super) false_reads: usize,
     /// The same, of any confidence.
     pub(super) false_reads_any: usize,
+    /// What the former are, as far as somebody has looked; absent without a list of places.
+    pub(super) false_reads_looked_at: Option<LookedAt>,
+    /// Labelled plates whose text was read and does not count, because hardly a plate says it.
+    pub(super) refused: usize,
     /// CPU milliseconds of detector and OCR per frame (per crop where there are no frames), one
     /// thread.
     pub(super) cpu_ms_per_frame: Option<f64>,
@@ -114,10 +132,14 @@ pub(super) struct Report {
     #[serde(flatten)]
     pub(super) pooled: Figures,
     pub(super) sources: BTreeMap<String, Figures>,
+    /// The same figures by width, sharpness, light, tilt and region.
+    pub(super) slices: Slices,
     /// Highest resident memory of this process, models and all, in megabytes.
     pub(super) peak_rss_mb: f64,
     /// Confidence from which a read beside every label counts as a false one.
     pub(super) false_read_confidence: f32,
+    /// Plausibility below which a text does not count as read.
+    pub(super) min_plausibility: f32,
     /// Overlaps (IoU) that count as detected, and as the same plate.
     pub(super) iou_detected: f32,
     pub(super) iou_same_plate: f32,
@@ -134,8 +156,10 @@ fn rate(hits: usize, n: usize) -> Option<f64> {
 }
 
 impl Figures {
-    pub(super) fn of(tally: &Tally, false_read_confidence: f32) -> Self {
-        let cases: Vec<&Case> = tally.cases.iter().filter(|c| c.aside.is_none()).collect();
+    pub(super) fn of(tally: &Tally, false_read_confidence: f32, looked: bool) -> Self {
+        let cases: Vec<&Case> = tally.counted().collect();
+        let counted: Vec<&Beside> =
+            tally.beside.iter().filter(|b| b.counts(false_read_confidence)).collect();
         let count = |f: &dyn Fn(&Case) -> bool| cases.iter().filter(|c| f(c)).count();
         let n_text = count(&|c| c.label.is_some());
         let n_boxes = count(&|c| c.detected.is_some());
@@ -152,11 +176,6 @@ impl Figures {
             wrong_folded += edits(&text(label), &text(read));
             characters += label.len();
         }
-        let reads: Vec<_> = cases
-            .iter()
-            .filter(|c| c.label.is_some())
-            .map(|c| (c.weakest, c.is_folded()))
-            .collect();
         let mut intervals = BTreeMap::new();
         if n_boxes > 0 {
             intervals.insert("detection_recall", wilson(detected, n_boxes));
@@ -185,15 +204,17 @@ impl Figures {
             folded: rate(is_folded, n_text),
             cer: rate(wrong, characters),
             cer_folded: rate(wrong_folded, characters),
-            false_reads: tally.beside.iter().filter(|p| **p >= false_read_confidence).count(),
-            false_reads_any: tally.beside.len(),
+            false_reads: counted.len(),
+            false_reads_any: tally.beside.iter().filter(|b| b.is_read).count(),
+            false_reads_looked_at: looked.then(|| LookedAt::of(&counted, tally.frames)),
+            refused: count(&|c| c.label.is_some() && c.refused.is_some()),
             cpu_ms_per_frame: ms(tally.detect + ocr),
             decode_ms_per_frame: ms(tally.decode),
             detect_ms_per_frame: ms(tally.detect),
             ocr_ms_per_frame: ms(ocr),
             colour_crop_ms_per_frame: ms(tally.colour_crops),
             intervals,
-            selective: selective(&reads, SELECTIVE_TARGET),
+            selective: selective(&tally.reads(), SELECTIVE_TARGET),
             by_width: by_width(&cases),
         }
     }
@@ -250,7 +271,15 @@ impl Report {
             .map(|(name, f)| {
                 let recall = f.intervals.get("detection_recall");
                 let ms = f.cpu_ms_per_frame.map_or("-".into(), |v| format!("{v:.1}"));
-                let beside = format!("{} of {}", f.false_reads, f.n_frames);
+                let beside = match &f.false_reads_looked_at {
+                    Some(l) => format!(
+                        "{} in {} frames, {} no plates",
+                        f.false_reads,
+                        f.n_frames,
+                        l.others + l.not_looked_at
+                    ),
+                    None => format!("{} in {} frames", f.false_reads, f.n_frames),
+                };
                 let s = &f.selective;
                 let accepted = match s.threshold {
                     Some(t) => format!("{:.1} (from {t:.3})", s.accepted * 100.0),
@@ -282,7 +311,7 @@ impl Report {
     }
 
     /// For a person at a terminal.
-    pub(super) fn table(&self) -> String {
+    pub(super) fn table(&self, slices: bool) -> String {
         let mut table = Table::new();
         table.load_style(presets::UTF8_HORIZONTAL_ONLY);
         table.set_header(HEAD);
@@ -290,19 +319,15 @@ impl Report {
             table.add_row(row);
         }
         let mut text = format!("{table}\n{}\n", self.models());
-        text += &format!(
-            "95 % intervals (Wilson). Reads beside labels: of {:.2} and more, of any confidence {}.\n",
-            self.false_read_confidence, self.pooled.false_reads_any
-        );
-        for s in &self.pooled.by_width {
-            let to = s.below.map_or(String::new(), |b| format!(" to {b:.0}"));
-            text += &format!(
-                "plates {:.0}{to} px wide: detected {}, read {} (n={})\n",
-                s.from,
-                s.detected.map_or("-".into(), |v| format!("{:.1} %", v * 100.0)),
-                s.folded.map_or("-".into(), |v| format!("{:.1} %", v * 100.0)),
-                s.n
-            );
+        text += &format!("{}\n", self.remarks());
+        if slices {
+            let mut table = Table::new();
+            table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+            table.set_header(slices::HEAD);
+            for row in slices::rows(&self.slices, percent) {
+                table.add_row(row);
+            }
+            text += &format!("{table}\n");
         }
         let f = &self.pooled;
         let ms = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.2}"));
@@ -322,8 +347,45 @@ impl Report {
         text.trim_end().to_owned()
     }
 
+    /// What the columns mean where a reader might take them for something else.
+    fn remarks(&self) -> String {
+        let f = &self.pooled;
+        let mut text = format!(
+            "95 % intervals by Wilson's score. Read: the text is right, whatever its confidence; a plate that \
+             was not found counts as read wrong. Reads beside labels: of {:.2} and more, of any confidence {}; \
+             plates that nobody labelled are among them",
+            self.false_read_confidence, f.false_reads_any
+        );
+        match &f.false_reads_looked_at {
+            Some(l) => {
+                text += &format!(
+                    ": {} are, {} are not, {} were not looked at; unexplained {:.1} per 100 frames ({:.1}-{:.1})",
+                    l.plates,
+                    l.others,
+                    l.not_looked_at,
+                    l.unexplained_per_100_frames,
+                    l.interval[0],
+                    l.interval[1]
+                );
+            }
+            None => text += ", so look before calling them false",
+        }
+        text += &format!(
+            ". Texts of labelled plates that hardly a plate says ({} in all, under {:.2}) count as read wrong. \
+             Accepted: of all plates, at the lowest threshold from which {:.1} % of the accepted reads are right; \
+             one wrong read moves it by many plates, and with fewer than {:.0} accepted it asks that none is wrong.",
+            f.refused,
+            self.min_plausibility,
+            100.0 * SELECTIVE_TARGET,
+            1.0 / (1.0 - SELECTIVE_TARGET)
+        );
+        text +=
+            " CPU: one thread, per frame where a source has frames, per plate where it has not.";
+        text
+    }
+
     /// For a document: the same figures, so that none is typed by hand.
-    pub(super) fn markdown(&self) -> String {
+    pub(super) fn markdown(&self, slices: bool) -> String {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         let mut text = line(&HEAD.map(String::from));
         text += &format!("|{}\n", "---|".repeat(HEAD.len()));
@@ -331,10 +393,18 @@ impl Report {
             text += &line(&row);
         }
         text += &format!("\n{}; {:.0} MB at most.", self.models(), self.peak_rss_mb);
-        text += " 95 % intervals by Wilson's score.";
+        text += &format!(" {}", self.remarks());
         if !self.set_aside.is_empty() {
             let n = self.set_aside.len();
             text += &format!(" {n} labels known to be wrong are set aside.");
+        }
+        if slices {
+            text +=
+                &format!("\n\n{}|{}\n", line(&slices::HEAD.map(String::from)), "---|".repeat(5));
+            for row in slices::rows(&self.slices, percent) {
+                text += &line(&row);
+            }
+            text.truncate(text.trim_end().len());
         }
         text
     }
@@ -353,7 +423,23 @@ mod tests {
             weakest,
             detected,
             width: detected.map(|_| 80.0),
-            aside: None,
+            ..Case::default()
+        }
+    }
+
+    fn beside(weakest: f32, is_plate: Option<bool>) -> Beside {
+        Beside {
+            source: "us".into(),
+            file: "a.jpg".into(),
+            bbox: [1.0, 2.0, 60.0, 30.0],
+            text: "XYZ987".into(),
+            weakest,
+            score: 0.7,
+            plausibility: 0.7,
+            is_read: true,
+            is_plate,
+            what: None,
+            crop: None,
         }
     }
 
@@ -373,7 +459,7 @@ mod tests {
                 wrong_label,
             ],
             detections: 6,
-            beside: vec![0.2, 0.95],
+            beside: vec![beside(0.2, None), beside(0.95, Some(false)), beside(0.9, Some(true))],
             decode: Duration::from_millis(20),
             detect: Duration::from_millis(40),
             ocr: Duration::from_millis(8),
@@ -384,21 +470,23 @@ mod tests {
 
     #[test]
     fn figures_add_up() {
-        let f = Figures::of(&tally(), 0.5);
+        let f = Figures::of(&tally(), 0.5, true);
         assert_eq!((f.n, f.n_text, f.n_boxes, f.n_frames, f.n_crops), (5, 4, 4, 4, 1));
         assert_eq!(f.detection_recall, Some(0.75));
         assert_eq!(f.detection_precision, Some(0.6));
         assert_eq!((f.exact, f.folded), (Some(0.25), Some(0.5)));
         assert_eq!(f.cer, Some((3.0 + 6.0 + 2.0) / 20.0));
         assert_eq!(f.cer_folded, Some((6.0 + 1.0) / 20.0));
-        assert_eq!((f.false_reads, f.false_reads_any), (1, 2));
+        assert_eq!((f.false_reads, f.false_reads_any), (2, 3));
+        let looked = f.false_reads_looked_at.as_ref().unwrap();
+        assert_eq!((looked.plates, looked.others, looked.not_looked_at), (1, 1, 0));
         assert_eq!(f.cpu_ms_per_frame, Some(12.0));
         assert_eq!(f.selective.accepted, 0.5);
     }
 
     #[test]
     fn nothing_to_divide_by_is_absent_not_zero() {
-        let f = Figures::of(&Tally::default(), 0.5);
+        let f = Figures::of(&Tally::default(), 0.5, false);
         assert_eq!((f.exact, f.detection_recall, f.cpu_ms_per_frame), (None, None, None));
     }
 
@@ -413,10 +501,12 @@ mod tests {
         let mut with_reason = case(Some("WRONG1"), "RIGHT1", 0.5, Some(true));
         with_reason.aside = Some("shows RIGHT1".into());
         let report = Report {
-            pooled: Figures::of(&tally(), 0.5),
-            sources: [("us".to_owned(), Figures::of(&tally(), 0.5))].into(),
+            pooled: Figures::of(&tally(), 0.5, true),
+            slices: slices::of(&tally().counted().collect::<Vec<_>>()),
+            sources: [("us".to_owned(), Figures::of(&tally(), 0.5, true))].into(),
             peak_rss_mb: 120.5,
             false_read_confidence: 0.5,
+            min_plausibility: 0.35,
             iou_detected: 0.5,
             iou_same_plate: 0.1,
             detector: weights("detector"),
@@ -442,6 +532,6 @@ mod tests {
             }
         }
         insta::assert_json_snapshot!("eval_json", json);
-        insta::assert_snapshot!("eval_markdown", report.markdown());
+        insta::assert_snapshot!("eval_markdown", report.markdown(true));
     }
 }

@@ -14,7 +14,7 @@ pub(super) const DETECTED: f32 = 0.5;
 pub(super) const SAME_PLATE: f32 = 0.1;
 
 /// One labelled plate and what was made of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Case {
     pub(super) source: String,
     pub(super) file: String,
@@ -27,8 +27,16 @@ pub(super) struct Case {
     pub(super) weakest: f32,
     /// Whether a detection covers it; none in a crop.
     pub(super) detected: Option<bool>,
+    /// The detector's score; none in a crop and where nothing was found.
+    pub(super) score: Option<f32>,
+    /// What was read and is not counted, because it is hardly a plate's text.
+    pub(super) refused: Option<String>,
     /// Width of the labelled box in pixels; none in a crop.
     pub(super) width: Option<f32>,
+    /// Mean brightness, sharpness and slope of the labelled plate; see [`super::conditions`].
+    pub(super) light: Option<f32>,
+    pub(super) sharpness: Option<f32>,
+    pub(super) tilt: Option<f32>,
     /// Why it is set aside, if it is.
     pub(super) aside: Option<String>,
 }
@@ -86,22 +94,30 @@ pub(super) fn assign(labels: &[Rect], found: &[Rect], least: f32) -> Vec<Option<
     assigned
 }
 
-/// Cases of one picture, and what was found beside its labels.
-pub(super) fn judge(labelled: &Labelled, found: &[Candidate]) -> (Vec<Case>, Vec<usize>) {
+/// Cases of one picture, and what was found beside its labels. Texts less plausible than `least` do
+/// not count as read.
+pub(super) fn judge(
+    labelled: &Labelled,
+    found: &[Candidate],
+    least: f32,
+) -> (Vec<Case>, Vec<usize>) {
     let file = labelled.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let case = |label: &Option<String>| Case {
         source: labelled.source.clone(),
         file: file.clone(),
         label: label.clone(),
-        read: String::new(),
-        weakest: 0.0,
-        detected: None,
-        width: None,
-        aside: None,
+        ..Case::default()
     };
     let with = |mut case: Case, candidate: Option<&Candidate>| {
-        if let Some(c) = candidate {
-            (case.read, case.weakest) = (c.text().to_string(), weakest_folded(c));
+        let Some(c) = candidate else { return case };
+        let text = c.text().to_string();
+        if is_read(c, least) {
+            (case.read, case.weakest) = (text, weakest_folded(c));
+        } else if !text.is_empty() {
+            case.refused = Some(text);
+        }
+        if !labelled.is_crop {
+            case.score = Some(c.detection.score.get());
         }
         case
     };
@@ -125,6 +141,12 @@ pub(super) fn judge(labelled: &Labelled, found: &[Candidate]) -> (Vec<Case>, Vec
     (cases.collect(), beside)
 }
 
+/// Whether a candidate's text is one that a plate may have.
+pub(super) fn is_read(candidate: &Candidate, least: f32) -> bool {
+    let plausible = candidate.plausibility();
+    plausible > 0.0 && plausible >= least
+}
+
 /// Edits (insert, delete, replace) from one text to another.
 pub(super) fn edits(a: &str, b: &str) -> usize {
     let b: Vec<u8> = b.bytes().collect();
@@ -141,83 +163,9 @@ pub(super) fn edits(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// 95 % confidence interval of a rate by Wilson's score: sound for small n and rates near 1.
-pub(super) fn wilson(hits: usize, n: usize) -> [f64; 2] {
-    if n == 0 {
-        return [0.0, 1.0];
-    }
-    /// Two-sided 95 %.
-    const Z: f64 = 1.959_964;
-    let (n, p) = (n as f64, hits as f64 / n as f64);
-    let (z2, middle) = (Z * Z / n, p + Z * Z / (2.0 * n));
-    let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    [((middle - half) / (1.0 + z2)).max(0.0), ((middle + half) / (1.0 + z2)).min(1.0)]
-}
-
-/// How many reads can be accepted if nearly all accepted ones must be right.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Selective {
-    /// Share of accepted reads that must be right.
-    pub(super) target: f64,
-    /// Lowest value of the least certain character that reaches it; none if no value does.
-    pub(super) threshold: Option<f32>,
-    /// Share of the plates whose read is accepted there.
-    pub(super) accepted: f64,
-    /// Accepted reads, and how many of them are right.
-    pub(super) accepted_n: usize,
-    pub(super) right_n: usize,
-    /// Threshold, share accepted, share of those right.
-    pub(super) curve: Vec<[f64; 3]>,
-}
-
-/// Finds the threshold on `(confidence, right)` of all plates with a text, unread ones at 0.
-pub(super) fn selective(reads: &[(f32, bool)], target: f64) -> Selective {
-    let mut sorted = reads.to_vec();
-    sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut result = Selective {
-        target,
-        threshold: None,
-        accepted: 0.0,
-        accepted_n: 0,
-        right_n: 0,
-        curve: Vec::new(),
-    };
-    let mut right = 0;
-    for (i, (p, is_right)) in sorted.iter().enumerate() {
-        right += usize::from(*is_right);
-        // Reads of equal confidence are accepted together.
-        let is_last_of_equals = sorted.get(i + 1).is_none_or(|next| next.0 < *p);
-        if is_last_of_equals && *p > 0.0 && right as f64 >= target * (i + 1) as f64 {
-            result.threshold = Some(*p);
-            (result.accepted_n, result.right_n) = (i + 1, right);
-        }
-    }
-    result.accepted = result.accepted_n as f64 / reads.len().max(1) as f64;
-    for step in [0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999] {
-        let taken: Vec<_> = sorted.iter().filter(|r| f64::from(r.0) >= step && r.0 > 0.0).collect();
-        let right = taken.iter().filter(|r| r.1).count();
-        result.curve.push([
-            step,
-            taken.len() as f64 / reads.len().max(1) as f64,
-            right as f64 / taken.len().max(1) as f64,
-        ]);
-    }
-    result
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn wilson_interval_of_known_rates() {
-        // Newcombe 1998, table I: 81 of 263, and the ends.
-        let [low, high] = wilson(81, 263);
-        assert!((low - 0.2553).abs() < 1e-4 && (high - 0.3662).abs() < 1e-4, "{low} {high}");
-        let [low, high] = wilson(50, 50);
-        assert!((low - 0.9287).abs() < 1e-4 && high > 0.999_999, "{low} {high}");
-        assert_eq!(wilson(0, 0), [0.0, 1.0]);
-    }
 
     #[test]
     fn edits_count_inserts_deletes_and_replacements() {
@@ -240,22 +188,5 @@ mod tests {
         assert_eq!(assign(&[r(0.0), r(4.0)], &[r(3.0)], 0.1), [None, Some(0)]);
         assert_eq!(assign(&[r(0.0), r(20.0)], &[r(21.0), r(1.0)], 0.1), [Some(1), Some(0)]);
         assert_eq!(assign(&[r(0.0)], &[r(50.0)], 0.1), [None]);
-    }
-
-    #[test]
-    fn selective_threshold_accepts_as_many_as_the_target_allows() {
-        let reads = [(0.99, true), (0.9, true), (0.8, false), (0.7, true), (0.0, false)];
-        let strict = selective(&reads, 0.995);
-        assert_eq!((strict.threshold, strict.accepted_n), (Some(0.9), 2));
-        let loose = selective(&reads, 0.75);
-        assert_eq!((loose.threshold, loose.accepted_n, loose.right_n), (Some(0.7), 4, 3));
-        assert_eq!(selective(&[(0.5, false)], 0.9).threshold, None);
-        assert_eq!(selective(&[], 0.9).accepted, 0.0);
-    }
-
-    #[test]
-    fn reads_of_equal_confidence_are_accepted_together() {
-        let reads = [(0.9, true), (0.9, false), (0.8, true)];
-        assert_eq!(selective(&reads, 0.995).threshold, None);
     }
 }

@@ -87,7 +87,7 @@ mod tests {
             weakest,
             detected: Some(true),
             width: Some(80.0),
-            aside: None,
+            ..Case::default()
         }
     }
 
