@@ -32,6 +32,36 @@ impl JoinAndVote {
         let outcomes = events.into_iter().filter_map(|event| self.1.step(event));
         outcomes.filter(|outcome| matches!(outcome, vote::Outcome::Read(_))).count()
     }
+
+    /// Takes one frame; the reads that it completed.
+    pub fn reads(&mut self, sighted: Sighted) -> Vec<VotedRead> {
+        let events = self.0.step(sighted);
+        events.into_iter().filter_map(|event| voted(self.1.step(event)?)).collect()
+    }
+
+    /// Ends every track; the reads that this completed.
+    pub fn finish(&mut self) -> Vec<VotedRead> {
+        let events = self.0.finish();
+        events.into_iter().filter_map(|event| voted(self.1.step(event)?)).collect()
+    }
+}
+
+/// A read, out of the fence: for measuring how well a rendered drive is read.
+#[derive(Debug, Clone)]
+pub struct VotedRead {
+    /// What it says.
+    pub plate: Plate,
+    /// Boot-clock time of its best frame.
+    pub seen: Duration,
+}
+
+fn voted(outcome: vote::Outcome) -> Option<VotedRead> {
+    match outcome {
+        vote::Outcome::Read(read) => {
+            Some(VotedRead { plate: read.plate, seen: read.seen.monotonic })
+        }
+        _ => None,
+    }
 }
 
 /// The matcher.
