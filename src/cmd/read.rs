@@ -65,6 +65,9 @@ struct SeenPlate {
     weakest: f32,
     /// The detector's score.
     detection: f32,
+    /// How plausible it is that this is a plate at all: the daemon reads nothing below
+    /// `reading.min_plausibility`.
+    plausibility: f32,
     /// Left, top, width, height.
     #[serde(rename = "box")]
     bbox: [f32; 4],
@@ -172,6 +175,7 @@ fn plate(c: &Candidate) -> SeenPlate {
         confidence: if characters.is_empty() { 0.0 } else { all },
         weakest: c.weakest().get(),
         detection: c.detection.score.get(),
+        plausibility: c.plausibility(),
         bbox: [x, y, w, h],
         corners: c.detection.corners.map(|quad| quad.map(|p| [p.x, p.y])),
         characters,
