@@ -170,6 +170,43 @@ fn running_daemon_has_no_secret_among_arguments_and_environment() {
     daemon.wait().unwrap();
 }
 
+#[test]
+fn car_goes_by_the_root_that_it_was_provisioned_for_and_by_no_other() {
+    let car = Car::new();
+    let root = |name: &str| {
+        let made = Command::new(env!("CARGO_BIN_EXE_outrider"))
+            .args(["provision", "root", "--out", &format!("{name}.key"), "--public", name])
+            .current_dir(car.dir.path())
+            .output()
+            .unwrap();
+        assert!(made.status.success());
+        car.dir.path().join(name)
+    };
+    let (ours, theirs, used) = (root("ours"), root("theirs"), car.dir.path().join("root.pub.json"));
+    std::fs::copy(&ours, &used).unwrap();
+    let config = car.dir.path().join("outrider.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}[trust]\nroot = {:?}\n", used.display().to_string()))
+        .unwrap();
+    car.does(&["provision", "device"]);
+    std::fs::copy(&theirs, &used).unwrap();
+    let refused = car.run(&["run"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("was provisioned for root"), "{said}");
+    assert!(said.contains("outrider provision pin-root"), "{said}");
+    let check = || -> String {
+        let found = car.run(&["check", "--json"]).stdout;
+        let found: Vec<serde_json::Value> = serde_json::from_slice(&found).unwrap();
+        let root = found.iter().find(|f| f["part"] == "root of trust").unwrap();
+        format!("{} {}", root["level"].as_str().unwrap(), root["fact"].as_str().unwrap())
+    };
+    assert!(check().starts_with("fail trust.root is root"), "{}", check());
+    car.does(&["provision", "pin-root"]);
+    assert!(check().starts_with("ok ") && check().ends_with("as provisioned"), "{}", check());
+    let log = car.does(&["audit", "show", "--json"]);
+    assert_eq!(log.matches("\"field\":\"trust.root\"").count(), 2, "{log}");
+}
+
 /// A car whose key `systemd-creds` seals, and what systemd would hand to its service.
 struct Sealed {
     car: Car,

@@ -11,6 +11,7 @@ use crate::config::{Config, KeySource};
 use crate::control;
 use crate::keys::{DeviceKey, KeyError, Protection};
 use crate::policy::{self, Rules};
+use crate::trust::{Root, pin};
 
 /// What is in force, and what it limits.
 pub(super) fn policy(config: &Config) -> Finding {
@@ -87,6 +88,31 @@ pub(super) fn policy(config: &Config) -> Finding {
             None => Finding::ok("policy", fact),
         },
     }
+}
+
+/// Whether the root of the configuration is the one that this car was provisioned for.
+pub(super) fn root(config: &Config) -> Option<Finding> {
+    let path = config.trust.root.as_ref()?;
+    let root = match Root::load(path) {
+        Ok(root) => root,
+        Err(e) => {
+            let advice = "put the root's public keys there, or mend trust.root";
+            return Some(Finding::fail("root of trust", e, advice));
+        }
+    };
+    let state = &config.keeping.directory;
+    // A daemon that runs has looked; who has no key cannot.
+    let device = DeviceKey::look(&config.keeping).ok()?;
+    let name = root.name();
+    Some(match pin::check(&root, state, &device).and_then(|()| pin::pinned(state, &device)) {
+        Ok(Some(_)) => Finding::ok("root of trust", format!("{name}, as provisioned")),
+        Ok(None) => Finding::warn(
+            "root of trust",
+            format!("{name}, and this car goes by whatever {} says", path.display()),
+            "outrider provision pin-root makes it the only one",
+        ),
+        Err(e) => Finding::fail("root of trust", e, "the daemon does not start until it is mended"),
+    })
 }
 
 /// The device key's protection, and the whole of the audit log. Makes neither.

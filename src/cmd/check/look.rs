@@ -43,6 +43,7 @@ pub(super) fn at_all(config: &Config, findings: &mut Vec<Finding>) {
     findings.push(gps(config));
     findings.push(broker(config));
     lists(config, findings);
+    findings.extend(kept::root(config));
     findings.push(kept::policy(config));
     findings.push(clock());
     findings.push(disk(config));

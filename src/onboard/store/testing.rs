@@ -114,6 +114,8 @@ impl OneBucket {
             bucket.write(&kept).expect("room on the disk");
         }
         bucket.close();
+        // What making it has left to the file system to write is not what destroying it costs.
+        std::fs::File::open(folder).and_then(|f| f.sync_all()).expect("a folder of our own");
         Self(bucket)
     }
 
