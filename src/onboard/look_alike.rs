@@ -63,8 +63,9 @@ impl LookAlikes {
     pub(super) fn of(slots: &Slots, least_ratio: f32) -> Self {
         let least = least_ratio.ln();
         let slots: ArrayVec<Ranked, MAX_PLATE_LEN> =
-            slots.iter().map(|slot| ranked(slot, least)).collect();
-        let mut open = BinaryHeap::new();
+            slots.iter().map(|slot| ranked(slot, least_ratio)).collect();
+        // As many as 64 texts of seven slots leave open.
+        let mut open = BinaryHeap::with_capacity(4 * MOST_TEXTS);
         if !slots.is_empty() {
             let ranks = slots.iter().map(|_| 0).collect();
             open.push(Text { log: 0.0, ranks, last: 0 });
@@ -94,7 +95,7 @@ impl Iterator for LookAlikes {
     }
 }
 
-fn ranked(slot: &Slot, least: f32) -> Ranked {
+fn ranked(slot: &Slot, least_ratio: f32) -> Ranked {
     let mut mass = [0.0_f32; 36];
     for (symbol, p) in SYMBOLS.iter().zip(slot.0) {
         mass[usize::from(crate::plate::symbol_index(fold(*symbol)))] += p;
@@ -103,8 +104,9 @@ fn ranked(slot: &Slot, least: f32) -> Ranked {
     let mut ranked: Ranked = SYMBOLS
         .iter()
         .zip(mass)
+        // A logarithm is dear, and most symbols are nowhere near.
+        .filter(|(_, p)| *p >= best * least_ratio)
         .map(|(symbol, p)| (*symbol, (p / best).ln()))
-        .filter(|(_, log)| *log >= least)
         .collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     ranked
