@@ -34,7 +34,8 @@ enum Command {
     Wipe(car::WipeArgs),
     #[command(name = "wipe-command")]
     Order(car::WipeCommandArgs),
-    SendCommand(car::SendCommandArgs),
+    #[command(name = "send-command")]
+    Send(car::SendCommandArgs),
     PinRoot(car::PinRootArgs),
     Root(root::RootArgs),
     AuthorKey(author::AuthorKeyArgs),
@@ -51,7 +52,7 @@ impl ProvisionArgs {
             Command::Rotate(args) => args.run(),
             Command::Wipe(args) => args.run(),
             Command::Order(args) => args.run(),
-            Command::SendCommand(args) => args.run(),
+            Command::Send(args) => args.run(),
             Command::PinRoot(args) => args.run(),
             Command::Root(args) => args.run(),
             Command::AuthorKey(args) => args.run(),
