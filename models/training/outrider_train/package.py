@@ -237,34 +237,22 @@ def package_detector(args) -> None:
 
 
 def package_large(args) -> None:
-    """Write the large packages: the small detector's weights on a picture half as wide again, two readers in one file.
+    """Write plate-ocr-large: the small reader and a second one in one file.
 
-    The second reader is --second, an ONNX file of the same shape from another training or another time of it. Where the two
-    disagree neither is sure. `outrider eval` measures both packages; their scores are in models/README.md.
+    The second is --second, an ONNX file of the same shape from another training or another time of it. Where the two disagree
+    neither is sure. `outrider eval` measures the package; its scores are in models/README.md.
     """
-    for kind, change in (("detector", _wider), ("ocr", _twice)):
-        source, target = args.models / f"plate-{kind}-small", args.models / f"plate-{kind}-large"
-        target.mkdir(parents=True, exist_ok=True)
-        described = tomllib.loads((source / "model.toml").read_text())
-        sections = {"": {k: v for k, v in described.items() if not isinstance(v, dict)}}
-        sections |= {k: v for k, v in described.items() if isinstance(v, dict)}
-        sections[""] |= {"name": target.name, "version": args.version}
-        sections["provenance"].pop("scores", None)
-        change(source, target, sections, args)
-        sections[""]["sha256"] = digest(target / "model.onnx")
-        (target / "model.toml").write_text(toml(sections))
-
-
-def _wider(source: pathlib.Path, target: pathlib.Path, sections: dict, _args) -> None:
-    (target / "model.onnx").write_bytes((source / "model.onnx").read_bytes())
-    sections["input"] |= {"width": 960, "height": 576}
-    sections["provenance"]["weights"] = "those of plate-detector-small, on a larger picture"
-
-
-def _twice(source: pathlib.Path, target: pathlib.Path, sections: dict, args) -> None:
+    source, target = args.models / "plate-ocr-small", args.models / "plate-ocr-large"
+    target.mkdir(parents=True, exist_ok=True)
     export.together([source / "model.onnx", args.second], target / "model.onnx")
+    described = tomllib.loads((source / "model.toml").read_text())
+    sections = {"": {k: v for k, v in described.items() if not isinstance(v, dict)}}
+    sections |= {k: v for k, v in described.items() if isinstance(v, dict)}
+    sections[""] |= {"name": target.name, "version": args.version, "sha256": digest(target / "model.onnx")}
     sections["ocr"]["readers"] = 2
+    sections["provenance"].pop("scores", None)
     sections["provenance"]["weights"] = f"plate-ocr-small, and a second reader ({digest(args.second)[:12]})"
+    (target / "model.toml").write_text(toml(sections))
 
 
 def main() -> None:
