@@ -196,8 +196,12 @@ fn lost_car_is_unreadable_after_one_signed_message_and_after_no_other() {
 
     // Started again it is another car: the command that the broker still has is not for it.
     car.start(&["ZKHIT01"]);
-    until("the replayed command is refused", || refusals(&car).len() == 1);
-    assert!(refusals(&car)[0].contains("wiped or given a new key"), "{:?}", refusals(&car));
+    // It may come before the document that says who may command, and is then looked at again.
+    let replayed = |car: &Car| {
+        let why = refusals(car);
+        why.iter().filter(|why| why.contains("wiped or given a new key")).count()
+    };
+    until("the replayed command is refused", || replayed(&car) == 1);
     assert_ne!(car.does(&["audit", "key"]), key);
     assert_eq!(car.recorded("hit_recorded"), 1);
     let began = car.audit().remove(0);
@@ -205,7 +209,7 @@ fn lost_car_is_unreadable_after_one_signed_message_and_after_no_other() {
     // Nor does it wipe by the same after a restart.
     car.stop();
     car.start(&[]);
-    until("it is refused again", || refusals(&car).len() == 2);
+    until("it is refused again", || replayed(&car) == 2);
     assert_eq!(car.recorded("hit_recorded"), 1);
     car.stop();
 }

@@ -4,7 +4,7 @@
 //! could be believed: the door stays shut.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -24,6 +24,9 @@ use crate::trust::{HeldTrust, Role, Root, pin};
 
 /// Trust documents that wait: the newest is the one that counts.
 const DOCUMENTS: usize = 4;
+
+/// Time between two looks at whether a refused command is now somebody's who may give it.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What the fleet sends.
 pub(super) struct Fleet {
@@ -113,10 +116,21 @@ impl Fleet {
             .spawn(move || {
                 // The broker sends a retained command with every connection: once is enough on record.
                 let mut refused: Option<(Vec<u8>, CommandError)> = None;
-                for message in commands {
+                let mut known = trust.changes();
+                loop {
+                    let payload = match commands.recv_timeout(LOOK_EVERY) {
+                        Ok(message) => message.payload,
+                        Err(RecvTimeoutError::Disconnected) => return,
+                        // Who may command may arrive after the command.
+                        Err(RecvTimeoutError::Timeout) => match &refused {
+                            Some((payload, _)) if trust.changes() != known => payload.clone(),
+                            _ => continue,
+                        },
+                    };
+                    known = trust.changes();
                     let Some(ours) = audit.public_key() else { continue };
                     let keys = trust.current().map(|t| t.keys_for(&Role::Command));
-                    let envelope = Envelope::parse(&message.payload).map_err(CommandError::from);
+                    let envelope = Envelope::parse(&payload).map_err(CommandError::from);
                     let opened = envelope.as_ref().map_err(Clone::clone).and_then(|envelope| {
                         let keys = keys.unwrap_or_default();
                         Command::open(envelope, &keys, &vehicle, &ours, clock.now().wall)
@@ -126,10 +140,11 @@ impl Fleet {
                             let state = state.clone();
                             // One is enough.
                             let _ = wipe.try_send(Wipe { who: Actor::Remote(key), why, state });
+                            refused = None;
                         }
                         Err(e) => {
-                            let same = |(payload, why): &(Vec<u8>, CommandError)| {
-                                *payload == message.payload && e.is_like(why)
+                            let same = |(before, why): &(Vec<u8>, CommandError)| {
+                                *before == payload && e.is_like(why)
                             };
                             if refused.as_ref().is_some_and(same) {
                                 continue;
@@ -138,7 +153,7 @@ impl Fleet {
                             let signers = envelope.map_or_else(|_| Vec::new(), claimed);
                             let why = e.to_string();
                             audit.note(Actor::System, AuditEvent::CommandRefused { signers, why });
-                            refused = Some((message.payload, e));
+                            refused = Some((payload, e));
                         }
                     }
                 }
