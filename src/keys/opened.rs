@@ -44,9 +44,9 @@ pub(super) fn was_seen(file: &Path) -> bool {
     lock().seen.iter().any(|known| known == file)
 }
 
-/// Forgets every key. That a folder had one is remembered: a wiped car makes no new key while it ends.
-pub(super) fn forget() {
-    lock().keys.clear();
+/// Forgets every key of a state folder. That it had one is remembered: a wiped car makes no new key while it ends.
+pub(super) fn forget(state: &Path) {
+    lock().keys.retain(|(file, _)| file.parent() != Some(state));
 }
 
 fn lock() -> MutexGuard<'static, Opened> {

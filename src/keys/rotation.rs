@@ -212,7 +212,7 @@ impl Rotation {
                 sync(&self.state).map_err(io)?;
             }
         }
-        opened::forget();
+        opened::forget(&self.state);
         clear_up(&self.state, Some(&self.new))
             .and_then(|()| remove(&self.state.join(LOCK)))
             .map_err(io)
@@ -310,7 +310,7 @@ pub fn wipe(state: &Path) -> io::Result<usize> {
 
 /// Destroys every key on the disk, which makes what they open noise. Milliseconds.
 pub fn destroy_keys(state: &Path) -> io::Result<()> {
-    opened::forget();
+    opened::forget(state);
     for name in [KEY_FILE, passphrase::SEALED_FILE] {
         let path = state.join(name);
         shred(&path)?;
