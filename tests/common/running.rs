@@ -167,7 +167,9 @@ impl Car {
     /// `outrider` with these arguments and this car's configuration.
     pub fn command(&self, args: &[&str]) -> Command {
         // Examples share this file, and cargo names the binary to tests alone.
-        let binary = option_env!("CARGO_BIN_EXE_outrider").expect("only tests run the binary");
+        let Some(binary) = option_env!("CARGO_BIN_EXE_outrider") else {
+            unreachable!("only tests run the binary, examples have none to name");
+        };
         let mut command = Command::new(binary);
         command.args(args).arg("--config").arg(self.path("outrider.toml"));
         command
