@@ -125,7 +125,7 @@ impl Study {
         found
     }
 
-    /// Vehicles that keep their distance for a second, each alone.
+    /// Vehicles that keep their distance for a second and a half, each alone.
     fn following(&mut self, passes: usize, seed: u64) -> Vec<Pass> {
         let plan = oncoming(50.0, passes, seed);
         let mut found = Vec::new();
@@ -145,7 +145,7 @@ impl Study {
                 oncoming: true,
                 seed: e.seed,
             };
-            let settings = DriveSettings { seconds: 1.0, ..plan.settings.clone() };
+            let settings = DriveSettings { seconds: 1.5, ..plan.settings.clone() };
             found.extend(self.drive(&DriveScenario { settings, encounters: vec![Arc::new(one)] }));
         }
         found
