@@ -42,7 +42,7 @@ pub(super) enum DetectorDecoder {
     ByShape,
 }
 
-/// Networks that one OCR file may hold: each costs as much as the first, and the fifth adds nothing.
+/// Networks that one OCR file may hold: each costs as much as the first.
 const MOST_READERS: usize = 4;
 
 /// How an OCR's output is read.

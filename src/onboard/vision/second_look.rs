@@ -1,10 +1,9 @@
 //! A doubtful plate is looked at again, leaning left and leaning right, and the looks are joined.
 //!
 //! Plates are seen from the side, curved and under hoods, so their characters lean; and a reader that is
-//! sure of a wrong character is rarely sure of it at every slant. Leaning moves no character along the
-//! plate, so the looks are joined before they are decoded: the mean of the logits at each step, which is
-//! the geometric mean of the probabilities. Only plates in doubt pay for it: those that are sure
-//! already, and those too poor to be read at all, are left as they are. Measured in
+//! sure of a wrong character is rarely sure of it at every slant. The OCR joins the looks by text: each
+//! text's probability is the geometric mean over them. Only plates in doubt pay for it: those that are
+//! sure already, and those too poor to be read at all, are left as they are. Measured in
 //! docs/decisions/0026-looks-that-lean.md.
 
 use super::candidate::Slots;
