@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::keys::{DeviceKey, Purpose};
 
 /// Names the form of the file.
-const MAGIC: &[u8; 4] = b"ORS1";
+pub(crate) const MAGIC: &[u8; 4] = b"ORS1";
 
 /// The longest file that is read: a list's state holds two manifests.
 const LONGEST: u64 = 32 << 20;
@@ -36,17 +36,7 @@ impl Sealer {
     /// the new one. `name` is sealed along, so that no file passes for another; a rotation of the
     /// device key (`keys/rotation.rs`) takes it to be the file's own name.
     pub fn write(&self, path: &Path, name: &str, plain: &[u8]) -> io::Result<()> {
-        let mut nonce = [0; NONCE_LEN];
-        getrandom::fill(&mut nonce).map_err(|e| io::Error::other(e.to_string()))?;
-        let mut sealed = Zeroizing::new(plain.to_vec());
-        self.0
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(name.as_bytes()),
-                &mut *sealed,
-            )
-            .expect("not too long to seal");
-        write_whole(path, &[MAGIC, &nonce, &sealed])
+        write_whole(path, &[&self.seal(name.as_bytes(), plain)?])
     }
 
     /// Reads a file back; `None` if it is not there, or not one that this car sealed under `name`.
@@ -57,19 +47,32 @@ impl Sealer {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e),
         };
-        let head = MAGIC.len() + NONCE_LEN;
-        if bytes.len() < head || !bytes.starts_with(MAGIC) {
-            return Ok(None);
-        }
-        let nonce = bytes[MAGIC.len()..head].try_into().expect("the nonce's length");
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let mut sealed = Zeroizing::new(bytes[head..].to_vec());
-        let Ok(plain) = self.0.open_in_place(nonce, Aad::from(name.as_bytes()), &mut sealed) else {
-            return Ok(None);
-        };
-        let length = plain.len();
+        Ok(self.open(name.as_bytes(), &bytes))
+    }
+
+    /// The whole file of what is sealed under a name.
+    pub(crate) fn seal(&self, name: &[u8], plain: &[u8]) -> io::Result<Vec<u8>> {
+        let mut nonce = [0; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(|e| io::Error::other(e.to_string()))?;
+        let mut sealed = Zeroizing::new(plain.to_vec());
+        self.0
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(name),
+                &mut *sealed,
+            )
+            .expect("not too long to seal");
+        Ok([&MAGIC[..], &nonce, &sealed].concat())
+    }
+
+    /// What is in a file; `None` if it was not sealed under this name by this key.
+    pub(crate) fn open(&self, name: &[u8], file: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, sealed) = file.strip_prefix(MAGIC)?.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::assume_unique_for_key(nonce.try_into().expect("the nonce's length"));
+        let mut sealed = Zeroizing::new(sealed.to_vec());
+        let length = self.0.open_in_place(nonce, Aad::from(name), &mut sealed).ok()?.len();
         sealed.truncate(length);
-        Ok(Some(sealed))
+        Some(sealed)
     }
 }
 

@@ -8,14 +8,15 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::mosquitto::{Mosquitto, Setup};
+use common::page::{self, Heard};
 use common::running::Silent;
 use common::{car, until, within};
 use outrider::clock::SystemClock;
@@ -65,30 +66,12 @@ fn seams(plates: &[String], pace: Duration) -> Seams {
     }
 }
 
-/// Reads the console's events for as long as they come, and writes down every byte.
-fn listen(console: SocketAddr) -> Arc<Mutex<Vec<u8>>> {
-    let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
-    let sink = heard.clone();
-    let mut line = TcpStream::connect(console).unwrap();
-    write!(line, "GET /events HTTP/1.1\r\nHost: {console}\r\n\r\n").unwrap();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 4096];
-        while let Ok(n) = line.read(&mut bytes)
-            && n > 0
-        {
-            sink.lock().unwrap().extend_from_slice(&bytes[..n]);
-        }
-    });
+/// Takes down what the console sends from now on, once it sends.
+fn listen(console: SocketAddr) -> Heard {
+    let heard = Heard::default();
+    page::listen(console, &heard);
     until("the console answers", || !heard.lock().unwrap().is_empty());
     heard
-}
-
-fn get(console: SocketAddr, path: &str) -> Vec<u8> {
-    let mut line = TcpStream::connect(console).unwrap();
-    write!(line, "GET {path} HTTP/1.1\r\nHost: {console}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut all = Vec::new();
-    line.read_to_end(&mut all).unwrap();
-    all
 }
 
 /// The disguises in which a plate might hide.
@@ -172,7 +155,7 @@ fn drive_and_collect(non_hit: &str) -> Option<Collected> {
     let mut texts = BTreeMap::new();
     let id = &subscriber.hits()[0];
     for path in ["/", "/console.js", &format!("/hit/{id}/plate.jpg")] {
-        texts.insert(format!("console {path}"), get(console, path));
+        texts.insert(format!("console {path}"), page::get(console, path));
     }
     let last = daemon.stop();
     assert_eq!((last.hits, last.non_hits), (5, 55), "every vehicle was read");

@@ -1,17 +1,12 @@
 //! A policy taken by a running car, from signing it to what it does to the ring, to `check`, and to entries
 //! that are new on a list: everything with the built `outrider`.
 
-#![allow(clippy::disallowed_types, reason = "the test is the other end of the socket")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 mod common;
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, Mutex};
-
+use common::desk::Desk;
+use common::page::{self, Heard};
 use common::running::{Car, child};
 use common::{search, until};
 
@@ -21,83 +16,33 @@ fn child_that_runs() {
     child();
 }
 
-/// The desk where two people sign.
-struct Desk(PathBuf);
-
-impl Desk {
-    fn new(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).unwrap();
-        let desk = Self(folder.to_owned());
-        desk.does(&["provision", "root", "--out", "root.key", "--public", "root.pub.json"]);
-        let signing = ["--root", "root.key", "--file", "trust.json"];
-        desk.does(&[&["provision", "trust", "init", "--agency", "peel"], &signing[..]].concat());
-        for name in ["chief", "commissioner"] {
-            let made = desk.does(&["provision", "author-key", "--out", &format!("{name}.key")]);
-            let public = made.lines().find_map(|l| l.strip_prefix("public ")).unwrap();
-            let grant = ["--key", public, "--name", name, "--policy"];
-            desk.does(&[&["provision", "trust", "grant"], &signing[..], &grant[..]].concat());
-        }
-        desk
+/// Signs rules as the next policy and puts it where the car looks.
+fn policy(desk: &Desk, version: u64, rules: &str, signers: &[&str]) {
+    let draft = format!("agency = \"peel\"\nversion = {version}\n{rules}");
+    std::fs::write(desk.0.join("draft.toml"), draft).unwrap();
+    let before = format!("policy-{}.json", version - 1);
+    let previous = match version {
+        1 => vec![],
+        _ => vec!["--previous", before.as_str()],
+    };
+    let out = format!("policy-{version}.json");
+    let mut from = "draft.toml".to_owned();
+    for name in signers {
+        let key = format!("{name}.key");
+        let further: &[&str] = if from == "draft.toml" { &previous } else { &[] };
+        desk.does(&[&["policy", "sign", &from, "--key", &key, "--out", &out], further].concat());
+        from.clone_from(&out);
     }
-
-    #[track_caller]
-    fn does(&self, args: &[&str]) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_outrider"))
-            .args(args)
-            .current_dir(&self.0)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Signs rules as the next policy and puts it where the car looks.
-    fn policy(&self, version: u64, rules: &str, signers: &[&str]) {
-        let draft = format!("agency = \"peel\"\nversion = {version}\n{rules}");
-        std::fs::write(self.0.join("draft.toml"), draft).unwrap();
-        let before = format!("policy-{}.json", version - 1);
-        let previous = match version {
-            1 => vec![],
-            _ => vec!["--previous", before.as_str()],
-        };
-        let out = format!("policy-{version}.json");
-        let mut from = "draft.toml".to_owned();
-        for name in signers {
-            let key = format!("{name}.key");
-            let further: &[&str] = if from == "draft.toml" { &previous } else { &[] };
-            self.does(
-                &[&["policy", "sign", &from, "--key", &key, "--out", &out], further].concat(),
-            );
-            from.clone_from(&out);
-        }
-        // In one step: the car must not read half of it.
-        std::fs::copy(self.0.join(&out), self.0.join("aside")).unwrap();
-        std::fs::rename(self.0.join("aside"), self.0.join("policy.json")).unwrap();
-    }
-}
-
-/// Reads the officer's page for as long as it comes.
-fn page(car: &Car) -> Arc<Mutex<String>> {
-    let console = car.told("console ").unwrap();
-    let mut line = TcpStream::connect(&console).unwrap();
-    write!(line, "GET /events HTTP/1.1\r\nHost: {console}\r\n\r\n").unwrap();
-    let heard: Arc<Mutex<String>> = Arc::default();
-    let sink = heard.clone();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 4096];
-        while let Ok(n) = line.read(&mut bytes)
-            && n > 0
-        {
-            sink.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..n]));
-        }
-    });
-    heard
+    // In one step: the car must not read half of it.
+    std::fs::copy(desk.0.join(&out), desk.0.join("aside")).unwrap();
+    std::fs::rename(desk.0.join("aside"), desk.0.join("policy.json")).unwrap();
 }
 
 #[test]
 fn policy_allows_one_comparison_and_then_ends_the_ring_while_the_car_runs() {
     let dir = tempfile::tempdir().unwrap();
     let desk = Desk::new(&dir.path().join("desk"));
+    ["chief", "commissioner"].iter().for_each(|name| desk.grant(name, "--policy"));
     let further = format!(
         "[console]\nlisten = \"127.0.0.1:0\"\n[trust]\nroot = \"{desk}/root.pub.json\"\n\
          document = \"{desk}/trust.json\"\n[policy]\nfile = \"{desk}/policy.json\"\n",
@@ -119,14 +64,16 @@ fn policy_allows_one_comparison_and_then_ends_the_ring_while_the_car_runs() {
     // New on the list before anybody allowed it: nothing is compared.
     let list = |plates: &str| std::fs::write(car.path("list.txt"), plates).unwrap();
     list("ZKHIT01\nZKPASS2\n");
-    let page = page(&car);
-    until("the list is taken", || page.lock().unwrap().contains("\"entries\":2"));
-    desk.policy(1, "[rules.lookups]\npast_reads = true\n", &["chief"]);
+    let heard = Heard::default();
+    page::listen(car.told("console ").unwrap().parse().unwrap(), &heard);
+    let page = || String::from_utf8_lossy(&heard.lock().unwrap()).into_owned();
+    until("the list is taken", || page().contains("\"entries\":2"));
+    policy(&desk, 1, "[rules.lookups]\npast_reads = true\n", &["chief"]);
     until("one signature is refused", || car.recorded("policy_refused") == 1);
     let refused = check();
     assert_eq!(refused["level"], "warn");
     assert!(refused["fact"].as_str().unwrap().contains("1 of the 2 signatures"), "{refused}");
-    desk.policy(1, "[rules.lookups]\npast_reads = true\n", &["chief", "commissioner"]);
+    policy(&desk, 1, "[rules.lookups]\npast_reads = true\n", &["chief", "commissioner"]);
     until("two are enough", || car.recorded("policy_applied") == 1);
     assert_eq!(car.recorded("look_up"), 0);
 
@@ -137,15 +84,15 @@ fn policy_allows_one_comparison_and_then_ends_the_ring_while_the_car_runs() {
     let [one] = looked[..] else { panic!("{looked:?}") };
     assert_eq!((&one["who"]["role"], &one["event"]["results"]), (&"system".into(), &1.into()));
     assert_eq!(one["event"]["case"], "policy version 1");
-    until("the page shows it", || page.lock().unwrap().contains("\"past\":[{"));
-    assert!(!page.lock().unwrap().contains("event: hit\n"), "it raises no alert");
+    until("the page shows it", || page().contains("\"past\":[{"));
+    assert!(!page().contains("event: hit\n"), "it raises no alert");
     assert_eq!(car.recorded("hit_recorded"), 1);
 
     // Narrower while it runs: one signature, within seconds, and nothing of the ring is left.
-    desk.policy(2, "[rules.keeping]\nnon_hit = \"0s\"\n", &["commissioner"]);
+    policy(&desk, 2, "[rules.keeping]\nnon_hit = \"0s\"\n", &["commissioner"]);
     until("the ring is gone", || !ring.exists());
-    let shown = page.lock().unwrap().len();
-    until("the page forgets it", || page.lock().unwrap()[shown..].contains("\"past\":[]"));
+    let shown = page().len();
+    until("the page forgets it", || page()[shown..].contains("\"past\":[]"));
     let found = check();
     assert_eq!(found["level"], "ok", "{found}");
     let fact = found["fact"].as_str().unwrap();

@@ -6,9 +6,9 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+use common::desk::Desk;
 use common::fleet::Fleet;
 use common::running::{Car, child};
 use common::{forensic, search, until};
@@ -21,56 +21,12 @@ fn child_that_runs() {
 
 const TOPIC: &str = "alpr/v1/peel/vehicle/4127/cmd";
 
-/// The desk where keys are made and commands are signed.
-struct Desk(PathBuf);
-
-impl Desk {
-    /// A root; a key that may command cars, and one that nobody has granted anything.
-    fn new(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).unwrap();
-        let desk = Self(folder.to_owned());
-        desk.does(&["provision", "root", "--out", "root.key", "--public", "root.pub.json"]);
-        let commander = desk.does(&["provision", "author-key", "--out", "commander.key"]);
-        desk.does(&["provision", "author-key", "--out", "stranger.key"]);
-        let public = commander.lines().find_map(|l| l.strip_prefix("public ")).unwrap();
-        let signing = ["--root", "root.key", "--file", "trust.json"];
-        desk.does(&[&["provision", "trust", "init", "--agency", "peel"], &signing[..]].concat());
-        let grant = ["--key", public, "--name", "fleet desk", "--command"];
-        desk.does(&[&["provision", "trust", "grant"], &signing[..], &grant[..]].concat());
-        desk
-    }
-
-    #[track_caller]
-    fn does(&self, args: &[&str]) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_outrider"))
-            .args(args)
-            .current_dir(&self.0)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// A signed order to wipe a vehicle that has this key.
-    fn wipe(&self, name: &str, signer: &str, vehicle: &str, car_key: &str) -> Vec<u8> {
-        self.does(&[
-            "provision",
-            "wipe-command",
-            "--agency",
-            "peel",
-            "--vehicle",
-            vehicle,
-            "--car-key",
-            car_key,
-            "--key",
-            signer,
-            "--reason",
-            "stolen with the car",
-            "-o",
-            name,
-        ]);
-        std::fs::read(self.0.join(name)).unwrap()
-    }
+/// A signed order to wipe a vehicle that has this key.
+fn order(desk: &Desk, name: &str, signer: &str, vehicle: &str, car_key: &str) -> Vec<u8> {
+    let whom = ["--agency", "peel", "--vehicle", vehicle, "--car-key", car_key];
+    let how = ["--key", signer, "--reason", "stolen with the car", "-o", name];
+    desk.does(&[&["provision", "wipe-command"], &whom[..], &how[..]].concat());
+    std::fs::read(desk.0.join(name)).unwrap()
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -90,6 +46,8 @@ fn lost_car_is_unreadable_after_one_signed_message_and_after_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let Some(fleet) = Fleet::start(&dir.path().join("broker")) else { return };
     let desk = Desk::new(&dir.path().join("desk"));
+    desk.grant("commander", "--command");
+    desk.key("stranger");
     let (broker, certificates) = (fleet.uplink("4127"), dir.path().join("broker"));
     let further = format!(
         "[trust]\nroot = \"{desk}/root.pub.json\"\n[uplink]\nbroker = \"{broker}\"\n\
@@ -119,9 +77,12 @@ fn lost_car_is_unreadable_after_one_signed_message_and_after_no_other() {
     // By whom nobody granted it; for another car; for a key that this car does not have.
     let other_key = format!("{}01", "00".repeat(31));
     let bad = [
-        (desk.wipe("a.json", "stranger.key", "4127", &key), "signed by 0 of the keys"),
-        (desk.wipe("b.json", "commander.key", "4128", &key), "is for vehicle peel/4128"),
-        (desk.wipe("c.json", "commander.key", "4127", &other_key), "was wiped or given a new key"),
+        (order(&desk, "a.json", "stranger.key", "4127", &key), "signed by 0 of the keys"),
+        (order(&desk, "b.json", "commander.key", "4128", &key), "is for vehicle peel/4128"),
+        (
+            order(&desk, "c.json", "commander.key", "4127", &other_key),
+            "was wiped or given a new key",
+        ),
         (b"{}".to_vec(), "command:"),
     ];
     let refusals = |car: &Car| -> Vec<String> {
@@ -153,7 +114,7 @@ fn lost_car_is_unreadable_after_one_signed_message_and_after_no_other() {
         }
     }
 
-    desk.wipe("wipe.json", "commander.key", "4127", &key);
+    order(&desk, "wipe.json", "commander.key", "4127", &key);
     let said = {
         let tls = |name: &str| certificates.join(name).display().to_string();
         let broker = fleet.uplink("admin").broker.unwrap();

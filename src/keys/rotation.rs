@@ -34,9 +34,6 @@ const NOTE: &str = "rotation.key";
 /// Held by a rotation, so that nobody clears up behind its back.
 const LOCK: &str = "rotation.lock";
 
-/// How files that the device key seals begin; their own name is sealed along.
-const SEALED_MAGIC: &[u8; 4] = b"ORS1";
-
 /// Databases, and what their keys are derived for. What is not in this list or sealed does not survive a
 /// rotation readable: add it here.
 const DATABASES: [(&str, Purpose); 4] = [

@@ -1,7 +1,7 @@
 //! A car in its box: a daemon to which every file system but one folder is read-only, a broker behind a
 //! tap, and what it told anyone.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::common::mosquitto::{Mosquitto, Setup, Subscriber};
+use crate::common::page;
+use crate::common::running::lines_of;
 use crate::common::search::{self, Places};
 use crate::common::{until, within};
 use crate::disk::Disk;
@@ -42,14 +44,6 @@ fn tap(broker: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
         }
     });
     (port, heard)
-}
-
-fn get(console: SocketAddr, path: &str) -> Vec<u8> {
-    let mut line = TcpStream::connect(console).unwrap();
-    write!(line, "GET {path} HTTP/1.1\r\nHost: {console}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut all = Vec::new();
-    line.read_to_end(&mut all).unwrap();
-    all
 }
 
 /// A car in its box: folders, a broker behind a tap, and the process once it runs.
@@ -154,20 +148,13 @@ impl Boxed {
             .stderr(log)
             .spawn()
             .unwrap();
-        let out = child.stdout.take().unwrap();
-        self.said = Arc::default();
-        let said = self.said.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                said.lock().unwrap().push(line);
-            }
-        });
+        self.said = lines_of(child.stdout.take().unwrap());
         self.process = Some(child);
         let console = self.until_said("console ");
         let console: SocketAddr = console.parse().unwrap();
         self.console = Some(console);
         self.sealed = self.line("sealed ").as_deref() == Some("yes");
-        self.listen(console);
+        page::listen(console, &self.page);
     }
 
     pub(crate) fn line(&self, start: &str) -> Option<String> {
@@ -182,21 +169,6 @@ impl Boxed {
         self.line(start).unwrap()
     }
 
-    /// Takes down what the officer's page gets, for as long as it comes.
-    fn listen(&self, console: SocketAddr) {
-        let sink = self.page.clone();
-        let mut line = TcpStream::connect(console).unwrap();
-        write!(line, "GET /events HTTP/1.1\r\nHost: {console}\r\n\r\n").unwrap();
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(n) = line.read(&mut bytes)
-                && n > 0
-            {
-                sink.lock().unwrap().extend_from_slice(&bytes[..n]);
-            }
-        });
-    }
-
     /// Waits until the drive is over, its hits are with the broker, and the reads with the ring.
     pub(crate) fn until_driven(&mut self) {
         self.until_said("driven");
@@ -204,7 +176,7 @@ impl Boxed {
         let console = self.console.unwrap();
         let id = self.subscriber.hits()[0].clone();
         for path in ["/".to_owned(), "/console.js".to_owned(), format!("/hit/{id}/plate.jpg")] {
-            self.page.lock().unwrap().extend(get(console, &path));
+            self.page.lock().unwrap().extend(page::get(console, &path));
         }
         // The ring writes within a second.
         std::thread::sleep(Duration::from_millis(1_500));

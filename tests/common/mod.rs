@@ -7,10 +7,12 @@
 
 pub mod author;
 pub mod car;
+pub mod desk;
 pub mod fleet;
 pub mod forensic;
 pub mod load;
 pub mod mosquitto;
+pub mod page;
 pub mod running;
 pub mod search;
 pub mod spawned;

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -70,6 +70,27 @@ pub fn child() {
     }
 }
 
+/// The built `outrider`.
+pub fn program() -> &'static str {
+    // Examples share this file, and cargo names the binary to tests alone.
+    let Some(program) = option_env!("CARGO_BIN_EXE_outrider") else {
+        unreachable!("only tests run the binary, examples have none to name");
+    };
+    program
+}
+
+/// Takes down the lines that a process says, for as long as it speaks.
+pub fn lines_of(out: ChildStdout) -> Arc<Mutex<Vec<String>>> {
+    let said = Arc::<Mutex<Vec<String>>>::default();
+    let sink = Arc::clone(&said);
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            sink.lock().unwrap().push(line);
+        }
+    });
+    said
+}
+
 /// A car: its folder with `outrider.toml` and `state`, and the daemon while it runs.
 pub struct Car {
     folder: PathBuf,
@@ -119,14 +140,7 @@ impl Car {
             .stderr(log.unwrap())
             .spawn()
             .unwrap();
-        let out = child.stdout.take().unwrap();
-        self.said = Arc::default();
-        let said = self.said.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                said.lock().unwrap().push(line);
-            }
-        });
+        self.said = lines_of(child.stdout.take().unwrap());
         self.process = Some(child);
         self.until_said("driven");
     }
@@ -166,11 +180,7 @@ impl Car {
 
     /// `outrider` with these arguments and this car's configuration.
     pub fn command(&self, args: &[&str]) -> Command {
-        // Examples share this file, and cargo names the binary to tests alone.
-        let Some(binary) = option_env!("CARGO_BIN_EXE_outrider") else {
-            unreachable!("only tests run the binary, examples have none to name");
-        };
-        let mut command = Command::new(binary);
+        let mut command = Command::new(program());
         command.args(args).arg("--config").arg(self.path("outrider.toml"));
         command
     }

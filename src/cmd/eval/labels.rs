@@ -129,25 +129,30 @@ impl KnownError {
 
 /// Reads a list of known label errors: `source text what-it-shows` per line, `#` for remarks.
 pub(super) fn known_errors(path: &Path) -> anyhow::Result<Vec<KnownError>> {
+    listed(path, "source, text as labelled, what the picture shows", |line| {
+        let mut words = line.splitn(3, char::is_whitespace);
+        Some(KnownError {
+            source: words.next()?.to_owned(),
+            text: normal(words.next()?),
+            why: words.next()?.trim().to_owned(),
+        })
+    })
+}
+
+/// Reads a list that a person keeps: an entry per line, `#` for remarks; a line that is none is named
+/// with what it needs.
+pub(super) fn listed<T>(
+    path: &Path,
+    needs: &str,
+    entry: impl Fn(&str) -> Option<T>,
+) -> anyhow::Result<Vec<T>> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let lines =
-        text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#'));
-    lines
-        .map(|(i, line)| {
-            let mut words = line.splitn(3, char::is_whitespace);
-            match (words.next(), words.next(), words.next()) {
-                (Some(source), Some(text), Some(why)) => Ok(KnownError {
-                    source: source.to_owned(),
-                    text: normal(text),
-                    why: why.trim().to_owned(),
-                }),
-                _ => anyhow::bail!(
-                    "{} line {}: needs source, text as labelled, what the picture shows",
-                    path.display(),
-                    i + 1
-                ),
-            }
+    (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
+        .map(|(n, line)| {
+            entry(line).with_context(|| format!("{} line {n}: needs {needs}", path.display()))
         })
         .collect()
 }

@@ -7,8 +7,7 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
-
+use super::labels;
 use crate::geometry::{Point, Rect};
 
 /// What somebody saw at a place.
@@ -22,21 +21,7 @@ pub(super) struct Place {
 
 /// Reads the list.
 pub(super) fn load(path: &Path) -> anyhow::Result<Vec<Place>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let lines =
-        text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#'));
-    lines
-        .map(|(i, line)| {
-            place(line).with_context(|| {
-                format!(
-                    "{} line {}: needs file, x, y, plate or other, what is there",
-                    path.display(),
-                    i + 1
-                )
-            })
-        })
-        .collect()
+    labels::listed(path, "file, x, y, plate or other, what is there", place)
 }
 
 fn place(line: &str) -> Option<Place> {

@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use rusqlite::{Connection, OpenFlags};
 use zeroize::Zeroizing;
 
-use super::{NEXT, SEALED_MAGIC, files, private_file};
+use super::{NEXT, files, private_file};
 use crate::keys::{DeviceKey, Purpose, SecretKey};
+use crate::sealed::{self, Sealer};
 
 /// Copies a database under another key into an empty file.
 pub(super) fn database(
@@ -55,7 +55,7 @@ pub(super) fn sealed_files(state: &Path) -> io::Result<Vec<PathBuf>> {
     files(state, &mut |path| {
         let mut head = [0; 4];
         let sealed = File::open(path).and_then(|mut f| f.read_exact(&mut head)).is_ok()
-            && head == *SEALED_MAGIC;
+            && head == *sealed::MAGIC;
         if sealed && path.extension().is_none_or(|e| e != NEXT) {
             all.push(path.to_owned());
         }
@@ -76,52 +76,26 @@ pub(super) fn names(state: &Path, path: &Path) -> Vec<Vec<u8>> {
     names
 }
 
-/// Opens and seals the files of `sealed.rs`.
-pub(super) struct SealedFiles(LessSafeKey);
+/// Opens and seals the files of `sealed.rs`, under whatever name.
+pub(super) struct SealedFiles(Sealer);
 
 /// The name under which a file was sealed, and what is in it.
 pub(super) type Named = (Vec<u8>, Zeroizing<Vec<u8>>);
 
 impl SealedFiles {
     pub(super) fn new(device: &DeviceKey) -> Self {
-        let key = device.derive(Purpose::FleetSeal);
-        let key = UnboundKey::new(&CHACHA20_POLY1305, key.expose()).expect("the key has 32 bytes");
-        Self(LessSafeKey::new(key))
+        Self(Sealer::new(device, Purpose::FleetSeal))
     }
 
     /// What is in it, and under which of these names it was sealed.
     pub(super) fn read(&self, path: &Path, names: &[Vec<u8>]) -> io::Result<Option<Named>> {
         let bytes = fs::read(path)?;
-        let head = SEALED_MAGIC.len() + NONCE_LEN;
-        let Some((head, sealed)) = bytes.split_at_checked(head) else { return Ok(None) };
-        let nonce = head[SEALED_MAGIC.len()..].try_into().expect("the nonce's length");
-        for name in names {
-            let mut sealed = Zeroizing::new(sealed.to_vec());
-            let nonce = Nonce::assume_unique_for_key(nonce);
-            let opened = self.0.open_in_place(nonce, Aad::from(name), &mut sealed);
-            if let Ok(length) = opened.map(|plain| plain.len()) {
-                sealed.truncate(length);
-                return Ok(Some((name.clone(), sealed)));
-            }
-        }
-        Ok(None)
+        Ok(names.iter().find_map(|name| Some((name.clone(), self.0.open(name, &bytes)?))))
     }
 
     pub(super) fn write(&self, to: &Path, name: &[u8], plain: &[u8]) -> io::Result<()> {
-        let mut nonce = [0; NONCE_LEN];
-        getrandom::fill(&mut nonce).map_err(|e| io::Error::other(e.to_string()))?;
-        let mut sealed = Zeroizing::new(plain.to_vec());
-        self.0
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(name),
-                &mut *sealed,
-            )
-            .expect("not too long to seal");
         let mut file = private_file(to)?;
-        for part in [&SEALED_MAGIC[..], &nonce, &sealed] {
-            file.write_all(part)?;
-        }
+        file.write_all(&self.0.seal(name, plain)?)?;
         file.sync_all()
     }
 }
