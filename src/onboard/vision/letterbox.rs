@@ -2,14 +2,15 @@
 //!
 //! Luma and chroma are scaled separately from the size in which the camera sent them, so a 1080p
 //! frame on its way to a 640x384 network is never a full-size RGB picture. The same path cuts
-//! plates for the OCR, upright or rectified by their corners.
+//! plates for the OCR, upright or rectified by their corners. Colours are `colour`'s.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{
     CropBox, FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, SrcCropping,
 };
 
-use super::picture::{Picture, Plane, Range};
+use super::colour::Small;
+use super::picture::{Picture, Plane};
 use crate::geometry::{Point, Quad, Rect};
 
 /// What part of a picture to take.
@@ -100,14 +101,6 @@ impl Placed {
             y: self.origin.y + (p.y - self.pad.y) * self.scale.y,
         }
     }
-}
-
-/// A small picture: planes of equal size without padding.
-pub(super) struct Small<'a> {
-    width: u32,
-    luma: &'a [u8],
-    chroma: Option<[&'a [u8]; 2]>,
-    range: Range,
 }
 
 /// Scales regions of pictures; keeps its buffers.
@@ -238,66 +231,6 @@ fn from_unit_square(q: &Quad) -> [f32; 8] {
     ]
 }
 
-/// Factors from Y Cb Cr to R G B.
-struct Matrix {
-    black: f32,
-    luma: f32,
-    red: f32,
-    green: [f32; 2],
-    blue: f32,
-}
-
-impl Matrix {
-    fn of(range: Range) -> Self {
-        let (black, luma, chroma) = match range {
-            Range::Full => (0.0, 1.0, 1.0),
-            Range::Limited => (16.0, 255.0 / 219.0, 255.0 / 224.0),
-        };
-        Self {
-            black,
-            luma,
-            red: 1.402 * chroma,
-            green: [-0.344_136 * chroma, -0.714_136 * chroma],
-            blue: 1.772 * chroma,
-        }
-    }
-}
-
-impl Small<'_> {
-    /// Appends R G B per pixel.
-    pub(super) fn push_rgb(&self, out: &mut Vec<u8>) {
-        self.rows(false, |_, [r, g, b]| {
-            for ((r, g), b) in r.iter().zip(g).zip(b) {
-                out.extend([r, g, b].map(|v| (v + 0.5) as u8));
-            }
-        });
-    }
-
-    /// Gives each row as its channels: three of R, G, B, or one of grey.
-    pub(super) fn rows(&self, grey: bool, mut take: impl FnMut(usize, [&[f32]; 3])) {
-        let w = self.width as usize;
-        let m = Matrix::of(self.range);
-        let (mut r, mut g, mut b) = (vec![0.0; w], vec![0.0; w], vec![0.0; w]);
-        for (j, luma) in self.luma.chunks_exact(w).enumerate() {
-            for (value, y) in g.iter_mut().zip(luma) {
-                *value = ((f32::from(*y) - m.black) * m.luma).clamp(0.0, 255.0);
-            }
-            let Some([cb, cr]) = self.chroma.filter(|_| !grey) else {
-                take(j, [&g, &g, &g]);
-                continue;
-            };
-            let (cb, cr) = (&cb[j * w..(j + 1) * w], &cr[j * w..(j + 1) * w]);
-            for ((((r, g), b), cb), cr) in r.iter_mut().zip(&mut g).zip(&mut b).zip(cb).zip(cr) {
-                let (y, cb, cr) = (*g, f32::from(*cb) - 128.0, f32::from(*cr) - 128.0);
-                *r = (y + m.red * cr).clamp(0.0, 255.0);
-                *g = (y + m.green[0] * cb + m.green[1] * cr).clamp(0.0, 255.0);
-                *b = (y + m.blue * cb).clamp(0.0, 255.0);
-            }
-            take(j, [&r, &g, &b]);
-        }
-    }
-}
-
 /// Fills a network's input with regions of pictures; keeps its buffers.
 pub(super) struct Feeder {
     pub(super) spec: InputSpec,
@@ -349,16 +282,16 @@ impl Feeder {
             Values::F32(v) => {
                 let out = &mut v[range];
                 if repaint {
-                    paint(spec, out, |level, mean| (level - mean) * spec.scale);
+                    paint(spec, out, |level, mean| (f32::from(level) - mean) * spec.scale);
                 }
-                write(spec, &small, pad, out, |level, mean| (level - mean) * spec.scale);
+                write(spec, &small, pad, out, |level, mean| (f32::from(level) - mean) * spec.scale);
             }
             Values::U8(v) => {
                 let out = &mut v[range];
                 if repaint {
-                    paint(spec, out, |level, _| level as u8);
+                    paint(spec, out, |level, _| level);
                 }
-                write(spec, &small, pad, out, |level, _| (level + 0.5) as u8);
+                write(spec, &small, pad, out, |level, _| level);
             }
         }
         placed(region, size, pad)
@@ -403,10 +336,10 @@ pub(super) fn sides(q: &Quad) -> (f32, f32) {
     )
 }
 
-fn paint<T: Copy>(spec: &InputSpec, out: &mut [T], value: impl Fn(f32, f32) -> T) {
+fn paint<T: Copy>(spec: &InputSpec, out: &mut [T], value: impl Fn(u8, f32) -> T) {
     let Fit::Letterbox { fill, .. } = spec.fit else { return };
     let channels = spec.colour.channels();
-    let levels: Vec<T> = spec.mean[..channels].iter().map(|m| value(f32::from(fill), *m)).collect();
+    let levels: Vec<T> = spec.mean[..channels].iter().map(|m| value(fill, *m)).collect();
     if spec.channels_first {
         let plane = out.len() / channels;
         for (channel, level) in out.chunks_exact_mut(plane).zip(levels) {
@@ -422,7 +355,7 @@ fn write<T: Copy>(
     small: &Small<'_>,
     pad: (u32, u32),
     out: &mut [T],
-    value: impl Fn(f32, f32) -> T,
+    value: impl Fn(u8, f32) -> T,
 ) {
     let channels = spec.colour.channels();
     let (w, plane) = (spec.width as usize, (spec.width * spec.height) as usize);

@@ -8,6 +8,7 @@
 //! share it about evenly, each plate adds about a tenth.
 
 pub mod candidate;
+mod colour;
 mod crop;
 mod ctc;
 mod decoders;

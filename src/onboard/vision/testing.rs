@@ -12,7 +12,7 @@ impl Default for Letterbox {
             width: 640,
             height: 384,
             channels_first: true,
-            bytes: false,
+            bytes: true,
             colour: Colour::Bgr,
             scale: 1.0 / 255.0,
             mean: [0.0; 3],
