@@ -6,9 +6,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use image::imageops;
 use outrider::config::ModelsConfig;
+use outrider::geometry::Rect;
 use outrider::onboard::frame::{Pixels, Raw};
+use outrider::onboard::vision::candidate::{Confidence, Detection};
 use outrider::onboard::vision::{Reader, jpeg, still};
+use outrider::render::plate::{Design, Texture};
 
 mod onnx_bytes;
 use onnx_bytes as onnx;
@@ -83,6 +87,34 @@ fn refusal(config: &ModelsConfig) -> String {
         Ok(_) => panic!("loaded"),
         Err(e) => e.to_string(),
     }
+}
+
+/// A picture of nothing but a plate of this width, and where it is.
+fn with_a_plate(width: u32) -> (Raw, Rect) {
+    let plate = Texture::plate(Design::Ontario, "CKSV 841", 3);
+    let (w, h) = plate.image().dimensions();
+    let (w, h) = (width, width * h / w);
+    let small = imageops::resize(plate.image(), w, h, imageops::FilterType::Triangle);
+    let mut picture = image::RgbImage::from_pixel(1280, 720, image::Rgb([70, 74, 80]));
+    imageops::replace(&mut picture, &small, 600, 340);
+    let bbox = Rect { x: 600.0, y: 340.0, w: w as f32, h: h as f32 };
+    (Raw { width: 1280, height: 720, bytes: picture.into_raw() }, bbox)
+}
+
+#[test]
+fn a_box_that_is_off_is_put_right_from_closer() {
+    let Some(lib) = runtime() else { return };
+    let mut reader = Reader::load(&config(&lib)).unwrap();
+    let (picture, truth) = with_a_plate(80);
+    reader.decode(&still(Pixels::Rgb(picture))).unwrap();
+    let off = Rect { x: truth.x - 16.0, y: truth.y - 4.0, w: truth.w + 20.0, h: truth.h + 16.0 };
+    let seen = Detection { bbox: off, corners: None, score: Confidence::new(0.5) };
+    let there = reader.closer(&seen).unwrap().expect("the plate is there");
+    let (before, after) = (off.iou(&truth), there.bbox.iou(&truth));
+    assert!(after > before + 0.15, "{after} after {before}: {:?}, not {truth:?}", there.bbox);
+
+    let elsewhere = Detection { bbox: Rect { x: 100.0, y: 100.0, ..off }, ..seen };
+    assert!(reader.closer(&elsewhere).unwrap().is_none(), "there is nothing");
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Reader {
         self.found.truncate(self.most_plates);
         self.spent.detect = cpu_time() - decoded;
         let found = std::mem::take(&mut self.found);
-        let candidates = self.read_at(&found);
+        let candidates = self.read_plates(&found, true);
         self.found = found;
         Ok(Sighted {
             camera: frame.camera.clone(),
@@ -121,10 +121,18 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads plates of the decoded picture whose place is already known.
+    /// Reads plates of the decoded picture whose place is known and is not looked for again.
     pub fn read_at(&mut self, plates: &[Detection]) -> Result<Vec<Candidate>, VisionError> {
+        self.read_plates(plates, false)
+    }
+
+    fn read_plates(
+        &mut self,
+        plates: &[Detection],
+        closer: bool,
+    ) -> Result<Vec<Candidate>, VisionError> {
         let start = cpu_time();
-        let slots = self.read_found(plates)?;
+        let slots = self.read_found(plates, closer)?;
         let read = cpu_time();
         let candidates = plates.iter().zip(slots).map(|(detection, slots)| Candidate {
             detection: detection.clone(),
@@ -136,12 +144,17 @@ impl Reader {
         Ok(candidates)
     }
 
+    /// Where a plate of the decoded picture is, seen from closer: see [`Detector::closer`].
+    pub fn closer(&mut self, plate: &Detection) -> Result<Option<Detection>, VisionError> {
+        self.detector.closer(&self.picture, plate)
+    }
+
     /// Cuts a part of the decoded picture out in colour.
     pub fn crop(&mut self, bbox: &Rect) -> Crop {
         crop(&mut self.scaler, &self.picture, bbox)
     }
 
-    fn read_found(&mut self, found: &[Detection]) -> Result<Vec<Slots>, VisionError> {
+    fn read_found(&mut self, found: &[Detection], closer: bool) -> Result<Vec<Slots>, VisionError> {
         let margin = self.ocr.crop_margin();
         self.regions.clear();
         for plate in found {
@@ -151,20 +164,31 @@ impl Reader {
         self.ocr.read(&self.picture, &self.regions, &mut self.read)?;
         let mut read = std::mem::take(&mut self.read);
         if self.second_look {
-            self.look_again(&mut read)?;
+            self.look_again(found, closer, &mut read)?;
         }
         read.iter_mut().for_each(formats::settle);
         Ok(read)
     }
 
-    /// Looks at plates in doubt twice more, leaning.
-    fn look_again(&mut self, read: &mut [Slots]) -> Result<(), VisionError> {
+    /// Looks at plates in doubt twice more, leaning; from closer, if their place is to be found anew.
+    fn look_again(
+        &mut self,
+        found: &[Detection],
+        closer: bool,
+        read: &mut [Slots],
+    ) -> Result<(), VisionError> {
         let doubtful: Vec<usize> = second_look::doubtful(read).collect();
         if doubtful.is_empty() {
             return Ok(());
         }
-        let again: Vec<_> =
-            doubtful.into_iter().map(|i| (i, second_look::leaning(&self.regions[i]))).collect();
+        let mut again = Vec::with_capacity(doubtful.len());
+        for i in doubtful {
+            let plate = if closer { self.closer(&found[i])? } else { None };
+            let there = plate.map_or(self.regions[i], |plate| {
+                region(&plate, self.rectify, self.ocr.crop_margin(), &self.picture)
+            });
+            again.push((i, second_look::leaning(&there)));
+        }
         let mut seen = Vec::with_capacity(again.len());
         self.ocr.read_again(&self.picture, &again, &mut seen)?;
         for ((i, _), seen) in again.into_iter().zip(seen) {
