@@ -17,6 +17,12 @@ run() {
 }
 yolo=(--detector "$peers/fastanpr_640.onnx")
 cct=(--ocr "$peers/cct_xs_v1_global.onnx")
+# One row of the readers' table: name, margin, options.
+alone() {
+  printf '| %s | %s ' "$1" "$2"
+  run --labelled-boxes --crop-margin "$2" "${@:3}" |
+    awk -F' *[|] *' '/^\| (e2e|seg)/ { read[$2] = $5 } END { print "| " read["e2e_us"] " | " read["e2e_eu"] " | " read["e2e_br"] " | " read["seg_us"] " |" }'
+}
 {
   echo "# Accuracy"
   echo
@@ -56,6 +62,15 @@ cct=(--ocr "$peers/cct_xs_v1_global.onnx")
   echo "## YOLOv8n (fastanpr) at 640, our OCR"
   echo
   run "${yolo[@]}"
+  echo
+  echo "## The readers alone"
+  echo
+  echo "At the labelled boxes and on the labelled crops, by crop margin; % with O/Q=0 and I=1. Boxes are widened, crops cannot be."
+  echo
+  echo "| reader | margin | e2e_us | e2e_eu | e2e_br | seg_us |"
+  echo "|---|---|---|---|---|---|"
+  for margin in 0.03 0.06 0.09; do alone "ours" "$margin"; done
+  for margin in 0.06 0.1 0.12 0.15 0.2; do alone "cct-xs" "$margin" "${cct[@]}" --no-second-look; done
 } >"$out.new"
 mv "$out.new" "$out"
 {

@@ -39,7 +39,7 @@ use crate::onboard::vision::{Reader, Runtime};
 /// Measure the models on a labelled folder.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every figure is of single pictures; the vote over a pass does better. A plate counts as detected\nwhere a box overlaps it by half, as read where the text is right, whatever its confidence.\n\nSlices: width of the labelled plate in pixels; sharpness, the variance of the Laplacian over the\nvariance of the luma, at 160 pixels of width at most; light, the mean luma, 0 to 255; tilt, the slope\nof its lines in whole degrees; region, the two letters in which a source's name ends. Slices overlap: narrow plates are also the blurred ones.\n\nExamples:\n  outrider eval data/evaluation\n  outrider eval data/evaluation --slices --curve curve.svg --worst worst.png\n  outrider eval data/evaluation --beside beside/ --looked-at looked-at.txt\n  outrider eval data/evaluation --detector yolo.onnx --ocr cct.onnx --crop-margin 0.1"
+    after_help = "Every figure is of single pictures; the vote over a pass does better. A plate counts as detected\nwhere a box overlaps it by half, as read where the text is right, whatever its confidence.\n\nSlices: width of the labelled plate in pixels; sharpness, the variance of the Laplacian over the\nvariance of the luma, at 160 pixels of width at most; light, the mean luma, 0 to 255; tilt, the slope\nof its lines in whole degrees; region, the two letters in which a source's name ends. Slices overlap: narrow plates are also the blurred ones.\n\nExamples:\n  outrider eval data/evaluation\n  outrider eval data/evaluation --slices --curve curve.svg --worst worst.png\n  outrider eval data/evaluation --beside beside/ --looked-at looked-at.txt\n  outrider eval data/evaluation --detector yolo.onnx --ocr cct.onnx --crop-margin 0.1\n  outrider eval data/evaluation --source e2e_us --labelled-boxes"
 )]
 pub struct EvalArgs {
     /// Folder with pictures and a labels.jsonl.
@@ -80,6 +80,9 @@ pub struct EvalArgs {
     /// Only these sources, such as e2e_us.
     #[arg(long, value_name = "NAME")]
     source: Vec<String>,
+    /// Read at the labelled boxes instead of the detector's: what the reader does alone.
+    #[arg(long, conflicts_with = "beside")]
+    labelled_boxes: bool,
     /// Confidence from which a read away from every label counts as a false one.
     #[arg(long, value_name = "P", default_value_t = 0.5)]
     false_read_confidence: f32,
@@ -115,6 +118,7 @@ impl EvalArgs {
             places: places.unwrap_or_default(),
             least: reading.min_plausibility,
             from: self.false_read_confidence,
+            labelled_boxes: self.labelled_boxes,
             worst: Worst::new(if self.worst.is_some() { self.worst_count } else { 0 }),
             folder: self.beside.as_deref().map(beside::Folder::new).transpose()?,
         };
@@ -199,6 +203,8 @@ struct Measuring {
     least: f32,
     /// Confidence from which a read beside every label counts.
     from: f32,
+    /// Whether plates are read where their labels are.
+    labelled_boxes: bool,
     worst: Worst,
     folder: Option<beside::Folder>,
 }
@@ -235,20 +241,22 @@ impl Measuring {
     fn look(&mut self, one: &Labelled, tally: &mut Tally) -> anyhow::Result<Vec<Candidate>> {
         let frame = pictures::load(&one.path)?;
         let reader = &mut self.reader;
+        let known = |bbox| Detection { bbox, corners: None, score: Confidence::new(1.0) };
         if one.is_crop {
             tally.crops += 1;
             reader.decode(&frame)?;
-            let whole = Detection {
-                bbox: reader.picture().bounds(),
-                corners: None,
-                score: Confidence::new(1.0),
-            };
-            let candidates = reader.read_at(&[whole])?;
+            let candidates = reader.read_at(&[known(reader.picture().bounds())])?;
             tally.ocr_of_crops += reader.spent().ocr;
             return Ok(candidates);
         }
         tally.frames += 1;
-        let candidates = look(reader, &frame)?.candidates;
+        let candidates = if self.labelled_boxes {
+            reader.decode(&frame)?;
+            let boxes: Vec<_> = one.plates.iter().filter_map(|p| p.bbox).map(known).collect();
+            reader.read_at(&boxes)?
+        } else {
+            look(reader, &frame)?.candidates
+        };
         let spent = reader.spent();
         tally.decode += spent.decode;
         tally.detect += spent.detect;
