@@ -8,12 +8,13 @@ import time
 
 import cv2
 import numpy as np
+import onnxruntime
 import torch
 
 from . import checkpoint
 from .crops import pictures
 from .detector_data import Scenes
-from .detector_loss import loss_of
+from .detector_loss import like_teacher, loss_of
 from .detector_net import Detector, decode, iou, letterbox, tensor
 from .share import half_is_fast
 from .warm import load_package
@@ -58,6 +59,25 @@ def score(found: list, truth: list, threshold: float) -> dict[str, float]:
     }
 
 
+class Teacher:
+    """Another detector's package, whose maps a new one learns beside the labels; fades out over `steps`."""
+
+    def __init__(self, path: pathlib.Path, steps: int):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session, self.steps = onnxruntime.InferenceSession(str(path), options), steps
+        self.bytes = self.session.get_inputs()[0].type == "tensor(uint8)"
+
+    def share(self, step: int) -> float:
+        """Weight of its loss at `step`."""
+        return max(0.0, 1 - step / self.steps)
+
+    def maps(self, images: np.ndarray) -> torch.Tensor:
+        """uint8 [n, h, w, 3] -> its maps [n, 13, h/8, w/8]."""
+        x = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        return torch.from_numpy(self.session.run(None, {"x": x if self.bytes else x.astype(np.float32) / 255})[0])
+
+
 def worker(data: pathlib.Path, pool: pathlib.Path, seed: int, batch: int, queue) -> None:
     """Fill the queue for ever."""
     cv2.setNumThreads(1)
@@ -73,6 +93,8 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--work", type=pathlib.Path, default=pathlib.Path("work"))
     p.add_argument("--pool", type=pathlib.Path, help="folder with plates.pkl and panels.pkl; default WORK/pool")
     p.add_argument("--init", type=pathlib.Path, help="ONNX file of a package to continue from")
+    p.add_argument("--teacher", type=pathlib.Path, help="ONNX file of another detector to learn from at the start")
+    p.add_argument("--teacher-steps", type=int, default=800)
     p.add_argument("--steps", type=int, default=8_000)
     p.add_argument("--cooldown", type=int, default=2_000)
     p.add_argument("--minutes", type=float, default=0, help="end after this time, cooling down all along, instead of --steps")
@@ -112,6 +134,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     queue, fast = multiprocessing.Queue(4), half_is_fast()
     model, average, optimiser, step = start(args)
+    teacher = Teacher(args.teacher, args.teacher_steps) if args.teacher and step < args.teacher_steps else None
     for i in range(args.workers):
         job = (args.data, args.pool or args.work / "pool", 1000 * args.seed + step * 7 + i, args.batch, queue)
         multiprocessing.Process(target=worker, args=job, daemon=True).start()
@@ -139,8 +162,11 @@ def main() -> None:
             group["lr"] = rate
         batch = queue.get()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast):
-            y = model(tensor(batch.pop("image")))
+            images = batch.pop("image")
+            y = model(tensor(images))
         loss, parts = loss_of(y, {k: torch.from_numpy(v) for k, v in batch.items()})
+        if teacher and teacher.share(step) > 0:
+            loss = loss + teacher.share(step) * like_teacher(y, teacher.maps(images))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)

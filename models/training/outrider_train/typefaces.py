@@ -116,9 +116,11 @@ class Typeface:
         self.other = {c: int(rng.integers(-1, len(v))) for c, v in OTHER.items()}
         if rng.random() < 0.85:
             self.other["0"] = -1
-        for character, usual in (("7", -1), ("Z", -1), ("Y", -1), ("Q", -1)):
+        for character in "7ZYQU":
             if rng.random() < 0.8:
-                self.other[character] = usual
+                self.other[character] = -1
+        if rng.random() < 0.75:  # a die with ticks at the ends of its arms has them on every letter
+            self.other.update(dict.fromkeys("EFLT", -1))
         if self.other["1"] == 0 and self.other["I"] < 0:  # a bare bar for both would be two names for one picture
             self.other["I"] = 0
         aspect = float(rng.choice([0.38, 0.42, 0.46, 0.5, 0.54, 0.58, 0.62, 0.68]))
