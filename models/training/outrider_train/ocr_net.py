@@ -21,14 +21,13 @@ def conv(cin: int, cout: int, stride=1, size=3) -> nn.Sequential:
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions around a shortcut. `grown` starts as the identity (see warm.py)."""
+    """Two 3x3 convolutions around a shortcut; `idle` starts as the identity."""
 
-    def __init__(self, channels: int, grown: bool = False):
+    def __init__(self, channels: int, idle: bool = False):
         super().__init__()
         self.a = conv(channels, channels)
         self.b = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
-        self.grown = grown
-        if grown:
+        if idle:
             nn.init.zeros_(self.b[1].weight)
 
     def forward(self, x):
@@ -37,16 +36,16 @@ class Residual(nn.Module):
 
 
 class Layer(nn.Module):
-    """Pre-norm attention, depthwise convolution over the slots, feed forward."""
+    """Pre-norm attention, depthwise convolution over the slots, feed forward; `idle` starts as the identity."""
 
-    def __init__(self, d: int, heads: int = 4, grown: bool = False):
+    def __init__(self, d: int, heads: int = 4, idle: bool = False):
         super().__init__()
-        self.heads, self.grown = heads, grown
+        self.heads = heads
         self.norm1, self.norm2 = nn.LayerNorm(d), nn.LayerNorm(d)
         self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
         self.depthwise = nn.Conv1d(d, d, 5, 1, 2, groups=d)
         self.up, self.down = nn.Linear(d, 2 * d), nn.Linear(2 * d, d)
-        if grown:
+        if idle:
             for module in (self.out, self.depthwise, self.down):
                 nn.init.zeros_(module.weight)
                 nn.init.zeros_(module.bias)
@@ -63,16 +62,16 @@ class Layer(nn.Module):
 
 
 class Reader(nn.Module):
-    """`grown=False` is the prototype's shape; True adds two residual blocks and a third layer."""
+    """The whole network; `d` is the width of the slots. Its last blocks start as the identity."""
 
-    def __init__(self, d: int = 160, grown: bool = True):
+    def __init__(self, d: int = 160):
         super().__init__()
         stages = [conv(1, 24, 2), conv(24, 48, 2), Residual(48), conv(48, 80, (2, 1)), Residual(80)]
-        stages += [Residual(80, True)] * grown + [conv(80, 112, (2, 1)), Residual(112)] + [Residual(112, True)] * grown
+        stages += [Residual(80, idle=True), conv(80, 112, (2, 1)), Residual(112), Residual(112, idle=True)]
         self.stages = nn.Sequential(*stages)
         self.squeeze = nn.Sequential(nn.Conv2d(112, d, (4, 1), bias=False), nn.BatchNorm2d(d), nn.ReLU(inplace=True))
         self.position = nn.Parameter(torch.randn(1, SLOTS, d) * 0.02)
-        self.layers = nn.Sequential(Layer(d), Layer(d), *[Layer(d, grown=True)] * grown)
+        self.layers = nn.Sequential(Layer(d), Layer(d), Layer(d, idle=True))
         self.norm = nn.LayerNorm(d)
         self.head = nn.Linear(d, CLASSES)
 

@@ -2,7 +2,6 @@
 
 An exported file has batch norm folded into the convolutions. Here each convolution gets its folded weights, and
 its batch norm is set to what it then sees, so that the network computes the same and trains on from there.
-Blocks marked `grown` that the file does not have keep their start, which is the identity.
 """
 
 import numpy as np
@@ -14,8 +13,21 @@ from torch import nn
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear, nn.LayerNorm)
 
 
-def stored_layers(path: str) -> tuple[list[list[np.ndarray]], np.ndarray | None]:
-    """Weights (and bias) of every layer of an ONNX file in graph order, and the position table if there is one."""
+def module_of(node: str) -> str:
+    """The module that a node of an exported graph belongs to: /s8/s8.1/b/b.0/Conv -> s8.1.b.0."""
+    path: list[str] = []
+    for part in node.strip("/").split("/")[:-1]:
+        if path and part.startswith(path[-1] + "."):
+            path.pop()
+        path.append(part)
+    return ".".join(path)
+
+
+def stored_layers(path: str) -> tuple[dict[str, list[np.ndarray]], np.ndarray | None]:
+    """Weights (and bias) of an ONNX file by module, and the position table if there is one.
+
+    By name: the quantiser puts the nodes of branches into another order.
+    """
     graph = onnx.load(path).graph
     value = {i.name: numpy_helper.to_array(i).astype(np.float32) for i in graph.initializer}
     for node in graph.node:  # weights kept as fp16 or int8, and equal ones kept once
@@ -27,51 +39,40 @@ def stored_layers(path: str) -> tuple[list[list[np.ndarray]], np.ndarray | None]
             if scale.ndim and scale.size > 1:
                 scale = scale.reshape([-1 if i == axis % stored.ndim else 1 for i in range(stored.ndim)])
             value[node.output[0]] = stored * scale  # weights are symmetric: zero point 0
-    layers, position = [], None
+    layers, position = {}, None
     for node in graph.node:
-        known = [value[i] for i in node.input if i in value]
+        known, name = [value[i] for i in node.input if i in value], module_of(node.name)
         if node.op_type in ("Conv", "LayerNormalization") and known:
-            layers.append(known)
+            layers[name] = known
         elif node.op_type == "MatMul" and known:
-            layers.append([known[0].T])
+            layers[name] = [known[0].T]
         elif node.op_type == "Add" and known:
             if known[0].ndim == 3:
                 position = known[0]
-            elif known[0].ndim == 1 and len(layers[-1]) == 1:
-                layers[-1].append(known[0])
+            elif known[0].ndim == 1 and len(layers.get(name, [])) == 1:
+                layers[name].append(known[0])
     return layers, position
-
-
-def call_order(model: nn.Module, example: torch.Tensor) -> list[nn.Module]:
-    """Weighted layers in the order in which a forward pass uses them."""
-    seen, hooks = [], []
-    for module in model.modules():
-        if isinstance(module, WEIGHTED):
-            hooks.append(module.register_forward_hook(lambda m, *_: seen.append(m)))
-    with torch.no_grad():
-        model.eval()(example)
-    for hook in hooks:
-        hook.remove()
-    return seen
 
 
 @torch.no_grad()
 def load_package(model: nn.Module, path: str, examples: torch.Tensor) -> None:
     """Fill `model` from the ONNX file at `path`; `examples` are typical inputs, to set batch norm by."""
     layers, position = stored_layers(path)
-    modules = call_order(model, examples[:1])
-    if len(modules) != len(layers):
-        new = {id(m) for block in model.modules() if getattr(block, "grown", False) for m in block.modules()}
-        modules = [m for m in modules if id(m) not in new]
-    if len(modules) != len(layers):
-        raise ValueError(f"{path} has {len(layers)} weighted layers, the network {len(modules)}")
+    modules = {name: m for name, m in model.named_modules() if isinstance(m, WEIGHTED)}
+    missing = [name for name in modules if name not in layers]
+    more = [name for name in layers if name not in modules]
+    if missing or more:
+        raise ValueError(
+            f"{path} is of another network: it has no {', '.join(missing) or '-'}; this one no {', '.join(more) or '-'}"
+        )
     norm_of = {}
     for seq in model.modules():
         if isinstance(seq, nn.Sequential):
             pairs = zip(list(seq), list(seq)[1:], strict=False)
             norm_of.update({id(a): b for a, b in pairs if isinstance(b, nn.BatchNorm2d)})
     norms = []
-    for module, arrays in zip(modules, layers, strict=True):
+    for name, arrays in layers.items():
+        module = modules[name]
         module.weight.copy_(torch.from_numpy(arrays[0].copy()).reshape(module.weight.shape))
         bias = torch.from_numpy(arrays[1].copy()) if len(arrays) > 1 else None
         norm = norm_of.get(id(module))

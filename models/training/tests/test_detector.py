@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 
-from outrider_train.detector_loss import targets
-from outrider_train.detector_net import STRIDE, decode, iou, letterbox
+torch = pytest.importorskip("torch")
+
+from outrider_train.detector_loss import like_teacher, targets  # noqa: E402
+from outrider_train.detector_net import STRIDE, Detector, decode, iou, letterbox  # noqa: E402
 
 
 def maps_from(t):
@@ -39,3 +42,22 @@ def test_letterbox_pads_right_and_bottom():
     picture, k = letterbox(np.zeros((720, 1280, 3), np.uint8))
     assert picture.shape == (384, 640, 3) and k == 0.5
     assert (picture[360:] == 114).all() and (picture[:360] == 0).all()
+
+
+def test_the_network_answers_for_every_cell_of_any_size():
+    with torch.no_grad():
+        model = Detector().eval()
+        for height, width in ((384, 640), (160, 288)):
+            assert model(torch.zeros(1, 3, height, width)).shape == (1, 13, height // STRIDE, width // STRIDE)
+
+
+def test_a_teacher_is_asked_for_boxes_only_where_it_sees_a_plate():
+    maps = torch.full((1, 13, 4, 4), -9.0)
+    maps[0, 1:] = 1.0
+    maps[0, 0, 2, 2] = 9.0
+    assert like_teacher(maps, maps) == 0
+    elsewhere, here, heat = maps.clone(), maps.clone(), maps.clone()
+    elsewhere[0, 3, 0, 0] += 2
+    here[0, 3, 2, 2] += 2
+    heat[0, 0, 2, 2] = -9.0
+    assert like_teacher(elsewhere, maps) < 1e-3 < like_teacher(here, maps) < like_teacher(heat, maps)
