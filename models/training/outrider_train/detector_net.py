@@ -4,9 +4,9 @@ x [n, 3, h, w] BGR in [0, 1], h and w multiples of 32  ->  y [n, 13, h/8, w/8]:
 channel 0 the logit of a plate's centre, 1-4 ln(left, top, right, bottom / 8 px), 5-12 the corners
 (top left, top right, bottom right, bottom left) as (x, y) from the cell's centre / 16 px.
 
-Patches of 4x4 pixels, three stages of strided convolutions and bottlenecks, spatial pooling, a feature pyramid down to
-stride 8. 0.6 M parameters, 0.55 GMAC at 640x384. A patch's 48 values go into 48 channels, so nothing is lost there; two
-strided 3x3 convolutions in its place took a third of the network's time (docs/decisions/0028-patches-first.md).
+Five stages of strided convolutions and bottlenecks, spatial pooling, a feature pyramid down to stride 8: 0.7 M parameters,
+0.78 GMAC at 640x384. `light` sees 4x4 patches in place of the first two convolutions, and is less deep at stride 8: two thirds
+of the time, a point or two of the plates (docs/decisions/0028-a-lighter-detector.md).
 """
 
 import cv2
@@ -36,19 +36,23 @@ class Bottleneck(nn.Module):
 class Detector(nn.Module):
     """The whole network; `neck` is the width of the pyramid."""
 
-    def __init__(self, neck: int = 48):
+    def __init__(self, neck: int = 48, light: bool = False):
         super().__init__()
 
         def stage(cin, cout, depth):
             return nn.Sequential(conv(cin, cout, 2), *[Bottleneck(cout) for _ in range(depth)])
 
-        patches = nn.Sequential(nn.Conv2d(3, 48, 4, 4, bias=False), nn.BatchNorm2d(48), nn.ReLU(inplace=True))
-        self.stem = nn.Sequential(patches, conv(48, 32, 1, 1))
-        self.s8, self.s16, self.s32 = stage(32, 64, 2), stage(64, 96, 4), stage(96, 128, 4)
+        if light:  # a patch's 48 values go into 48 channels: nothing is lost yet
+            patches = nn.Sequential(nn.Conv2d(3, 48, 4, 4, bias=False), nn.BatchNorm2d(48), nn.ReLU(inplace=True))
+            self.stem = nn.Sequential(patches, conv(48, 32, 1, 1))
+        else:
+            self.stem = nn.Sequential(conv(3, 16, 2), conv(16, 32, 2))
+        self.s8, self.s16, self.s32 = stage(32, 64, 2 if light else 3), stage(64, 96, 4), stage(96, 128, 4)
         self.pool = nn.MaxPool2d(5, 1, 2)
         self.spatial = conv(128 * 3, 128, 1, 1)
         self.in32, self.in16, self.in8 = conv(128, neck, 1, 1), conv(96, neck, 1, 1), conv(64, neck, 1, 1)
         self.out16, self.out8 = conv(neck, neck), conv(neck, neck)
+        self.tower = nn.Identity() if light else conv(neck, neck)
         self.head = nn.Conv2d(neck, CHANNELS, 1)
         self.up = nn.Upsample(scale_factor=2, mode="nearest")
         nn.init.zeros_(self.head.bias)
@@ -62,7 +66,7 @@ class Detector(nn.Module):
         p = self.pool(c32)
         top = self.in32(self.spatial(torch.cat([c32, p, self.pool(p)], 1)))
         middle = self.out16(self.in16(c16) + self.up(top))
-        return self.head(self.out8(self.in8(c8) + self.up(middle)))
+        return self.head(self.tower(self.out8(self.in8(c8) + self.up(middle))))
 
 
 def iou(a, b) -> float:

@@ -93,6 +93,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--work", type=pathlib.Path, default=pathlib.Path("work"))
     p.add_argument("--pool", type=pathlib.Path, help="folder with plates.pkl and panels.pkl; default WORK/pool")
     p.add_argument("--init", type=pathlib.Path, help="ONNX file of a package to continue from")
+    p.add_argument("--light", action="store_true", help="train plate-detector-light")
     p.add_argument("--teacher", type=pathlib.Path, help="ONNX file of another detector to learn from at the start")
     p.add_argument("--teacher-steps", type=int, default=800)
     p.add_argument("--steps", type=int, default=8_000)
@@ -111,7 +112,7 @@ def arguments() -> argparse.Namespace:
 def start(args):
     """Network, average, optimiser and step: resumed, from a package, or from nothing."""
     torch.manual_seed(args.seed)
-    model = Detector()
+    model = Detector(light=args.light)
     state = checkpoint.load(args.work / "detector.pt")
     if state is None and args.init:
         load_package(model, str(args.init), tensor(frames(args.data / "pack/train", "", 640, 384)[0][::40]).contiguous())

@@ -35,7 +35,7 @@ def network(kind: str, work: pathlib.Path) -> torch.nn.Module:
     state = checkpoint.load(work / ("detector.pt" if kind == "detector" else "ocr.pt"))
     if state is None:
         raise FileNotFoundError(f"no checkpoint of the {kind} in {work}")
-    model = Detector() if kind == "detector" else Reader()
+    model = Detector(light="tower.0.weight" not in state["average"]) if kind == "detector" else Reader()
     model.load_state_dict(state["average"])
     return model.eval()
 

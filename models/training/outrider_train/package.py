@@ -183,7 +183,7 @@ def _loss(scores: dict) -> float:
 
 
 def package_detector(args) -> None:
-    """Export, measure and write plate-detector-small; read with the reader package that is there."""
+    """Export, measure and write plate-detector-small (--light: -light); read with the reader package that is there."""
     files = variants("detector", args)
     state = checkpoint.load(args.work / "detector.pt")
     reader = args.models / "plate-ocr-small/model.onnx"
@@ -209,7 +209,8 @@ def package_detector(args) -> None:
         )
     if args.dry:
         return
-    top = {"name": "plate-detector-small", "version": args.version, "kind": "detector", "decoder": "outrider-centre"}
+    name = "plate-detector-light" if args.light else "plate-detector-small"
+    top = {"name": name, "version": args.version, "kind": "detector", "decoder": "outrider-centre"}
     if chosen == "int8":
         export.take_bytes(files[chosen])
     image = {
@@ -230,7 +231,7 @@ def package_detector(args) -> None:
         "scores": detector_line(scores[chosen], args.threshold),
     }
     write(
-        args.models / "plate-detector-small",
+        args.models / name,
         files[chosen],
         {"": top, "input": image, "output": {"stride": 8}, "detector": limits, "provenance": origin},
     )
@@ -267,6 +268,7 @@ def main() -> None:
     p.add_argument("--variant", choices=["f32", "half", "int8"], help="default: int8 when it loses no more than half a point")
     p.add_argument("--threshold", type=float, default=0.35)
     p.add_argument("--second", type=pathlib.Path, help="large: ONNX file of the second reader")
+    p.add_argument("--light", action="store_true", help="detector: the checkpoint is plate-detector-light's")
     p.add_argument("--dry", action="store_true", help="measure only")
     args = p.parse_args()
     cv2.setNumThreads(1)

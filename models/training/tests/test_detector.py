@@ -44,9 +44,10 @@ def test_letterbox_pads_right_and_bottom():
     assert (picture[360:] == 114).all() and (picture[:360] == 0).all()
 
 
-def test_the_network_answers_for_every_cell_of_any_size():
+@pytest.mark.parametrize("light", [False, True])
+def test_the_network_answers_for_every_cell_of_any_size(light):
     with torch.no_grad():
-        model = Detector().eval()
+        model = Detector(light=light).eval()
         for height, width in ((384, 640), (160, 288)):
             assert model(torch.zeros(1, 3, height, width)).shape == (1, 13, height // STRIDE, width // STRIDE)
 
