@@ -177,7 +177,7 @@ impl Reader {
         closer: bool,
         read: &mut [Slots],
     ) -> Result<(), VisionError> {
-        let doubtful: Vec<usize> = second_look::doubtful(read).collect();
+        let doubtful: Vec<usize> = second_look::doubtful(found, read).collect();
         if doubtful.is_empty() {
             return Ok(());
         }

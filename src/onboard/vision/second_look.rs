@@ -6,7 +6,7 @@
 //! sure already, and those too poor to be read at all, are left as they are. Measured in
 //! docs/decisions/0026-looks-that-lean.md.
 
-use super::candidate::Slots;
+use super::candidate::{Detection, Slots};
 use super::letterbox::{Region, sides};
 use crate::geometry::{Point, Quad};
 
@@ -18,15 +18,23 @@ const SURE: f32 = 0.98;
 /// Below this there is hardly a plate to read: of 18 such reads of labelled plates 3 were right.
 const HOPELESS: f32 = 0.3;
 
+/// Detector's score from which a plate is worth it: one found with less is no read by itself
+/// (`reading.min_plausibility`), and most such boxes hold no plate.
+const WORTH: f32 = 0.35;
+
 /// How far the upper edge is moved against the lower one, as a fraction of the plate's height: seven
 /// degrees.
 const LEAN: f32 = 0.12;
 
-/// Numbers of the readings to look at again.
-pub(super) fn doubtful(read: &[Slots]) -> impl Iterator<Item = usize> + '_ {
-    read.iter().enumerate().filter_map(|(i, slots)| {
+/// Numbers of the plates to look at again.
+pub(super) fn doubtful<'a>(
+    found: &'a [Detection],
+    read: &'a [Slots],
+) -> impl Iterator<Item = usize> + 'a {
+    found.iter().zip(read).enumerate().filter_map(|(i, (plate, slots))| {
         let weakest = slots.iter().map(|s| s.best().1.get()).reduce(f32::min)?;
-        (HOPELESS..SURE).contains(&weakest).then_some(i)
+        let in_doubt = (HOPELESS..SURE).contains(&weakest);
+        (in_doubt && plate.score.get() >= WORTH).then_some(i)
     })
 }
 
@@ -53,7 +61,7 @@ fn leant(quad: Quad, lean: f32) -> Quad {
 
 #[cfg(test)]
 mod tests {
-    use super::super::candidate::Slot;
+    use super::super::candidate::{Confidence, Slot};
     use super::*;
     use crate::geometry::Rect;
     use crate::plate::symbol_index;
@@ -68,10 +76,23 @@ mod tests {
             .collect()
     }
 
+    fn found(score: f32) -> Detection {
+        let bbox = Rect { x: 0.0, y: 0.0, w: 100.0, h: 50.0 };
+        Detection { bbox, corners: None, score: Confidence::new(score) }
+    }
+
     #[test]
     fn only_plates_in_doubt_are_looked_at_again() {
         let reads = [read("AB1", 0.999), read("AB1", 0.8), read("AB1", 0.1), Slots::new()];
-        assert_eq!(doubtful(&reads).collect::<Vec<_>>(), [1]);
+        let plates = vec![found(0.9); 4];
+        assert_eq!(doubtful(&plates, &reads).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn what_is_hardly_found_is_not_looked_at_again() {
+        let reads = vec![read("AB1", 0.8); 2];
+        let plates = [found(0.34), found(0.36)];
+        assert_eq!(doubtful(&plates, &reads).collect::<Vec<_>>(), [1]);
     }
 
     #[test]
