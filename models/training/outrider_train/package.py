@@ -170,7 +170,7 @@ def package_reader(args) -> None:
         "mean": [0.0],
         "resize": "stretch",
     }
-    ocr = {"alphabet": labels.ALPHABET, "blank": 0, "slots": 40, "crop_margin": 0.06, "temperature": temperature}
+    ocr = {"alphabet": labels.ALPHABET, "blank": 0, "slots": 40, "crop_margin": 0.03, "temperature": temperature}
     origin = {"trained_on": TRAINED + ORIGIN, "steps": state["step"], "precision": chosen, "scores": reader_line(final)}
     write(args.models / "plate-ocr-small", files[chosen], {"": top, "input": image, "ocr": ocr, "provenance": origin})
 

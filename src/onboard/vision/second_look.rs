@@ -13,7 +13,7 @@ use crate::geometry::{Point, Quad};
 /// Least certain character from which a plate is sure enough.
 ///
 /// Of the development half's single looks, reader 0.4.0, 99.7 % of the 371 above 0.95 are right, 97.7 % of those
-/// from 0.9 to 0.95, 86 % of those from 0.5 to 0.9.
+/// from 0.9 to 0.95, 88 % of those from 0.5 to 0.9 (true crops).
 const SURE: f32 = 0.95;
 /// Below this there is hardly a plate to read: of 18 such reads of labelled plates 3 were right.
 const HOPELESS: f32 = 0.3;
