@@ -108,7 +108,7 @@ class Places:
 
 def margins(rng, usual: bool = False) -> np.ndarray:
     """Left, top, right, bottom in shares of the plate: what detectors leave around it, each side for itself."""
-    if usual:  # the package's margin, and our detector's error: 0.07-0.1 on US frames, less on others
+    if usual:  # some room, and our detector's error: 0.07-0.1 of a side on US frames, less on others
         return np.clip(rng.normal(0.06, 0.055, 4), -0.06, 0.25)
     if rng.random() < 0.8:
         return rng.uniform(-0.03, 0.15, 4)
