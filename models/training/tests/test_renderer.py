@@ -164,4 +164,5 @@ def test_an_outer_frame_keeps_the_plate_and_says_where_it_is():
 def test_usual_photographs_are_boxed_as_the_detector_boxes():
     sides = np.stack([flats.margins(np.random.default_rng(i), usual=True) for i in range(300)])
     assert abs(float(sides.mean()) - 0.06) < 0.01
-    assert sides.min() >= -0.03 and sides.max() <= 0.15
+    assert sides.min() >= -0.06 and sides.max() <= 0.25
+    assert 0.04 < float(sides.std()) < 0.07  # our detector on US frames: 0.07-0.1, joined with the worse half
