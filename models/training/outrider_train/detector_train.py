@@ -8,7 +8,6 @@ import time
 
 import cv2
 import numpy as np
-import onnxruntime
 import torch
 
 from . import checkpoint
@@ -16,6 +15,7 @@ from .crops import pictures
 from .detector_data import Scenes
 from .detector_loss import like_teacher, loss_of
 from .detector_net import Detector, decode, iou, letterbox, tensor
+from .evaluate import session
 from .share import half_is_fast
 from .warm import load_package
 
@@ -63,9 +63,7 @@ class Teacher:
     """Another detector's package, whose maps a new one learns beside the labels; fades out over `steps`."""
 
     def __init__(self, path: pathlib.Path, steps: int):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self.session, self.steps = onnxruntime.InferenceSession(str(path), options), steps
+        self.session, self.steps = session(path), steps
         self.bytes = self.session.get_inputs()[0].type == "tensor(uint8)"
 
     def share(self, step: int) -> float:

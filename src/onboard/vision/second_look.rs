@@ -3,8 +3,8 @@
 //! Plates are seen from the side, curved and under hoods, so their characters lean; and a reader that is
 //! sure of a wrong character is rarely sure of it at every slant. The OCR joins the looks by text: each
 //! text's probability is the geometric mean over them. Only plates in doubt pay for it: those that are
-//! sure already, and those too poor to be read at all, are left as they are. Measured in
-//! docs/decisions/0026-looks-that-lean.md.
+//! sure already, hardly found, or too poor to be read at all, are left as they are. Measured in
+//! docs/decisions/0026-looks-that-lean.md; where the looks are taken, in 0029-looked-for-from-closer.md.
 
 use super::candidate::{Detection, Slots};
 use super::letterbox::{Region, sides};
