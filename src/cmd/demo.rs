@@ -55,7 +55,10 @@ pub struct DemoArgs {
     /// Size of the pictures.
     #[arg(long, value_name = "WxH", default_value = "1280x720", value_parser = parse_size)]
     size: (u32, u32),
-    /// After sunset: lamps on, gain up.
+    /// What light there is.
+    #[arg(long, value_enum, default_value = "day", conflicts_with = "dusk")]
+    light: TimeOfDay,
+    /// The same as `--light dusk`.
     #[arg(long)]
     dusk: bool,
     /// Our own speed, km/h.
@@ -134,7 +137,7 @@ impl DemoArgs {
             width: self.size.0,
             height: self.size.1,
             cameras: [Side::Left, Side::Right][..usize::from(self.cameras)].to_vec(),
-            light: if self.dusk { TimeOfDay::Dusk } else { TimeOfDay::Day },
+            light: if self.dusk { TimeOfDay::Dusk } else { self.light },
             speed_kmh: self.speed,
             closing_kmh: ((closing * 0.8).max(self.speed), closing),
             oncoming_per_minute: self.traffic,
@@ -251,7 +254,7 @@ impl DemoArgs {
         eprintln!(
             "  The drive           {:.0} km/h, {}, {} camera{}, {:.0} frames a second",
             s.speed_kmh,
-            if self.dusk { "dusk" } else { "day" },
+            format!("{:?}", s.light).to_lowercase(),
             s.cameras.len(),
             if s.cameras.len() == 1 { "" } else { "s" },
             s.fps

@@ -64,7 +64,7 @@ pub struct DriveSettings {
     pub height: u32,
     /// The cameras.
     pub cameras: Vec<Side>,
-    /// `day` or `dusk`.
+    /// `day`, `dusk`, `night` or `infrared`.
     pub light: TimeOfDay,
     /// Our own speed, km/h.
     pub speed_kmh: f32,

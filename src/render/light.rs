@@ -1,4 +1,4 @@
-//! Day and dusk: what light falls on things, and what the sensor makes of it.
+//! Day, dusk, night and infrared: what light falls on things, and what the sensor makes of it.
 
 use image::RgbImage;
 
@@ -7,7 +7,17 @@ use super::chance::Chance;
 use super::view::{Point3, p3};
 
 /// When the drive takes place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    clap::ValueEnum,
+    serde::Deserialize,
+    serde::Serialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeOfDay {
     /// Bright, thin cloud, soft shadows.
@@ -15,6 +25,27 @@ pub enum TimeOfDay {
     Day,
     /// After sunset: lamps on, gain up.
     Dusk,
+    /// A country road without lamps: what our beam reaches, and other people's lamps.
+    Night,
+    /// At night, by a camera's own flash at 850 nm: grey, plates bright, all else dark. Inks are drawn as dark
+    /// as the eye sees them; some real ones vanish in infrared.
+    Infrared,
+}
+
+impl TimeOfDay {
+    /// Whether vehicles drive with their lamps on.
+    pub(super) fn lamps_on(self) -> bool {
+        self != Self::Day
+    }
+
+    /// Deviation of the sensor's grain in grey levels: a small sensor at base gain, with 18 dB, and with 24 dB.
+    fn grain(self) -> f32 {
+        match self {
+            Self::Day => 2.0,
+            Self::Dusk | Self::Infrared => 6.0,
+            Self::Night => 10.0,
+        }
+    }
 }
 
 /// The light of one time of day, as fractions of what the sensor shows as white.
@@ -58,6 +89,27 @@ impl Light {
                 beam: 0.30,
                 haze: [0.30, 0.25, 0.27],
                 flat: [0.21, 0.215, 0.26],
+            },
+            TimeOfDay::Night => Self {
+                time,
+                sky: [0.018, 0.019, 0.026],
+                bounce: [0.008, 0.008, 0.008],
+                sun: [0.0; 3],
+                towards_sun: unit(p3(0.0, 1.0, 0.0)),
+                beam: 0.24,
+                haze: [0.02, 0.02, 0.025],
+                flat: [0.055, 0.053, 0.05],
+            },
+            // The flash sits at the camera and is no wider than the picture.
+            TimeOfDay::Infrared => Self {
+                time,
+                sky: [0.01; 3],
+                bounce: [0.005; 3],
+                sun: [0.0; 3],
+                towards_sun: unit(p3(0.0, 1.0, 0.0)),
+                beam: 0.30,
+                haze: [0.01; 3],
+                flat: [0.05; 3],
             },
         }
     }
@@ -103,7 +155,7 @@ impl Light {
                     + self.sun[i] * glint * spot
             })
         };
-        let on = self.time == TimeOfDay::Dusk;
+        let on = self.time.lamps_on();
         match stuff {
             Stuff::Paint => lit(paint, 0.16, 0.9),
             Stuff::Glass => lit([0.045, 0.05, 0.055], 0.26, 1.2),
@@ -141,14 +193,14 @@ pub(super) struct Sensor {
     /// Fall-off in 256ths, per column and per row.
     columns: Vec<u16>,
     rows: Vec<u16>,
+    grey: bool,
 }
 
 const GRAIN: usize = 1 << 16;
 
 impl Sensor {
     pub(super) fn new(time: TimeOfDay, size: (u32, u32)) -> Self {
-        // Deviation in grey levels: a small sensor at base gain, and with 18 dB of gain.
-        let strength = if time == TimeOfDay::Day { 2.0 } else { 6.0 };
+        let strength = time.grain();
         let mut chance = Chance::new(0x6e01);
         let grain = (0..GRAIN).map(|_| (chance.normal() * strength).clamp(-60.0, 60.0) as i8);
         let fall = |n: u32| -> Vec<u16> {
@@ -159,7 +211,8 @@ impl Sensor {
                 })
                 .collect()
         };
-        Self { grain: grain.collect(), columns: fall(size.0), rows: fall(size.1) }
+        let grey = time == TimeOfDay::Infrared;
+        Self { grain: grain.collect(), columns: fall(size.0), rows: fall(size.1), grey }
     }
 
     pub(super) fn expose(&self, frame: &mut RgbImage, chance: &mut Chance) {
@@ -171,6 +224,12 @@ impl Sensor {
                 let keep = (u32::from(*row) * u32::from(*column)) >> 8;
                 // Mostly the same in all colours, as demosaicing leaves it.
                 let common = i32::from(grain[0]);
+                if self.grey {
+                    let mean = pixel.iter().map(|c| u32::from(*c)).sum::<u32>() / 3;
+                    let value = ((mean * keep) >> 8) as i32 + common;
+                    pixel.fill(value.clamp(0, 255) as u8);
+                    continue;
+                }
                 for (c, g) in pixel.iter_mut().zip(grain) {
                     let value = ((u32::from(*c) * keep) >> 8) as i32;
                     *c = (value + (2 * common + i32::from(*g)) / 3).clamp(0, 255) as u8;
@@ -193,6 +252,22 @@ mod tests {
         assert!(near > 0.6 && far < 0.5 * near, "{near} {far}");
         let day = Light::of(TimeOfDay::Day).on_plate(p3(0.0, 0.5, 40.0), n)[1];
         assert!((0.7..=1.2).contains(&day), "{day}");
+    }
+
+    #[test]
+    fn at_night_plates_shine_before_a_dark_road() {
+        for time in [TimeOfDay::Night, TimeOfDay::Infrared] {
+            let light = Light::of(time);
+            let plate = light.on_plate(p3(0.0, 0.5, 15.0), p3(0.0, 0.0, -1.0))[1];
+            assert!(plate > 5.0 * light.flat[1] && plate < 1.0, "{time:?}: {plate}");
+        }
+    }
+
+    #[test]
+    fn infrared_is_grey() {
+        let mut frame = RgbImage::from_pixel(60, 40, image::Rgb([200, 40, 90]));
+        Sensor::new(TimeOfDay::Infrared, (60, 40)).expose(&mut frame, &mut Chance::new(3));
+        assert!(frame.pixels().all(|p| p[0] == p[1] && p[1] == p[2]));
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl Scene {
         let front = turn(eye, v, p3(0.0, 0.0, if v.oncoming { 1.0 } else { -1.0 }));
         self.layer.plate(eye, plate, vehicle.plate, self.light.on_plate(plate[0], front));
         self.layer.lay_over(frame, motion);
-        if self.light.time == TimeOfDay::Dusk {
+        if self.light.time.lamps_on() {
             self.glow(frame, eye, v);
         }
     }

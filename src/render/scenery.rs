@@ -48,19 +48,24 @@ fn far(u: f32, up: f32, light: &Light, seed: u64) -> [f32; 3] {
         std::array::from_fn(|i| a[i] + (b[i] - a[i]) * t.clamp(0.0, 1.0))
     };
     let day = light.time == TimeOfDay::Day;
-    let (zenith, low) = if day {
-        ([0.36, 0.55, 0.80], [0.80, 0.86, 0.91])
-    } else {
-        ([0.10, 0.14, 0.27], [0.62, 0.42, 0.33])
+    // Overhead, above the horizon, and two colours of cloud.
+    let (zenith, low, clouds) = match light.time {
+        TimeOfDay::Day => {
+            ([0.36, 0.55, 0.80], [0.80, 0.86, 0.91], [[0.84, 0.86, 0.89], [0.97, 0.97, 0.98]])
+        }
+        TimeOfDay::Dusk => {
+            ([0.10, 0.14, 0.27], [0.62, 0.42, 0.33], [[0.36, 0.29, 0.32], [0.20, 0.19, 0.26]])
+        }
+        TimeOfDay::Night => {
+            ([0.01, 0.012, 0.02], [0.04, 0.035, 0.035], [[0.04, 0.035, 0.035], [0.02, 0.02, 0.024]])
+        }
+        TimeOfDay::Infrared => ([0.0; 3], [0.015; 3], [[0.015; 3], [0.005; 3]]),
     };
     let mut colour = mix3(low, zenith, (up / 0.20).max(0.0).powf(0.75));
     let cloud = chance::fractal(seed, u * 9.0 + 40.0, up * 34.0, 5);
     let puff = ((cloud - 0.50) * 5.0).clamp(0.0, 1.0) * (up / 0.05).clamp(0.2, 1.0);
-    let cloud_colour = if day {
-        mix3([0.84, 0.86, 0.89], [0.97, 0.97, 0.98], (cloud - 0.5) * 4.0)
-    } else {
-        mix3([0.36, 0.29, 0.32], [0.20, 0.19, 0.26], (up / 0.1).min(1.0))
-    };
+    let along = if day { (cloud - 0.5) * 4.0 } else { (up / 0.1).min(1.0) };
+    let cloud_colour = mix3(clouds[0], clouds[1], along);
     colour = mix3(colour, cloud_colour, puff * 0.85);
     // Hills, then woods, then roofs, each nearer and darker.
     let hill = 0.012 + 0.018 * chance::fractal(seed ^ 11, u * 6.0, 0.0, 3);

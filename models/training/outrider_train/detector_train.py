@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from . import checkpoint
+from .blocks import PER_BLOCK, blocks
 from .crops import pictures
 from .detector_data import Scenes
 from .detector_loss import like_teacher, loss_of
@@ -64,7 +65,8 @@ class Teacher:
 
     def __init__(self, path: pathlib.Path, steps: int):
         self.session, self.steps = session(path), steps
-        self.bytes = self.session.get_inputs()[0].type == "tensor(uint8)"
+        x = self.session.get_inputs()[0]
+        self.bytes, self.blocks = x.type == "tensor(uint8)", x.shape[3] == 3 * PER_BLOCK
 
     def share(self, step: int) -> float:
         """Weight of its loss at `step`."""
@@ -72,7 +74,7 @@ class Teacher:
 
     def maps(self, images: np.ndarray) -> torch.Tensor:
         """uint8 [n, h, w, 3] -> its maps [n, 13, h/8, w/8]."""
-        x = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        x = blocks(images) if self.blocks else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         return torch.from_numpy(self.session.run(None, {"x": x if self.bytes else x.astype(np.float32) / 255})[0])
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from . import checkpoint, evaluate, export, labels
+from .blocks import take_blocks
 from .crops import pictures, true_crops
 from .detector_net import letterbox
 from .flats import FlatPlates, Places, RealPlates
@@ -213,10 +214,11 @@ def package_detector(args) -> None:
     top = {"name": name, "version": args.version, "kind": "detector", "decoder": "outrider-centre"}
     if chosen == "int8":
         export.take_bytes(files[chosen])
+        take_blocks(files[chosen])
     image = {
         "width": 640,
         "height": 384,
-        "layout": "nchw",
+        "layout": "blocks" if chosen == "int8" else "nchw",
         "dtype": "u8" if chosen == "int8" else "f32",
         "colour": "bgr",
         "scale": 1 / 255,

@@ -10,6 +10,8 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from .blocks import to_pixels
+
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear, nn.LayerNorm)
 
 
@@ -56,24 +58,30 @@ def stored_layers(path: str) -> tuple[dict[str, list[np.ndarray]], np.ndarray | 
 
 @torch.no_grad()
 def load_package(model: nn.Module, path: str, examples: torch.Tensor) -> None:
-    """Fill `model` from the ONNX file at `path`; `examples` are typical inputs, to set batch norm by."""
+    """Fill `model` from the ONNX file at `path`; `examples` are typical inputs, to set batch norm by.
+
+    A deeper network's file gives what both have, and says what it leaves out.
+    """
     layers, position = stored_layers(path)
     modules = {name: m for name, m in model.named_modules() if isinstance(m, WEIGHTED)}
     missing = [name for name in modules if name not in layers]
     more = [name for name in layers if name not in modules]
-    if missing or more:
-        raise ValueError(
-            f"{path} is of another network: it has no {', '.join(missing) or '-'}; this one no {', '.join(more) or '-'}"
-        )
+    if missing:
+        raise ValueError(f"{path} is of another network: it has no {', '.join(missing)}; this one no {', '.join(more) or '-'}")
+    if more:
+        print(f"{path}: left out {', '.join(more)}")
     norm_of = {}
     for seq in model.modules():
         if isinstance(seq, nn.Sequential):
             pairs = zip(list(seq), list(seq)[1:], strict=False)
             norm_of.update({id(a): b for a, b in pairs if isinstance(b, nn.BatchNorm2d)})
     norms = []
-    for name, arrays in layers.items():
-        module = modules[name]
-        module.weight.copy_(torch.from_numpy(arrays[0].copy()).reshape(module.weight.shape))
+    for name, module in modules.items():
+        arrays = layers[name]
+        weights = arrays[0].copy()
+        if isinstance(module, nn.Conv2d) and weights.ndim == 4 and weights.shape[1] == 4 * module.in_channels:
+            weights = to_pixels(weights, module.kernel_size[0], module.padding[0])
+        module.weight.copy_(torch.from_numpy(weights).reshape(module.weight.shape))
         bias = torch.from_numpy(arrays[1].copy()) if len(arrays) > 1 else None
         norm = norm_of.get(id(module))
         if norm is None:

@@ -2,8 +2,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from outrider_train.detector_net import Detector  # noqa: E402
-from outrider_train.export import store_half, to_int8, to_onnx  # noqa: E402
+from outrider_train.blocks import take_blocks  # noqa: E402
+from outrider_train.detector_net import Bottleneck, Detector  # noqa: E402
+from outrider_train.export import store_half, take_bytes, to_int8, to_onnx  # noqa: E402
 from outrider_train.ocr_net import Reader  # noqa: E402
 from outrider_train.warm import load_package  # noqa: E402
 
@@ -43,15 +44,28 @@ def test_a_package_of_another_shape_is_refused(trained, tmp_path):
         load_package(Detector(), str(tmp_path / "f32.onnx"), torch.rand(2, 3, 64, 64))
 
 
-def test_an_int8_detector_is_read_back_though_its_branches_stand_in_another_order(tmp_path):
+def test_a_deeper_package_gives_what_both_have(tmp_path, capsys):
+    deeper = Detector()
+    deeper.s32.append(Bottleneck(128))
+    to_onnx(deeper.eval(), "detector", tmp_path / "deeper.onnx")
+    copy = Detector()
+    load_package(copy, str(tmp_path / "deeper.onnx"), torch.rand(2, 3, 64, 64))
+    assert f"left out s32.{len(copy.s32)}.a.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("light", [False, True])
+def test_a_shipped_detector_is_read_back_though_its_branches_stand_in_another_order(light, tmp_path):
     torch.manual_seed(0)
-    model = Detector().train()
+    model = Detector(light=light).train()
     for _ in range(3):
         model(torch.rand(4, 3, 64, 96))
     to_onnx(model.eval(), "detector", tmp_path / "f32.onnx")
     examples = torch.rand(4, 3, 64, 96)
+    examples[0, 0, 0, :2] = torch.tensor([0.0, 1.0])  # the range that the quantiser is to see
     to_int8(tmp_path / "f32.onnx", tmp_path / "int8.onnx", examples.numpy(), ["Conv"])
-    copy = Detector()
+    take_bytes(tmp_path / "int8.onnx")
+    take_blocks(tmp_path / "int8.onnx")
+    copy = Detector(light=light)
     load_package(copy, str(tmp_path / "int8.onnx"), examples)
     with torch.no_grad():
         off = (copy.eval()(examples) - model(examples)).abs().mean()

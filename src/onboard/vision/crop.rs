@@ -1,8 +1,8 @@
 //! The plate's own pixels for the officer's eye.
 
 use super::candidate::Crop;
-use super::letterbox::{AREA, Region, Scaler};
 use super::picture::Picture;
+use super::scale::{AREA, Region, Scaler};
 use crate::geometry::Rect;
 
 /// Widest crop in pixels: an alert shows no more, and a hit is sent over a radio link.

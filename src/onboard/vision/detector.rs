@@ -3,10 +3,11 @@
 use super::VisionError;
 use super::candidate::{Confidence, Detection};
 use super::decoders::{self, RawBox};
-use super::letterbox::{Feeder, InputSpec, Placed, Region};
+use super::letterbox::{Feeder, InputSpec, Placed};
 use super::models::{DetectorDecoder, DetectorPackage, Weights};
 use super::onnx::{Model, Runtime};
 use super::picture::Picture;
+use super::scale::Region;
 use super::{models, open_models};
 use crate::config::ModelsConfig;
 use crate::geometry::{Point, Rect};
@@ -65,7 +66,10 @@ impl OnnxDetector {
             package.score_threshold = threshold;
         }
         let feeder = Feeder::new(package.input.clone());
-        let free = model.inputs[0].dims.get(2..).is_some_and(|size| size.iter().all(|d| *d < 0));
+        let free = model.inputs[0]
+            .dims
+            .get(package.input.layout.sides())
+            .is_some_and(|size| size.iter().all(|d| *d < 0));
         let ours = matches!(package.decoder, DetectorDecoder::OutriderCentre { .. });
         let (width, height) = CLOSE;
         let close = (ours && free)

@@ -1,26 +1,14 @@
-//! From planes to a network's input: scale first, then convert the small picture.
+//! From planes to a network's input: scale first ([`Scaler`]), then convert the small picture.
 //!
-//! Luma and chroma are scaled separately from the size in which the camera sent them, so a 1080p
-//! frame on its way to a 640x384 network is never a full-size RGB picture. The same path cuts
-//! plates for the OCR, upright or rectified by their corners. Colours are `colour`'s.
+//! The same path makes the detector's input of a whole frame, letterboxed, and cuts plates for the
+//! OCR. Colours are `colour`'s.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{
-    CropBox, FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, SrcCropping,
-};
+use fast_image_resize::ResizeAlg;
 
 use super::colour::Small;
-use super::picture::{Picture, Plane};
-use crate::geometry::{Point, Quad, Rect};
-
-/// What part of a picture to take.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Region {
-    /// An upright box.
-    Box(Rect),
-    /// What lies between four corners, flattened.
-    Corners(Quad),
-}
+use super::picture::Picture;
+use super::scale::{Region, Scaler, sides};
+use crate::geometry::{Point, Rect};
 
 /// Order of the colour values of a network's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +21,25 @@ pub(super) enum Colour {
 impl Colour {
     pub(super) fn channels(self) -> usize {
         if self == Self::Grey { 1 } else { 3 }
+    }
+}
+
+/// Order of the values of a network's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Channels before rows: `[n, c, h, w]`.
+    ChannelsFirst,
+    /// Channels last: `[n, h, w, c]`.
+    ChannelsLast,
+    /// Blocks of 2x2 pixels, row by row with their channels: `[n, h/2, w/2, 4c]`. Our detector's first
+    /// convolution takes half the time on them (`docs/decisions/0034-blocks-of-pixels.md`).
+    Blocks,
+}
+
+impl Layout {
+    /// Which places of an input's shape are the height and the width.
+    pub(super) fn sides(self) -> std::ops::Range<usize> {
+        if self == Self::ChannelsFirst { 2..4 } else { 1..3 }
     }
 }
 
@@ -55,8 +62,7 @@ pub(super) enum Fit {
 pub(super) struct InputSpec {
     pub(super) width: u32,
     pub(super) height: u32,
-    /// Channels before rows (`nchw`), or last (`nhwc`).
-    pub(super) channels_first: bool,
+    pub(super) layout: Layout,
     /// Bytes as they are, instead of floats.
     pub(super) bytes: bool,
     pub(super) colour: Colour,
@@ -66,13 +72,6 @@ pub(super) struct InputSpec {
     pub(super) fit: Fit,
     pub(super) filter: ResizeAlg,
 }
-
-/// The mean of the source pixels under a target pixel, as the detectors were trained with (OpenCV's
-/// INTER_AREA); bilinear where a picture has to grow. Measured on the prototype's development half:
-/// reads of US frames 87.4 % folded, 84.7 % with a triangle filter, 86.5 % without antialiasing.
-pub(super) const AREA: ResizeAlg = ResizeAlg::Convolution(FilterType::Box);
-/// The filter with which the OCR's training crops were made.
-pub(super) const LINEAR: ResizeAlg = ResizeAlg::Interpolation(FilterType::Bilinear);
 
 /// The values that go into a network.
 #[derive(Debug)]
@@ -103,134 +102,6 @@ impl Placed {
     }
 }
 
-/// Scales regions of pictures; keeps its buffers.
-#[derive(Default)]
-pub(super) struct Scaler {
-    resizer: Resizer,
-    planes: [Vec<u8>; 3],
-}
-
-impl Scaler {
-    /// Takes a region to `width` x `height`; with its colours only if they are wanted and there.
-    pub(super) fn scale(
-        &mut self,
-        picture: &Picture,
-        region: &Region,
-        (width, height): (u32, u32),
-        filter: ResizeAlg,
-        coloured: bool,
-    ) -> Small<'_> {
-        let luma = picture.luma();
-        let chroma = picture.chroma().filter(|_| coloured);
-        let [y, cb, cr] = &mut self.planes;
-        let mut take = |plane: &Plane<'_>, out: &mut Vec<u8>| {
-            let scale = (
-                plane.stride as f32 / luma.stride as f32,
-                plane.rows() as f32 / luma.rows() as f32,
-            );
-            out.resize((width * height) as usize, 0);
-            match region {
-                Region::Box(r) => {
-                    resize_box(&mut self.resizer, plane, r, scale, out, (width, height), filter);
-                }
-                Region::Corners(quad) => warp(plane, quad, scale, out, (width, height)),
-            }
-        };
-        take(&luma, y);
-        if let Some([blue, red]) = &chroma {
-            take(blue, cb);
-            take(red, cr);
-        }
-        let chroma = chroma.is_some().then_some([cb.as_slice(), cr.as_slice()]);
-        Small { width, luma: y, chroma, range: picture.range() }
-    }
-}
-
-fn resize_box(
-    resizer: &mut Resizer,
-    plane: &Plane<'_>,
-    r: &Rect,
-    scale: (f32, f32),
-    out: &mut [u8],
-    (width, height): (u32, u32),
-    filter: ResizeAlg,
-) {
-    let (stride, rows) = (plane.stride, plane.rows());
-    // At least one sample wide, and inside the plane in double precision too.
-    let left = f64::from(r.x * scale.0).clamp(0.0, f64::from(plane.width) - 1.0);
-    let top = f64::from(r.y * scale.1).clamp(0.0, f64::from(plane.height) - 1.0);
-    let crop = CropBox {
-        left,
-        top,
-        width: f64::from(r.w * scale.0).clamp(1.0, f64::from(stride) - left),
-        height: f64::from(r.h * scale.1).clamp(1.0, f64::from(rows) - top),
-    };
-    let grows = crop.width < f64::from(width) || crop.height < f64::from(height);
-    let filter = if filter == AREA && grows { LINEAR } else { filter };
-    let options = ResizeOptions {
-        algorithm: filter,
-        cropping: SrcCropping::Crop(crop),
-        mul_div_alpha: false,
-    };
-    let from =
-        ImageRef::new(stride, rows, plane.bytes, PixelType::U8).expect("a plane holds whole rows");
-    let mut to = Image::from_slice_u8(width, height, out, PixelType::U8)
-        .expect("the buffer was sized for it");
-    resizer.resize(&from, &mut to, &options).expect("the crop lies inside the plane");
-}
-
-/// Flattens a quadrilateral, bilinear.
-fn warp(
-    plane: &Plane<'_>,
-    quad: &Quad,
-    scale: (f32, f32),
-    out: &mut [u8],
-    (width, height): (u32, u32),
-) {
-    let h = from_unit_square(&quad.map(|p| Point { x: p.x * scale.0, y: p.y * scale.1 }));
-    let (last_x, last_y) = ((plane.width - 1) as f32, (plane.height - 1) as f32);
-    let at = |x: usize, y: usize| f32::from(plane.bytes[y * plane.stride as usize + x]);
-    for (j, row) in out.chunks_exact_mut(width as usize).enumerate() {
-        let v = (j as f32 + 0.5) / height as f32;
-        for (i, value) in row.iter_mut().enumerate() {
-            let u = (i as f32 + 0.5) / width as f32;
-            let w = h[6] * u + h[7] * v + 1.0;
-            let x = ((h[0] * u + h[1] * v + h[2]) / w - 0.5).clamp(0.0, last_x);
-            let y = ((h[3] * u + h[4] * v + h[5]) / w - 0.5).clamp(0.0, last_y);
-            let (x0, y0) = (x as usize, y as usize);
-            let (fx, fy) = (x - x0 as f32, y - y0 as f32);
-            let (x1, y1) =
-                ((x0 + 1).min(plane.width as usize - 1), (y0 + 1).min(plane.height as usize - 1));
-            let above = at(x0, y0) * (1.0 - fx) + at(x1, y0) * fx;
-            let below = at(x0, y1) * (1.0 - fx) + at(x1, y1) * fx;
-            *value = (above * (1.0 - fy) + below * fy + 0.5) as u8;
-        }
-    }
-}
-
-/// The projective map that takes (0,0), (1,0), (1,1), (0,1) to four corners; the ninth entry is 1.
-fn from_unit_square(q: &Quad) -> [f32; 8] {
-    let [a, b, c, d] = *q;
-    let (sx, sy) = (a.x - b.x + c.x - d.x, a.y - b.y + c.y - d.y);
-    let (dx1, dy1, dx2, dy2) = (b.x - c.x, b.y - c.y, d.x - c.x, d.y - c.y);
-    let det = dx1 * dy2 - dx2 * dy1;
-    let (g, h) = if det.abs() < 1e-6 {
-        (0.0, 0.0)
-    } else {
-        ((sx * dy2 - dx2 * sy) / det, (dx1 * sy - sx * dy1) / det)
-    };
-    [
-        b.x - a.x + g * b.x,
-        d.x - a.x + h * d.x,
-        a.x,
-        b.y - a.y + g * b.y,
-        d.y - a.y + h * d.y,
-        a.y,
-        g,
-        h,
-    ]
-}
-
 /// Fills a network's input with regions of pictures; keeps its buffers.
 pub(super) struct Feeder {
     pub(super) spec: InputSpec,
@@ -251,7 +122,11 @@ impl Feeder {
     pub(super) fn shape(&self, n: usize) -> [usize; 4] {
         let s = &self.spec;
         let (w, h, c) = (s.width as usize, s.height as usize, s.colour.channels());
-        if s.channels_first { [n, c, h, w] } else { [n, h, w, c] }
+        match s.layout {
+            Layout::ChannelsFirst => [n, c, h, w],
+            Layout::ChannelsLast => [n, h, w, c],
+            Layout::Blocks => [n, h / 2, w / 2, 4 * c],
+        }
     }
 
     /// The values of the first `n` regions.
@@ -311,8 +186,9 @@ fn fitted(spec: &InputSpec, region: &Region) -> ((u32, u32), (u32, u32)) {
     // A hair more, so that 1280 * (640 / 1280) is not 639.
     let fit = |v: f32, most: u32| ((v * s + 1e-3) as u32).clamp(1, most);
     let size = (fit(w, spec.width), fit(h, spec.height));
-    let pad = if centre { ((spec.width - size.0) / 2, (spec.height - size.1) / 2) } else { (0, 0) };
-    (size, pad)
+    // Even, so that a row begins with a block.
+    let half = |room: u32| if centre { room / 2 & !1 } else { 0 };
+    (size, (half(spec.width - size.0), half(spec.height - size.1)))
 }
 
 fn placed(region: &Region, size: (u32, u32), pad: (u32, u32)) -> Placed {
@@ -327,20 +203,11 @@ fn placed(region: &Region, size: (u32, u32), pad: (u32, u32)) -> Placed {
     }
 }
 
-/// Mean width and height of a quadrilateral.
-pub(super) fn sides(q: &Quad) -> (f32, f32) {
-    let length = |a: Point, b: Point| (a.x - b.x).hypot(a.y - b.y);
-    (
-        (length(q[0], q[1]) + length(q[3], q[2])) / 2.0,
-        (length(q[0], q[3]) + length(q[1], q[2])) / 2.0,
-    )
-}
-
 fn paint<T: Copy>(spec: &InputSpec, out: &mut [T], value: impl Fn(u8, f32) -> T) {
     let Fit::Letterbox { fill, .. } = spec.fit else { return };
     let channels = spec.colour.channels();
     let levels: Vec<T> = spec.mean[..channels].iter().map(|m| value(fill, *m)).collect();
-    if spec.channels_first {
+    if spec.layout == Layout::ChannelsFirst {
         let plane = out.len() / channels;
         for (channel, level) in out.chunks_exact_mut(plane).zip(levels) {
             channel.fill(level);
@@ -357,30 +224,57 @@ fn write<T: Copy>(
     out: &mut [T],
     value: impl Fn(u8, f32) -> T,
 ) {
-    let channels = spec.colour.channels();
-    let (w, plane) = (spec.width as usize, (spec.width * spec.height) as usize);
-    let order: &[usize] = match spec.colour {
-        Colour::Rgb => &[0, 1, 2],
-        Colour::Bgr => &[2, 1, 0],
-        Colour::Grey => &[0],
-    };
-    small.rows(spec.colour == Colour::Grey, |j, rgb| {
-        let at = (j + pad.1 as usize) * w + pad.0 as usize;
-        for (c, from) in order.iter().enumerate() {
-            let (row, mean) = (rgb[*from], spec.mean[c]);
-            if spec.channels_first {
-                let to = &mut out[c * plane + at..][..row.len()];
-                to.iter_mut().zip(row).for_each(|(to, v)| *to = value(*v, mean));
-            } else {
-                let to = out[at * channels + c..].iter_mut().step_by(channels);
-                to.zip(row).for_each(|(to, v)| *to = value(*v, mean));
-            }
+    let pad = (pad.0 as usize, pad.1 as usize);
+    small.rows(spec.colour == Colour::Grey, |j, [r, g, b]| {
+        let y = j + pad.1;
+        match spec.colour {
+            Colour::Rgb => write_row(spec, [r, g, b], (pad.0, y), out, &value),
+            Colour::Bgr => write_row(spec, [b, g, r], (pad.0, y), out, &value),
+            Colour::Grey => write_row(spec, [r], (pad.0, y), out, &value),
         }
     });
 }
 
+/// One row of C channels, from pixel (x, y) of the input.
+fn write_row<T: Copy, const C: usize>(
+    spec: &InputSpec,
+    row: [&[u8]; C],
+    (x, y): (usize, usize),
+    out: &mut [T],
+    value: impl Fn(u8, f32) -> T,
+) {
+    let (w, h) = (spec.width as usize, spec.height as usize);
+    // What lies together: `pixels` of a row, in every `cell` values.
+    let (start, cell, pixels) = match spec.layout {
+        Layout::ChannelsFirst => {
+            for (c, (row, mean)) in row.iter().zip(spec.mean).enumerate() {
+                let to = &mut out[(c * h + y) * w + x..][..row.len()];
+                to.iter_mut().zip(*row).for_each(|(to, v)| *to = value(*v, mean));
+            }
+            return;
+        }
+        Layout::ChannelsLast => ((y * w + x) * C, w * C, w),
+        Layout::Blocks => (((y & !1) * w + 2 * x + y % 2 * 2) * C, 4 * C, 2),
+    };
+    let mut left = row;
+    for to in out[start..].chunks_mut(cell) {
+        let n = left[0].len().min(pixels);
+        let now = left.map(|channel| &channel[..n]);
+        for (i, to) in to.chunks_exact_mut(C).take(n).enumerate() {
+            for (c, to) in to.iter_mut().enumerate() {
+                *to = value(now[c][i], spec.mean[c]);
+            }
+        }
+        left = left.map(|channel| &channel[n..]);
+        if left[0].is_empty() {
+            break;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::scale::{AREA, LINEAR};
     use super::*;
     use crate::onboard::frame::{Pixels, Raw};
 
@@ -388,7 +282,7 @@ mod tests {
         InputSpec {
             width,
             height,
-            channels_first: true,
+            layout: Layout::ChannelsFirst,
             bytes: false,
             colour,
             scale: 1.0,
@@ -433,7 +327,7 @@ mod tests {
     fn channels_last_and_bytes() {
         let picture = two_colours(64, 32, [200, 100, 50], [10, 20, 30]);
         let mut feeder = Feeder::new(InputSpec {
-            channels_first: false,
+            layout: Layout::ChannelsLast,
             bytes: true,
             ..spec(16, 8, Colour::Rgb, Fit::Stretch)
         });
@@ -443,6 +337,32 @@ mod tests {
             assert!(got.abs_diff(want) < 3);
         }
         assert_eq!(feeder.shape(4), [4, 8, 16, 3]);
+    }
+
+    #[test]
+    fn blocks_hold_the_pixels_of_two_rows() {
+        let mut bytes = Vec::new();
+        (0..8 * 6_u8).for_each(|i| bytes.extend([i, 100 + i, 200]));
+        let mut picture = Picture::default();
+        picture.refill(&Pixels::Rgb(Raw { width: 8, height: 6, bytes })).unwrap();
+        for fit in [Fit::Stretch, Fit::Letterbox { centre: true, fill: 114 }] {
+            let input = |layout| {
+                let mut feeder = Feeder::new(InputSpec { layout, ..spec(8, 12, Colour::Bgr, fit) });
+                feeder.put(0, &picture, &Region::Box(picture.bounds()));
+                (feeder.shape(1), floats(&feeder).to_vec())
+            };
+            let (shape, pixels) = input(Layout::ChannelsLast);
+            assert_eq!(shape, [1, 12, 8, 3]);
+            let (shape, blocks) = input(Layout::Blocks);
+            assert_eq!(shape, [1, 6, 4, 12]);
+            for y in 0..12 {
+                for x in 0..8 {
+                    let block = &blocks[(y / 2 * 4 + x / 2) * 12..][..12];
+                    let pixel = &block[(y % 2 * 2 + x % 2) * 3..][..3];
+                    assert_eq!(pixel, &pixels[(y * 8 + x) * 3..][..3], "{fit:?}: ({x}, {y})");
+                }
+            }
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod open_models;
 pub mod picture;
 pub mod plausible;
 mod reader;
+mod scale;
 pub mod scripted;
 mod second_look;
 #[cfg(feature = "testing")]

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::VisionError;
-use super::letterbox::{AREA, Colour, Fit, InputSpec, LINEAR};
+use super::letterbox::{Colour, Fit, InputSpec, Layout};
 use super::open_models;
+use super::scale::{AREA, LINEAR};
 use crate::plate::SYMBOLS;
 
 /// Which weights read a plate: goes into hits and reports.
@@ -370,10 +371,11 @@ fn input_spec(
         "grey" => Colour::Grey,
         other => return Err(one_of("colour", other, "rgb, bgr or grey")),
     };
-    let channels_first = match input.layout.as_str() {
-        "nchw" => true,
-        "nhwc" => false,
-        other => return Err(one_of("layout", other, "nchw or nhwc")),
+    let layout = match input.layout.as_str() {
+        "nchw" => Layout::ChannelsFirst,
+        "nhwc" => Layout::ChannelsLast,
+        "blocks" => Layout::Blocks,
+        other => return Err(one_of("layout", other, "nchw, nhwc or blocks")),
     };
     let bytes = match input.dtype.as_str() {
         "f32" => false,
@@ -396,6 +398,10 @@ fn input_spec(
         let size = format!("{}x{}", input.width, input.height);
         return Err(malformed(dir, format!("input is {size}: must be 8 to 4096 pixels a side")));
     }
+    if layout == Layout::Blocks && (input.width % 2 == 1 || input.height % 2 == 1) {
+        let size = format!("{}x{}", input.width, input.height);
+        return Err(malformed(dir, format!("input is {size}: blocks need even sides")));
+    }
     let mut mean = [0.0; 3];
     if !input.mean.is_empty() {
         if input.mean.len() != colour.channels() {
@@ -407,7 +413,7 @@ fn input_spec(
     Ok(InputSpec {
         width: input.width,
         height: input.height,
-        channels_first,
+        layout,
         bytes,
         colour,
         scale: input.scale,

@@ -2,10 +2,10 @@
 
 use super::candidate::{Slot, Slots};
 use super::letterbox::Feeder;
-pub use super::letterbox::Region;
 use super::models::{self, OcrDecoder, OcrPackage, Weights};
 use super::onnx::{Model, Runtime};
 use super::picture::Picture;
+pub use super::scale::Region;
 use super::{VisionError, ctc};
 use crate::config::ModelsConfig;
 
@@ -218,7 +218,8 @@ fn fixed(probabilities: &[f32], classes: &[Option<u8>]) -> Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onboard::vision::letterbox::{Colour, Fit, InputSpec, LINEAR};
+    use crate::onboard::vision::letterbox::{Colour, Fit, InputSpec, Layout};
+    use crate::onboard::vision::scale::LINEAR;
 
     fn classes() -> Vec<Option<u8>> {
         (0..36).map(Some).chain([None]).collect()
@@ -242,7 +243,7 @@ mod tests {
             input: InputSpec {
                 width: 8,
                 height: 8,
-                channels_first: false,
+                layout: Layout::ChannelsLast,
                 bytes: true,
                 colour: Colour::Grey,
                 scale: 1.0,

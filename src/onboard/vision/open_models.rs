@@ -18,9 +18,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::VisionError;
-use super::letterbox::{AREA, Colour, Fit, InputSpec, LINEAR};
+use super::letterbox::{Colour, Fit, InputSpec, Layout};
 use super::models::{self, DetectorDecoder, DetectorPackage, OcrDecoder, OcrPackage, Weights};
 use super::onnx::Port;
+use super::scale::{AREA, LINEAR};
 
 /// Input size where the model leaves it open: what the YOLO family is trained at.
 const FREE_SIZE: u32 = 640;
@@ -36,7 +37,7 @@ pub(super) fn detector(path: &Path, sha256: String) -> DetectorPackage {
         input: InputSpec {
             width: FREE_SIZE,
             height: FREE_SIZE,
-            channels_first: true,
+            layout: Layout::ChannelsFirst,
             bytes: false,
             colour: Colour::Rgb,
             scale: 1.0 / 255.0,
@@ -128,7 +129,7 @@ pub(super) fn ocr(path: &Path, sha256: String) -> Result<OcrPackage, VisionError
         input: InputSpec {
             width: config.img_width,
             height: config.img_height,
-            channels_first: false,
+            layout: Layout::ChannelsLast,
             bytes: true,
             colour,
             scale: 1.0,

@@ -9,7 +9,7 @@
 
 use super::VisionError;
 use super::jpeg::JpegDecoder;
-use super::letterbox::{AREA, Region, Scaler};
+use super::scale::{AREA, Region, Scaler};
 use crate::geometry::Rect;
 use crate::onboard::frame::{Frame, Pixels, Raw};
 

@@ -7,7 +7,7 @@
 //! docs/decisions/0026-looks-that-lean.md; where the looks are taken, in 0029-looked-for-from-closer.md.
 
 use super::candidate::{Detection, Slots};
-use super::letterbox::{Region, sides};
+use super::scale::{Region, sides};
 use crate::geometry::{Point, Quad};
 
 /// Least certain character from which a plate is sure enough.

@@ -1,7 +1,8 @@
 //! The inside of this module, for benches.
 
-use super::letterbox::{AREA, Colour, Feeder, Fit, InputSpec, Region};
+use super::letterbox::{Colour, Feeder, Fit, InputSpec, Layout};
 use super::picture::Picture;
+use super::scale::{AREA, Region};
 
 /// Makes a detector's 640x384 input from pictures.
 pub struct Letterbox(Feeder);
@@ -11,7 +12,7 @@ impl Default for Letterbox {
         Self(Feeder::new(InputSpec {
             width: 640,
             height: 384,
-            channels_first: true,
+            layout: Layout::Blocks,
             bytes: true,
             colour: Colour::Bgr,
             scale: 1.0 / 255.0,
