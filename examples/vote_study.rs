@@ -1,10 +1,10 @@
-//! What the vote is worth: rendered vehicles pass at several closing speeds, and each pass is read by its
-//! single best frame and by the vote, at 30 frames a second and at 15.
+//! What the vote is worth: rendered vehicles pass at several closing speeds and in several kinds of light, and each
+//! pass is read by its single best frame and by the vote, at 30 frames a second and at 15.
 //!
 //! ```text
 //! cargo run --release --features testing --example vote_study -- [PASSES] [SEED]
 //! ```
-//! Prints a Markdown table; `docs/evaluation/voting.sh` puts it into the documents. The passes at 15 frames
+//! Prints Markdown tables; `docs/evaluation/voting.sh` puts it into the documents. The passes at 15 frames
 //! a second are those at 30 with every second frame left out, so the columns compare the same vehicles.
 //! Costs one look at each frame in which a plate is to be seen, some 10,000 of them for 100 passes.
 //!
@@ -31,10 +31,20 @@ use outrider::onboard::testing::{JoinAndVote, VotedRead};
 use outrider::onboard::vision::Reader;
 use outrider::onboard::vision::candidate::Sighted;
 use outrider::plate::Plate;
+use outrider::render::light::TimeOfDay;
 use outrider::render::scene::plates_in_view;
 
 /// Closing speeds in km/h; the first is a vehicle that keeps its distance.
 const SPEEDS: [f32; 5] = [0.0, 50.0, 100.0, 150.0, 225.0];
+/// The light of the second table, how long the shutter is open in it (microseconds), and what that is.
+const LIGHTS: [(TimeOfDay, f32, &str); 4] = [
+    (TimeOfDay::Day, 250.0, "day"),
+    (TimeOfDay::Dusk, 1000.0, "dusk"),
+    (TimeOfDay::Night, 2000.0, "night, our own beam"),
+    (TimeOfDay::Infrared, 500.0, "night, infrared flash"),
+];
+/// The closing speed of the second table.
+const LIGHTS_AT: f32 = 100.0;
 const FPS: f32 = 30.0;
 /// How far outside the visible time a read may be stamped, as in the daemon's own score.
 const SLACK: Duration = Duration::from_millis(70);
@@ -64,6 +74,8 @@ struct Best {
 struct Study {
     reader: Reader,
     reading: ReadingConfig,
+    light: TimeOfDay,
+    shutter_us: f32,
     bar: ProgressBar,
 }
 
@@ -72,35 +84,52 @@ fn main() {
         std::env::args().skip(1).map(|a| a.parse::<u64>().expect("PASSES and SEED are numbers"));
     let passes = usize::try_from(args.next().unwrap_or(100)).unwrap();
     let seed = args.next().unwrap_or(1);
-    let bar = ProgressBar::new((passes * SPEEDS.len()) as u64);
+    let bar = ProgressBar::new((passes * (SPEEDS.len() + LIGHTS.len())) as u64);
     let style = "{bar:40} {pos} of {len} passes, {eta} left, {msg}";
     bar.set_style(ProgressStyle::with_template(style).unwrap());
     let reader = Reader::load(&ModelsConfig::default()).expect("the default models");
-    let mut study = Study { reader, reading: ReadingConfig::default(), bar };
-    let [detector, ocr] = study.reader.weights().map(|w| format!("{} {}", w.name, w.version));
-    println!("{detector}, {ocr}; 1280x720, day, seed {seed}; % of passes (95 % Wilson).\n");
-    println!(
-        "| closing, km/h | frames a second | passes | read, single best frame | read, vote | misread, single best frame | misread, vote |"
-    );
-    println!("|---|---|---|---|---|---|---|");
+    let [detector, ocr] = reader.weights().map(|w| format!("{} {}", w.name, w.version));
+    let (light, shutter_us) = (LIGHTS[0].0, LIGHTS[0].1);
+    let mut study = Study { reader, reading: ReadingConfig::default(), light, shutter_us, bar };
+    println!("{detector}, {ocr}; 1280x720, seed {seed}; % of passes (95 % Wilson).\n");
+    println!("## By closing speed\n\nBy day, shutter {shutter_us} µs.\n");
+    heading("closing, km/h");
     for speed in SPEEDS {
         study.bar.set_message(format!("{speed} km/h"));
-        let found = study.passes_at(speed, passes, seed);
-        for (i, fps) in [FPS, FPS / 2.0].into_iter().enumerate() {
-            let rate = |hit: &dyn Fn(&Pass) -> bool| {
-                percent(found.iter().filter(|p| hit(p)).count(), found.len())
-            };
-            println!(
-                "| {speed} | {fps} | {} | {} | {} | {} | {} |",
-                found.len(),
-                rate(&|p| p.single[i].read),
-                rate(&|p| p.vote[i].read),
-                rate(&|p| p.single[i].misread),
-                rate(&|p| p.vote[i].misread),
-            );
-        }
+        rows(&speed.to_string(), &study.passes_at(speed, passes, seed));
+    }
+    println!("\n## By light\n\nClosing at {LIGHTS_AT} km/h.\n");
+    heading("light, shutter");
+    for (light, shutter_us, name) in LIGHTS {
+        study.bar.set_message(name);
+        (study.light, study.shutter_us) = (light, shutter_us);
+        rows(&format!("{name}, {shutter_us} µs"), &study.passes_at(LIGHTS_AT, passes, seed));
     }
     study.bar.finish_and_clear();
+}
+
+fn heading(first: &str) {
+    println!(
+        "| {first} | frames a second | passes | read, single best frame | read, vote | misread, single best frame | misread, vote |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+}
+
+/// One row for each frame rate.
+fn rows(first: &str, found: &[Pass]) {
+    for (i, fps) in [FPS, FPS / 2.0].into_iter().enumerate() {
+        let rate = |hit: &dyn Fn(&Pass) -> bool| {
+            percent(found.iter().filter(|p| hit(p)).count(), found.len())
+        };
+        println!(
+            "| {first} | {fps} | {} | {} | {} | {} | {} |",
+            found.len(),
+            rate(&|p| p.single[i].read),
+            rate(&|p| p.vote[i].read),
+            rate(&|p| p.single[i].misread),
+            rate(&|p| p.vote[i].misread),
+        );
+    }
 }
 
 impl Study {
@@ -116,7 +145,7 @@ impl Study {
             let mut more = if speed == 0.0 {
                 self.following(missing, seed)
             } else {
-                self.drive(&oncoming(speed, missing, seed))
+                self.drive(&self.oncoming(speed, missing, seed))
             };
             more.truncate(missing);
             self.bar.inc(more.len() as u64);
@@ -127,7 +156,7 @@ impl Study {
 
     /// Vehicles that keep their distance for a second and a half, each alone.
     fn following(&mut self, passes: usize, seed: u64) -> Vec<Pass> {
-        let plan = oncoming(50.0, passes, seed);
+        let plan = self.oncoming(50.0, passes, seed);
         let mut found = Vec::new();
         for (i, e) in plan.encounters.iter().take(passes).enumerate() {
             // From 42 to 80 pixels wide, where every plate is whole in the picture.
@@ -149,6 +178,22 @@ impl Study {
             found.extend(self.drive(&DriveScenario { settings, encounters: vec![Arc::new(one)] }));
         }
         found
+    }
+
+    /// Oncoming traffic at one closing speed, about as many vehicles as are asked for.
+    fn oncoming(&self, speed: f32, passes: usize, seed: u64) -> DriveScenario {
+        DriveScenario::plan(DriveSettings {
+            seed,
+            seconds: passes as f32 + 5.0,
+            fps: FPS,
+            speed_kmh: (speed / 2.0).max(1.0),
+            closing_kmh: (speed, speed),
+            oncoming_per_minute: 60.0,
+            right_per_minute: 0.0,
+            shutter_us: self.shutter_us,
+            light: self.light,
+            ..DriveSettings::default()
+        })
     }
 
     /// One drive, every frame with a plate in it looked at once.
@@ -233,21 +278,6 @@ impl Study {
             }
         }
     }
-}
-
-/// Oncoming traffic at one closing speed, about as many vehicles as are asked for.
-fn oncoming(speed: f32, passes: usize, seed: u64) -> DriveScenario {
-    DriveScenario::plan(DriveSettings {
-        seed,
-        seconds: passes as f32 + 5.0,
-        fps: FPS,
-        speed_kmh: (speed / 2.0).max(1.0),
-        closing_kmh: (speed, speed),
-        oncoming_per_minute: 60.0,
-        right_per_minute: 0.0,
-        shutter_us: 250.0,
-        ..DriveSettings::default()
-    })
 }
 
 /// What came of one vehicle's pass. A read that no vehicle carries counts as a misread of each one that

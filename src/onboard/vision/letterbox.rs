@@ -342,24 +342,25 @@ mod tests {
     #[test]
     fn blocks_hold_the_pixels_of_two_rows() {
         let mut bytes = Vec::new();
-        (0..8 * 6_u8).for_each(|i| bytes.extend([i, 100 + i, 200]));
+        (0..16 * 12_u8).for_each(|i| bytes.extend([i, i / 2, 200]));
         let mut picture = Picture::default();
-        picture.refill(&Pixels::Rgb(Raw { width: 8, height: 6, bytes })).unwrap();
+        picture.refill(&Pixels::Rgb(Raw { width: 16, height: 12, bytes })).unwrap();
         for fit in [Fit::Stretch, Fit::Letterbox { centre: true, fill: 114 }] {
             let input = |layout| {
-                let mut feeder = Feeder::new(InputSpec { layout, ..spec(8, 12, Colour::Bgr, fit) });
+                let mut feeder =
+                    Feeder::new(InputSpec { layout, ..spec(16, 24, Colour::Bgr, fit) });
                 feeder.put(0, &picture, &Region::Box(picture.bounds()));
                 (feeder.shape(1), floats(&feeder).to_vec())
             };
             let (shape, pixels) = input(Layout::ChannelsLast);
-            assert_eq!(shape, [1, 12, 8, 3]);
+            assert_eq!(shape, [1, 24, 16, 3]);
             let (shape, blocks) = input(Layout::Blocks);
-            assert_eq!(shape, [1, 6, 4, 12]);
-            for y in 0..12 {
-                for x in 0..8 {
-                    let block = &blocks[(y / 2 * 4 + x / 2) * 12..][..12];
+            assert_eq!(shape, [1, 12, 8, 12]);
+            for y in 0..24 {
+                for x in 0..16 {
+                    let block = &blocks[(y / 2 * 8 + x / 2) * 12..][..12];
                     let pixel = &block[(y % 2 * 2 + x % 2) * 3..][..3];
-                    assert_eq!(pixel, &pixels[(y * 8 + x) * 3..][..3], "{fit:?}: ({x}, {y})");
+                    assert_eq!(pixel, &pixels[(y * 16 + x) * 3..][..3], "{fit:?}: ({x}, {y})");
                 }
             }
         }
