@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Writes docs/evaluation/accuracy.md: our models and the field's on ../shared/data/evaluation, all
 # through `outrider eval` in one session on one machine; and, of our default models, the selective
-# curve (selective.svg, selective.csv) and what was read beside labels (reads-beside-labels.txt; its
+# curve and how often reads are right by what they say (selective, reliability: .svg, .csv) and what was read beside labels (reads-beside-labels.txt; its
 # pictures stay in target/beside). Usage: docs/evaluation/generate.sh [outrider]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -37,9 +37,12 @@ alone() {
   echo
   echo "## Default models"
   echo
-  run --slices --beside target/beside --curve docs/evaluation/selective.svg --curve docs/evaluation/selective.csv
+  run --slices --beside target/beside --curve docs/evaluation/selective.svg --curve docs/evaluation/selective.csv \
+    --reliability docs/evaluation/reliability.svg --reliability docs/evaluation/reliability.csv
   echo
   echo "![Selective curve](selective.svg)"
+  echo
+  echo "![How often reads are right by what they say](reliability.svg)"
   echo
   echo "What was read beside labels, one by one: [reads-beside-labels.txt](reads-beside-labels.txt)."
   echo
@@ -69,7 +72,7 @@ alone() {
   echo
   echo "| reader | margin | e2e_us | e2e_eu | e2e_br | seg_us |"
   echo "|---|---|---|---|---|---|"
-  for margin in 0.03 0.06 0.09; do alone "ours" "$margin"; done
+  for margin in 0 0.03 0.06 0.09 0.12 0.15; do alone "ours" "$margin"; done
   for margin in 0.06 0.1 0.12 0.15 0.2; do alone "cct-xs" "$margin" "${cct[@]}" --no-second-look; done
 } >"$out.new"
 mv "$out.new" "$out"

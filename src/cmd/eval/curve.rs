@@ -7,13 +7,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::Context as _;
-
+use super::drawing::{self, Axes, MARGIN};
 use super::selective::{Point, Selective, wilson};
-
-/// Size of the drawing, and its margins: left, top, right, bottom.
-const SIZE: (f64, f64) = (760.0, 460.0);
-const MARGIN: [f64; 4] = [70.0, 56.0, 24.0, 56.0];
 
 /// Thresholds written beside the line.
 const NAMED: [f32; 8] = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99];
@@ -25,13 +20,7 @@ pub(super) fn write(
     points: &[Point],
     target: &Selective,
 ) -> anyhow::Result<()> {
-    let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    let text = match ending.as_str() {
-        "csv" => csv(points),
-        "svg" => svg(title, points, target),
-        _ => anyhow::bail!("{}: a curve is written as .csv or .svg", path.display()),
-    };
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    drawing::write(path, || csv(points), || svg(title, points, target))
 }
 
 fn csv(points: &[Point]) -> String {
@@ -64,79 +53,16 @@ fn right(p: &Point) -> f64 {
     p.right as f64 / p.accepted.max(1) as f64
 }
 
-/// From shares to places in the drawing.
-struct Axes {
-    /// Lowest share of right ones drawn.
-    floor: f64,
-}
-
-impl Axes {
-    fn x(&self, accepted: f64) -> f64 {
-        MARGIN[0] + accepted * (SIZE.0 - MARGIN[0] - MARGIN[2])
-    }
-
-    fn y(&self, right: f64) -> f64 {
-        let share = ((right - self.floor) / (1.0 - self.floor)).clamp(0.0, 1.0);
-        SIZE.1 - MARGIN[3] - share * (SIZE.1 - MARGIN[1] - MARGIN[3])
-    }
-}
-
 fn svg(title: &str, points: &[Point], target: &Selective) -> String {
     let lowest = points.iter().map(right).fold(1.0, f64::min);
     // Whole steps of five per cent, so that two curves can be laid side by side.
-    let axes = Axes { floor: ((lowest * 20.0).floor() / 20.0).min(0.95) };
-    let (w, h) = SIZE;
-    let mut s = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w} {h}\" width=\"{w}\" height=\"{h}\" \
-         font-family=\"sans-serif\" font-size=\"13\">\n\
-         <rect width=\"{w}\" height=\"{h}\" fill=\"#fff\"/>\n\
-         <text x=\"{}\" y=\"24\" font-size=\"16\" font-weight=\"bold\">{}</text>\n",
-        MARGIN[0],
-        escaped(title)
-    );
-    grid(&mut s, &axes);
-    line(&mut s, &axes, points);
-    aim(&mut s, &axes, target);
-    s += "</svg>\n";
-    s
-}
-
-fn grid(s: &mut String, axes: &Axes) {
-    let (left, right, bottom) = (axes.x(0.0), axes.x(1.0), axes.y(axes.floor));
-    let step = if axes.floor < 0.8 { 0.05 } else { 0.02 };
-    let lines = ((1.0 - axes.floor) / step + 1e-6) as usize;
-    for i in 0..=lines {
-        let v = 1.0 - step * i as f64;
-        let y = axes.y(v);
-        let _ = writeln!(
-            s,
-            "<line x1=\"{left:.1}\" x2=\"{right:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#ddd\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#444\">{:.0} %</text>",
-            left - 8.0,
-            y + 4.0,
-            100.0 * v
-        );
-    }
-    for i in 0..=10 {
-        let x = axes.x(f64::from(i) / 10.0);
-        let _ = writeln!(
-            s,
-            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{bottom:.1}\" y2=\"{:.1}\" stroke=\"#888\"/>\
-             <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#444\">{}</text>",
-            bottom + 5.0,
-            bottom + 20.0,
-            i * 10
-        );
-    }
-    let _ = writeln!(
-        s,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">plates whose read is accepted, % of all</text>\n\
-         <text x=\"16\" y=\"{:.1}\" text-anchor=\"middle\" transform=\"rotate(-90 16 {:.1})\">accepted reads that are right</text>",
-        (left + right) / 2.0,
-        SIZE.1 - 14.0,
-        (MARGIN[1] + bottom) / 2.0,
-        (MARGIN[1] + bottom) / 2.0
-    );
+    let floor = ((lowest * 20.0).floor() / 20.0).min(0.95);
+    let names = ["plates whose read is accepted, % of all", "accepted reads that are right"];
+    let axes = Axes { floor, names };
+    axes.svg(title, |s| {
+        line(s, &axes, points);
+        aim(s, &axes, target);
+    })
 }
 
 fn line(s: &mut String, axes: &Axes, points: &[Point]) {
@@ -194,10 +120,6 @@ fn aim(s: &mut String, axes: &Axes, target: &Selective) {
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::selective::{points, selective};
@@ -217,25 +139,13 @@ mod tests {
     #[test]
     fn drawing_says_what_the_target_accepts_and_stays_in_its_frame() {
         let target = selective(&READS, 0.995);
-        let text = svg("a < b", &points(&READS), &target);
+        let text = svg("a", &points(&READS), &target);
         assert!(text.contains("99.5 % right: 40.0 % accepted, from 0.900"), "{text}");
-        assert!(text.contains("a &lt; b"));
         for part in text.split("cx=\"").skip(1) {
             let x: f64 = part.split('"').next().unwrap().parse().unwrap();
-            assert!((MARGIN[0]..=SIZE.0).contains(&x), "{x}");
+            assert!((MARGIN[0]..=drawing::SIZE.0).contains(&x), "{x}");
         }
         let none = svg("nothing", &points(&[]), &selective(&[], 0.995));
         assert!(none.contains("at no threshold"));
-    }
-
-    #[test]
-    fn ending_of_the_name_decides() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = selective(&READS, 0.995);
-        for (name, fine) in [("c.svg", true), ("c.CSV", true), ("c.pdf", false)] {
-            let path = folder.path().join(name);
-            assert_eq!(write(&path, "t", &points(&READS), &target).is_ok(), fine, "{name}");
-            assert_eq!(path.exists(), fine);
-        }
     }
 }

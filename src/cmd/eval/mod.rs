@@ -11,13 +11,16 @@
 mod beside;
 mod conditions;
 mod curve;
+mod drawing;
 mod labels;
 mod looked_at;
+mod reliability;
 mod report;
 mod score;
 mod selective;
 mod sheet;
 mod slices;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,8 +30,9 @@ use clap::Args;
 use self::beside::Beside;
 use self::labels::{KnownError, Labelled};
 use self::looked_at::Place;
-use self::report::{Figures, Report, Tally};
+use self::report::{Figures, Report};
 use self::sheet::Worst;
+use self::tally::Tally;
 use super::model_args::ModelArgs;
 use super::pictures;
 use super::read::{look, print_line, progress};
@@ -39,7 +43,7 @@ use crate::onboard::vision::{Reader, Runtime};
 /// Measure the models on a labelled folder.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every figure is of single pictures; the vote over a pass does better. A plate counts as detected\nwhere a box overlaps it by half, as read where the text is right, whatever its confidence.\n\nSlices: width of the labelled plate in pixels; sharpness, the variance of the Laplacian over the\nvariance of the luma, at 160 pixels of width at most; light, the mean luma, 0 to 255; tilt, the slope\nof its lines in whole degrees; region, the two letters in which a source's name ends. Slices overlap: narrow plates are also the blurred ones.\n\nExamples:\n  outrider eval data/evaluation\n  outrider eval data/evaluation --slices --curve curve.svg --worst worst.png\n  outrider eval data/evaluation --beside beside/ --looked-at looked-at.txt\n  outrider eval data/evaluation --detector yolo.onnx --ocr cct.onnx --crop-margin 0.1\n  outrider eval data/evaluation --source e2e_us --labelled-boxes"
+    after_help = "Every figure is of single pictures; the vote over a pass does better. A plate counts as detected\nwhere a box overlaps it by half, as read where the text is right, whatever its confidence.\n\nSlices: width of the labelled plate in pixels; sharpness, the variance of the Laplacian over the\nvariance of the luma, at 160 pixels of width at most; light, the mean luma, 0 to 255; tilt, the slope\nof its lines in whole degrees; region, the two letters in which a source's name ends. Slices overlap: narrow plates are also the blurred ones.\n\nExamples:\n  outrider eval data/evaluation\n  outrider eval data/evaluation --slices --curve curve.svg --reliability reliability.svg --worst worst.png\n  outrider eval data/evaluation --beside beside/ --looked-at looked-at.txt\n  outrider eval data/evaluation --detector yolo.onnx --ocr cct.onnx --crop-margin 0.1\n  outrider eval data/evaluation --source e2e_us --labelled-boxes"
 )]
 pub struct EvalArgs {
     /// Folder with pictures and a labels.jsonl.
@@ -64,6 +68,10 @@ pub struct EvalArgs {
     /// for both.
     #[arg(long, value_name = "FILE")]
     curve: Vec<PathBuf>,
+    /// Write how often reads are right by what they say, as .svg or .csv; may be given for both. (In
+    /// JSON it is always there.)
+    #[arg(long, value_name = "FILE")]
+    reliability: Vec<PathBuf>,
     /// Write what was read away from every label into this folder: reads.jsonl, reads.txt, and a
     /// picture of each.
     #[arg(long, value_name = "DIR")]
@@ -163,7 +171,9 @@ impl EvalArgs {
         let target = selective::selective(&all.reads(), report::SELECTIVE_TARGET);
         let ocr = &measuring.reader.weights()[1];
         let title = format!("{} {}, {} plates", ocr.name, ocr.version, all.reads().len());
-        self.curve.iter().try_for_each(|path| curve::write(path, &title, &points, &target))
+        self.curve.iter().try_for_each(|path| curve::write(path, &title, &points, &target))?;
+        let bins = reliability::bins(&all.reads());
+        self.reliability.iter().try_for_each(|path| reliability::write(path, &title, &bins))
     }
 
     fn report(
@@ -179,6 +189,7 @@ impl EvalArgs {
         Ok(Report {
             pooled: figures(all),
             sources: tallies.iter().map(|(name, t)| (name.clone(), figures(t))).collect(),
+            reliability: reliability::bins(&all.reads()),
             slices: slices::of(&all.counted().collect::<Vec<_>>()),
             peak_rss_mb: peak_rss_mb()?,
             false_read_confidence: self.false_read_confidence,

@@ -7,60 +7,15 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::beside::{Beside, LookedAt};
+use super::reliability::Bin;
 use super::score::{Case, edits, folded};
 use super::selective::{Selective, selective, wilson};
 use super::slices::{self, Slices};
+use super::tally::Tally;
 use crate::onboard::vision::Weights;
 
 /// Share of accepted reads that must be right where a read may stop a car.
 pub(super) const SELECTIVE_TARGET: f64 = 0.995;
-
-/// What one source, or all together, added up to.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Tally {
-    pub(super) frames: usize,
-    pub(super) crops: usize,
-    pub(super) unreadable: usize,
-    pub(super) cases: Vec<Case>,
-    /// Detections in frames, and those that cover a labelled plate.
-    pub(super) detections: usize,
-    /// Texts that no label covers.
-    pub(super) beside: Vec<Beside>,
-    pub(super) decode: Duration,
-    pub(super) detect: Duration,
-    pub(super) ocr: Duration,
-    /// Reading pictures that are nothing but a plate.
-    pub(super) ocr_of_crops: Duration,
-    /// Cutting plates out in colour for the officer.
-    pub(super) colour_crops: Duration,
-}
-
-impl Tally {
-    pub(super) fn add(&mut self, other: &Self) {
-        self.frames += other.frames;
-        self.crops += other.crops;
-        self.unreadable += other.unreadable;
-        self.cases.extend(other.cases.iter().cloned());
-        self.detections += other.detections;
-        self.beside.extend(other.beside.iter().cloned());
-        self.decode += other.decode;
-        self.detect += other.detect;
-        self.ocr += other.ocr;
-        self.ocr_of_crops += other.ocr_of_crops;
-        self.colour_crops += other.colour_crops;
-    }
-
-    /// The cases that count: all but those set aside.
-    pub(super) fn counted(&self) -> impl Iterator<Item = &Case> {
-        self.cases.iter().filter(|c| c.aside.is_none())
-    }
-
-    /// Confidence and right or wrong of every plate with a text.
-    pub(super) fn reads(&self) -> Vec<(f32, bool)> {
-        let with_text = self.counted().filter(|c| c.label.is_some());
-        with_text.map(|c| (c.weakest, c.is_folded())).collect()
-    }
-}
 
 /// The figures of one source, or of all together. Rates are fractions, 0 to 1; absent where there
 /// is nothing to divide by.
@@ -132,6 +87,8 @@ pub(super) struct Report {
     #[serde(flatten)]
     pub(super) pooled: Figures,
     pub(super) sources: BTreeMap<String, Figures>,
+    /// How often reads are right by what they say.
+    pub(super) reliability: Vec<Bin>,
     /// The same figures by width, sharpness, light, tilt and region.
     pub(super) slices: Slices,
     /// Highest resident memory of this process, models and all, in megabytes.
@@ -412,6 +369,7 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use super::super::reliability;
     use super::*;
 
     fn case(label: Option<&str>, read: &str, weakest: f32, detected: Option<bool>) -> Case {
@@ -502,6 +460,7 @@ mod tests {
         with_reason.aside = Some("shows RIGHT1".into());
         let report = Report {
             pooled: Figures::of(&tally(), 0.5, true),
+            reliability: reliability::bins(&tally().reads()),
             slices: slices::of(&tally().counted().collect::<Vec<_>>()),
             sources: [("us".to_owned(), Figures::of(&tally(), 0.5, true))].into(),
             peak_rss_mb: 120.5,
