@@ -92,6 +92,10 @@ fn resize_box(
     };
     let grows = crop.width < f64::from(width) || crop.height < f64::from(height);
     let filter = if filter == AREA && grows { LINEAR } else { filter };
+    if let Some(by) = whole(&crop, (width, height)).filter(|_| filter == AREA) {
+        means(plane, (left as usize, top as usize), by, out, width as usize);
+        return;
+    }
     let options = ResizeOptions {
         algorithm: filter,
         cropping: SrcCropping::Crop(crop),
@@ -102,6 +106,55 @@ fn resize_box(
     let mut to = Image::from_slice_u8(width, height, out, PixelType::U8)
         .expect("the buffer was sized for it");
     resizer.resize(&from, &mut to, &options).expect("the crop lies inside the plane");
+}
+
+/// Samples across and down under each target pixel, where they are whole numbers: 720p and 1080p luma
+/// on their way to a width of 640.
+fn whole(crop: &CropBox, (width, height): (u32, u32)) -> Option<(usize, usize)> {
+    let times = |size: f64, to: u32| {
+        let k = (size / f64::from(to)).round();
+        ((1.0..=6.0).contains(&k) && size == k * f64::from(to)).then_some(k as usize)
+    };
+    let starts = crop.left.fract() == 0.0 && crop.top.fract() == 0.0;
+    Some((times(crop.width, width)?, times(crop.height, height)?)).filter(|_| starts)
+}
+
+/// What [`AREA`] means, for whole numbers: a third of the time of the general one.
+fn means(
+    plane: &Plane<'_>,
+    (left, top): (usize, usize),
+    (across, down): (usize, usize),
+    out: &mut [u8],
+    width: usize,
+) {
+    let stride = plane.stride as usize;
+    let mut sums = vec![0_u16; width * across];
+    for (j, row) in out.chunks_exact_mut(width).enumerate() {
+        sums.fill(0);
+        for i in 0..down {
+            let line = &plane.bytes[(top + j * down + i) * stride + left..][..width * across];
+            sums.iter_mut().zip(line).for_each(|(sum, v)| *sum += u16::from(*v));
+        }
+        let area = (across * down) as u32;
+        match across {
+            1 => divide::<1>(&sums, area, row),
+            2 => divide::<2>(&sums, area, row),
+            3 => divide::<3>(&sums, area, row),
+            4 => divide::<4>(&sums, area, row),
+            5 => divide::<5>(&sums, area, row),
+            _ => divide::<6>(&sums, area, row),
+        }
+    }
+}
+
+/// The rounded mean of every K sums; `area` is how many samples are in K of them, 36 at most.
+fn divide<const K: usize>(sums: &[u16], area: u32, row: &mut [u8]) {
+    // A multiplication instead of a division; exact for sums up to 36 * 255.
+    let by = (1 << 20) / area + 1;
+    for (to, sums) in row.iter_mut().zip(sums.as_chunks::<K>().0) {
+        let sum: u32 = sums.iter().map(|s| u32::from(*s)).sum();
+        *to = (((sum + area / 2) * by) >> 20) as u8;
+    }
 }
 
 /// Flattens a quadrilateral, bilinear.
@@ -163,4 +216,57 @@ pub(super) fn sides(q: &Quad) -> (f32, f32) {
         (length(q[0], q[1]) + length(q[3], q[2])) / 2.0,
         (length(q[0], q[3]) + length(q[1], q[2])) / 2.0,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plane of 24x24 samples, all different from their neighbours.
+    fn bytes() -> Vec<u8> {
+        (0..24 * 24_u32).map(|i| (i * 89 % 251) as u8).collect()
+    }
+
+    #[test]
+    fn means_of_whole_numbers_are_the_means() {
+        let bytes = bytes();
+        let plane = Plane { width: 24, height: 24, stride: 24, bytes: &bytes };
+        for (across, down) in [(1, 1), (1, 2), (2, 2), (3, 3), (4, 2), (5, 4), (6, 6)] {
+            let (left, top) = (24 % across, 24 % down);
+            let (w, h) = (24 / across, 24 / down);
+            let mut out = vec![0; w * h];
+            means(&plane, (left, top), (across, down), &mut out, w);
+            for (at, got) in out.iter().enumerate() {
+                let (x, y) = (left + at % w * across, top + at / w * down);
+                let samples = (0..down).flat_map(|j| (0..across).map(move |i| (x + i, y + j)));
+                let sum: u32 = samples.map(|(x, y)| u32::from(bytes[y * 24 + x])).sum();
+                let n = (across * down) as u32;
+                assert_eq!(u32::from(*got), (sum + n / 2) / n, "{across}x{down} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn whole_numbers_give_what_the_general_filter_gives() {
+        let bytes = bytes();
+        let plane = Plane { width: 24, height: 24, stride: 24, bytes: &bytes };
+        let mut general = vec![0; 8 * 12];
+        let from = ImageRef::new(24, 24, &bytes, PixelType::U8).unwrap();
+        let mut to = Image::from_slice_u8(8, 12, &mut general, PixelType::U8).unwrap();
+        let options = ResizeOptions { algorithm: AREA, ..ResizeOptions::default() };
+        Resizer::new().resize(&from, &mut to, &options).unwrap();
+        let mut out = vec![0; 8 * 12];
+        let r = Rect { x: 0.0, y: 0.0, w: 24.0, h: 24.0 };
+        resize_box(&mut Resizer::new(), &plane, &r, (1.0, 1.0), &mut out, (8, 12), AREA);
+        assert!(out.iter().zip(&general).all(|(a, b)| a.abs_diff(*b) <= 1), "{out:?} {general:?}");
+    }
+
+    #[test]
+    fn only_whole_numbers_from_a_whole_place_are_whole() {
+        let crop = |left: f64, width: f64| CropBox { left, top: 0.0, width, height: 1080.0 };
+        assert_eq!(whole(&crop(0.0, 1920.0), (640, 360)), Some((3, 3)));
+        assert_eq!(whole(&crop(0.0, 960.0), (640, 360)), None);
+        assert_eq!(whole(&crop(0.5, 1920.0), (640, 360)), None);
+        assert_eq!(whole(&crop(0.0, 320.0), (640, 360)), None);
+    }
 }
