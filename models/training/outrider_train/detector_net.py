@@ -47,7 +47,8 @@ class Detector(nn.Module):
             self.stem = nn.Sequential(patches, conv(48, 32, 1, 1))
         else:
             self.stem = nn.Sequential(conv(3, 16, 2), conv(16, 32, 2))
-        self.s8, self.s16, self.s32 = stage(32, 64, 2 if light else 3), stage(64, 96, 4), stage(96, 128, 4)
+        deep = 4 if light else 3
+        self.s8, self.s16, self.s32 = stage(32, 64, 2), stage(64, 96, deep), stage(96, 128, deep)
         self.pool = nn.MaxPool2d(5, 1, 2)
         self.spatial = conv(128 * 3, 128, 1, 1)
         self.in32, self.in16, self.in8 = conv(128, neck, 1, 1), conv(96, neck, 1, 1), conv(64, neck, 1, 1)

@@ -244,30 +244,37 @@ fn write_row<T: Copy, const C: usize>(
     value: impl Fn(u8, f32) -> T,
 ) {
     let (w, h) = (spec.width as usize, spec.height as usize);
-    // What lies together: `pixels` of a row, in every `cell` values.
-    let (start, cell, pixels) = match spec.layout {
+    match spec.layout {
         Layout::ChannelsFirst => {
             for (c, (row, mean)) in row.iter().zip(spec.mean).enumerate() {
                 let to = &mut out[(c * h + y) * w + x..][..row.len()];
                 to.iter_mut().zip(*row).for_each(|(to, v)| *to = value(*v, mean));
             }
-            return;
         }
-        Layout::ChannelsLast => ((y * w + x) * C, w * C, w),
-        Layout::Blocks => (((y & !1) * w + 2 * x + y % 2 * 2) * C, 4 * C, 2),
-    };
-    let mut left = row;
-    for to in out[start..].chunks_mut(cell) {
-        let n = left[0].len().min(pixels);
-        let now = left.map(|channel| &channel[..n]);
-        for (i, to) in to.chunks_exact_mut(C).take(n).enumerate() {
-            for (c, to) in to.iter_mut().enumerate() {
-                *to = value(now[c][i], spec.mean[c]);
+        Layout::ChannelsLast => {
+            let pixels = out[(y * w + x) * C..].chunks_exact_mut(C).take(row[0].len());
+            for (i, to) in pixels.enumerate() {
+                for (c, to) in to.iter_mut().enumerate() {
+                    *to = value(row[c][i], spec.mean[c]);
+                }
             }
         }
-        left = left.map(|channel| &channel[n..]);
-        if left[0].is_empty() {
-            break;
+        Layout::Blocks => {
+            // Two pixels of the row lie together in every block; x is even.
+            let blocks = &mut out[((y & !1) * w + 2 * x + y % 2 * 2) * C..];
+            let pairs = row.map(|channel| channel.as_chunks::<2>());
+            for (i, to) in blocks.chunks_mut(4 * C).take(pairs[0].0.len()).enumerate() {
+                for c in 0..C {
+                    let [left, right] = pairs[c].0[i];
+                    (to[c], to[C + c]) = (value(left, spec.mean[c]), value(right, spec.mean[c]));
+                }
+            }
+            let last = pairs[0].0.len() * 4 * C;
+            for c in 0..C {
+                if let [odd] = pairs[c].1 {
+                    blocks[last + c] = value(*odd, spec.mean[c]);
+                }
+            }
         }
     }
 }

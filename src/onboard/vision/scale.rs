@@ -92,7 +92,7 @@ fn resize_box(
     };
     let grows = crop.width < f64::from(width) || crop.height < f64::from(height);
     let filter = if filter == AREA && grows { LINEAR } else { filter };
-    if let Some(by) = whole(&crop, (width, height)).filter(|_| filter == AREA) {
+    if let Some(by) = steps(&crop, (width, height)).filter(|_| filter == AREA) {
         means(plane, (left as usize, top as usize), by, out, width as usize);
         return;
     }
@@ -108,53 +108,98 @@ fn resize_box(
     resizer.resize(&from, &mut to, &options).expect("the crop lies inside the plane");
 }
 
-/// Samples across and down under each target pixel, where they are whole numbers: 720p and 1080p luma
-/// on their way to a width of 640.
-fn whole(crop: &CropBox, (width, height): (u32, u32)) -> Option<(usize, usize)> {
-    let times = |size: f64, to: u32| {
-        let k = (size / f64::from(to)).round();
-        ((1.0..=6.0).contains(&k) && size == k * f64::from(to)).then_some(k as usize)
-    };
-    let starts = crop.left.fract() == 0.0 && crop.top.fract() == 0.0;
-    Some((times(crop.width, width)?, times(crop.height, height)?)).filter(|_| starts)
+/// How many samples lie along one side of a target pixel, where that is a simple number: 720p and
+/// 1080p on their way to a width of 640, luma and chroma.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Step {
+    Whole(usize),
+    ThreeHalves,
 }
 
-/// What [`AREA`] means, for whole numbers: a third of the time of the general one.
+impl Step {
+    fn of(size: f64, to: u32) -> Option<Self> {
+        let k = (size / f64::from(to)).round();
+        if (1.0..=6.0).contains(&k) && size == k * f64::from(to) {
+            Some(Self::Whole(k as usize))
+        } else {
+            (to.is_multiple_of(2) && size * 2.0 == 3.0 * f64::from(to)).then_some(Self::ThreeHalves)
+        }
+    }
+
+    /// What the weights of the samples along one side add up to.
+    fn weight(self) -> u32 {
+        match self {
+            Self::Whole(k) => k as u32,
+            Self::ThreeHalves => 3,
+        }
+    }
+}
+
+/// Both steps, where the crop begins with a whole sample.
+fn steps(crop: &CropBox, (width, height): (u32, u32)) -> Option<(Step, Step)> {
+    let both = (Step::of(crop.width, width)?, Step::of(crop.height, height)?);
+    (crop.left.fract() == 0.0 && crop.top.fract() == 0.0).then_some(both)
+}
+
+/// What [`AREA`] means, for simple steps: half the time of the general one, or less. At one and a half
+/// samples that one takes one sample or two whole; this gives each its share, as in training.
 fn means(
     plane: &Plane<'_>,
     (left, top): (usize, usize),
-    (across, down): (usize, usize),
+    (across, down): (Step, Step),
     out: &mut [u8],
     width: usize,
 ) {
-    let stride = plane.stride as usize;
-    let mut sums = vec![0_u16; width * across];
+    let wide = match across {
+        Step::Whole(k) => width * k,
+        Step::ThreeHalves => width / 2 * 3,
+    };
+    let area = across.weight() * down.weight();
+    let mut sums = vec![0_u16; wide];
     for (j, row) in out.chunks_exact_mut(width).enumerate() {
         sums.fill(0);
-        for i in 0..down {
-            let line = &plane.bytes[(top + j * down + i) * stride + left..][..width * across];
-            sums.iter_mut().zip(line).for_each(|(sum, v)| *sum += u16::from(*v));
+        let mut add = |y: usize, weight: u16| {
+            let line = &plane.bytes[(top + y) * plane.stride as usize + left..][..wide];
+            sums.iter_mut().zip(line).for_each(|(sum, v)| *sum += weight * u16::from(*v));
+        };
+        match down {
+            Step::Whole(k) => (j * k..(j + 1) * k).for_each(|y| add(y, 1)),
+            Step::ThreeHalves => {
+                let first = j / 2 * 3;
+                add(first + j % 2 * 2, 2);
+                add(first + 1, 1);
+            }
         }
-        let area = (across * down) as u32;
         match across {
-            1 => divide::<1>(&sums, area, row),
-            2 => divide::<2>(&sums, area, row),
-            3 => divide::<3>(&sums, area, row),
-            4 => divide::<4>(&sums, area, row),
-            5 => divide::<5>(&sums, area, row),
-            _ => divide::<6>(&sums, area, row),
+            Step::Whole(1) => divide::<1>(&sums, area, row),
+            Step::Whole(2) => divide::<2>(&sums, area, row),
+            Step::Whole(3) => divide::<3>(&sums, area, row),
+            Step::Whole(4) => divide::<4>(&sums, area, row),
+            Step::Whole(5) => divide::<5>(&sums, area, row),
+            Step::Whole(_) => divide::<6>(&sums, area, row),
+            Step::ThreeHalves => {
+                let mean = mean_of(area);
+                let threes = sums.as_chunks::<3>().0.iter().map(|t| t.map(u32::from));
+                for ([one, other], [a, b, c]) in row.as_chunks_mut::<2>().0.iter_mut().zip(threes) {
+                    (*one, *other) = (mean(2 * a + b), mean(b + 2 * c));
+                }
+            }
         }
     }
 }
 
-/// The rounded mean of every K sums; `area` is how many samples are in K of them, 36 at most.
+/// The rounded mean of every K sums.
 fn divide<const K: usize>(sums: &[u16], area: u32, row: &mut [u8]) {
-    // A multiplication instead of a division; exact for sums up to 36 * 255.
-    let by = (1 << 20) / area + 1;
+    let mean = mean_of(area);
     for (to, sums) in row.iter_mut().zip(sums.as_chunks::<K>().0) {
-        let sum: u32 = sums.iter().map(|s| u32::from(*s)).sum();
-        *to = (((sum + area / 2) * by) >> 20) as u8;
+        *to = mean(sums.iter().map(|s| u32::from(*s)).sum());
     }
+}
+
+/// Divides a sum of weights `area`, 36 at most, with a multiplication; exact for bytes.
+fn mean_of(area: u32) -> impl Fn(u32) -> u8 {
+    let by = (1 << 20) / area + 1;
+    move |sum| (((sum + area / 2) * by) >> 20) as u8
 }
 
 /// Flattens a quadrilateral, bilinear.
@@ -227,46 +272,86 @@ mod tests {
         (0..24 * 24_u32).map(|i| (i * 89 % 251) as u8).collect()
     }
 
+    /// Every step's weight of each sample along a side, by the definition: half samples, counted.
+    fn weights(step: Step, target: usize) -> Vec<(usize, u32)> {
+        let halves = match step {
+            Step::Whole(k) => 2 * k,
+            Step::ThreeHalves => 3,
+        };
+        let under = target * halves..(target + 1) * halves;
+        let mut weights: Vec<(usize, u32)> = Vec::new();
+        for half in under {
+            match weights.last_mut().filter(|w| w.0 == half / 2) {
+                Some(w) => w.1 += 1,
+                None => weights.push((half / 2, 1)),
+            }
+        }
+        weights
+    }
+
     #[test]
-    fn means_of_whole_numbers_are_the_means() {
+    fn simple_steps_give_the_rounded_mean_of_the_area() {
+        use Step::{ThreeHalves, Whole};
         let bytes = bytes();
         let plane = Plane { width: 24, height: 24, stride: 24, bytes: &bytes };
-        for (across, down) in [(1, 1), (1, 2), (2, 2), (3, 3), (4, 2), (5, 4), (6, 6)] {
-            let (left, top) = (24 % across, 24 % down);
-            let (w, h) = (24 / across, 24 / down);
+        for (across, down, w, h) in [
+            (Whole(1), Whole(1), 24, 24),
+            (Whole(1), Whole(2), 24, 12),
+            (Whole(2), Whole(2), 11, 11),
+            (Whole(3), Whole(3), 7, 7),
+            (Whole(4), Whole(2), 6, 12),
+            (Whole(5), Whole(4), 4, 6),
+            (Whole(6), Whole(6), 4, 4),
+            (ThreeHalves, ThreeHalves, 14, 14),
+            (ThreeHalves, Whole(3), 16, 8),
+        ] {
+            let (left, top) = (24 - last(across, w), 24 - last(down, h));
             let mut out = vec![0; w * h];
             means(&plane, (left, top), (across, down), &mut out, w);
             for (at, got) in out.iter().enumerate() {
-                let (x, y) = (left + at % w * across, top + at / w * down);
-                let samples = (0..down).flat_map(|j| (0..across).map(move |i| (x + i, y + j)));
-                let sum: u32 = samples.map(|(x, y)| u32::from(bytes[y * 24 + x])).sum();
-                let n = (across * down) as u32;
-                assert_eq!(u32::from(*got), (sum + n / 2) / n, "{across}x{down} at {at}");
+                let (mut sum, mut n) = (0, 0);
+                for (y, wy) in weights(down, at / w) {
+                    for (x, wx) in weights(across, at % w) {
+                        sum += wx * wy * u32::from(bytes[(top + y) * 24 + left + x]);
+                        n += wx * wy;
+                    }
+                }
+                assert_eq!(u32::from(*got), (sum + n / 2) / n, "{across:?} {down:?} at {at}");
             }
         }
     }
 
-    #[test]
-    fn whole_numbers_give_what_the_general_filter_gives() {
-        let bytes = bytes();
-        let plane = Plane { width: 24, height: 24, stride: 24, bytes: &bytes };
-        let mut general = vec![0; 8 * 12];
-        let from = ImageRef::new(24, 24, &bytes, PixelType::U8).unwrap();
-        let mut to = Image::from_slice_u8(8, 12, &mut general, PixelType::U8).unwrap();
-        let options = ResizeOptions { algorithm: AREA, ..ResizeOptions::default() };
-        Resizer::new().resize(&from, &mut to, &options).unwrap();
-        let mut out = vec![0; 8 * 12];
-        let r = Rect { x: 0.0, y: 0.0, w: 24.0, h: 24.0 };
-        resize_box(&mut Resizer::new(), &plane, &r, (1.0, 1.0), &mut out, (8, 12), AREA);
-        assert!(out.iter().zip(&general).all(|(a, b)| a.abs_diff(*b) <= 1), "{out:?} {general:?}");
+    /// Samples that `n` targets take.
+    fn last(step: Step, n: usize) -> usize {
+        weights(step, n - 1).last().unwrap().0 + 1
     }
 
     #[test]
-    fn only_whole_numbers_from_a_whole_place_are_whole() {
+    fn whole_steps_give_what_the_general_filter_gives() {
+        let bytes = bytes();
+        let plane = Plane { width: 24, height: 24, stride: 24, bytes: &bytes };
+        for (w, h) in [(8, 12), (12, 12), (24, 8)] {
+            let mut general = vec![0; (w * h) as usize];
+            let from = ImageRef::new(24, 24, &bytes, PixelType::U8).unwrap();
+            let mut to = Image::from_slice_u8(w, h, &mut general, PixelType::U8).unwrap();
+            let options = ResizeOptions { algorithm: AREA, ..ResizeOptions::default() };
+            Resizer::new().resize(&from, &mut to, &options).unwrap();
+            let mut out = vec![0; (w * h) as usize];
+            let r = Rect { x: 0.0, y: 0.0, w: 24.0, h: 24.0 };
+            resize_box(&mut Resizer::new(), &plane, &r, (1.0, 1.0), &mut out, (w, h), AREA);
+            let worst = out.iter().zip(&general).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(worst <= Some(1), "{w}x{h}: {worst:?}");
+        }
+    }
+
+    #[test]
+    fn steps_are_simple_only_from_a_whole_sample() {
         let crop = |left: f64, width: f64| CropBox { left, top: 0.0, width, height: 1080.0 };
-        assert_eq!(whole(&crop(0.0, 1920.0), (640, 360)), Some((3, 3)));
-        assert_eq!(whole(&crop(0.0, 960.0), (640, 360)), None);
-        assert_eq!(whole(&crop(0.5, 1920.0), (640, 360)), None);
-        assert_eq!(whole(&crop(0.0, 320.0), (640, 360)), None);
+        let three = Step::Whole(3);
+        assert_eq!(steps(&crop(0.0, 1920.0), (640, 360)), Some((three, three)));
+        assert_eq!(steps(&crop(0.0, 960.0), (640, 360)), Some((Step::ThreeHalves, three)));
+        assert_eq!(steps(&crop(0.0, 1000.0), (640, 360)), None);
+        assert_eq!(steps(&crop(0.5, 1920.0), (640, 360)), None);
+        assert_eq!(steps(&crop(0.0, 320.0), (640, 360)), None);
     }
 }
