@@ -11,12 +11,11 @@ import numpy as np
 import torch
 
 from . import checkpoint
-from .blocks import PER_BLOCK, blocks
 from .crops import pictures
 from .detector_data import Scenes
 from .detector_loss import like_teacher, loss_of
 from .detector_net import Detector, decode, iou, letterbox, tensor
-from .evaluate import session
+from .evaluate import detector_maps, session
 from .share import half_is_fast
 from .warm import load_package
 
@@ -65,8 +64,6 @@ class Teacher:
 
     def __init__(self, path: pathlib.Path, steps: int):
         self.session, self.steps = session(path), steps
-        x = self.session.get_inputs()[0]
-        self.bytes, self.blocks = x.type == "tensor(uint8)", x.shape[3] == 3 * PER_BLOCK
 
     def share(self, step: int) -> float:
         """Weight of its loss at `step`."""
@@ -74,8 +71,7 @@ class Teacher:
 
     def maps(self, images: np.ndarray) -> torch.Tensor:
         """uint8 [n, h, w, 3] -> its maps [n, 13, h/8, w/8]."""
-        x = blocks(images) if self.blocks else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        return torch.from_numpy(self.session.run(None, {"x": x if self.bytes else x.astype(np.float32) / 255})[0])
+        return torch.from_numpy(detector_maps(self.session, images))
 
 
 def worker(data: pathlib.Path, pool: pathlib.Path, seed: int, batch: int, queue) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime as ort
 
 from . import labels
+from .blocks import PER_BLOCK, blocks
 from .crops import cut, pictures, to_input
 from .detector_net import decode, iou, letterbox
 
@@ -45,11 +46,17 @@ def reader_logits(reader: ort.InferenceSession, x: np.ndarray) -> np.ndarray:
     return np.concatenate([reader.run(None, {"x": x[i : i + 16]})[0] for i in range(0, len(x), 16)])
 
 
+def detector_maps(detector: ort.InferenceSession, images: np.ndarray) -> np.ndarray:
+    """Maps of uint8 pictures [n, h, w, 3], given as the file takes them: floats or bytes, planes or blocks."""
+    takes = detector.get_inputs()[0]
+    x = blocks(images) if takes.shape[3] == 3 * PER_BLOCK else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return detector.run(None, {"x": x if takes.type == "tensor(uint8)" else x.astype(np.float32) / 255})[0]
+
+
 def find(detector: ort.InferenceSession, image: np.ndarray, size=(640, 384), threshold: float = 0.05) -> list[tuple]:
     """Detections in the pixels of `image`."""
     picture, k = letterbox(image, *size)
-    maps = detector.run(None, {"x": picture.transpose(2, 0, 1)[None].astype(np.float32) / 255})[0][0]
-    return [(*(v / k for v in b[:4]), b[4], b[5] / k) for b in decode(maps, threshold)]
+    return [(*(v / k for v in b[:4]), b[4], b[5] / k) for b in decode(detector_maps(detector, picture[None])[0], threshold)]
 
 
 def crop_of(image: np.ndarray, box, margin: float) -> np.ndarray:
