@@ -1,4 +1,4 @@
-//! The path of one 1080p MJPEG frame to candidates, whole and by stage, on one core.
+//! The path of one MJPEG frame to candidates, whole and by stage, on one core, at 1080p and at 720p.
 //!
 //! `whole` is what a camera's reading thread does per frame before tracking: JPEG bytes in,
 //! candidates with slots and colour crops out, default models, one plate in view. DESIGN 5 gives
@@ -7,6 +7,7 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use image::RgbImage;
@@ -14,7 +15,7 @@ use outrider::config::ModelsConfig;
 use outrider::onboard::frame::{Frame, Pixels, Raw};
 use outrider::onboard::vision::candidate::Detection;
 use outrider::onboard::vision::testing::Letterbox;
-use outrider::onboard::vision::{Picture, Reader, jpeg, still};
+use outrider::onboard::vision::{Picture, Reader, Spent, jpeg, still};
 use outrider::render::car::{Body, Car};
 use outrider::render::chance::Chance;
 use outrider::render::light::TimeOfDay;
@@ -22,14 +23,14 @@ use outrider::render::plate::{Design, Texture};
 use outrider::render::scene::{Placed, Scene, Vehicle};
 use outrider::render::view::View;
 
-const SIZE: (u32, u32) = (1920, 1080);
+const SIZES: [(&str, (u32, u32)); 2] = [("1080p", (1920, 1080)), ("720p", (1280, 720))];
 
-/// A car coming towards us, its plate some 100 pixels wide.
-fn scene() -> RgbImage {
+/// A car coming towards us, its plate a twentieth of the picture wide.
+fn scene((width, height): (u32, u32)) -> RgbImage {
     let view = View {
-        width: SIZE.0,
-        height: SIZE.1,
-        focal: SIZE.0 as f32 * 1.75,
+        width,
+        height,
+        focal: width as f32 * 1.75,
         yaw_deg: -11.0,
         horizon: 0.4,
         above_m: 1.35,
@@ -44,7 +45,7 @@ fn scene() -> RgbImage {
         oncoming: true,
         closing_mps: 0.0,
     };
-    let mut image = RgbImage::new(SIZE.0, SIZE.1);
+    let mut image = RgbImage::new(width, height);
     let mut scene = Scene::new(view, TimeOfDay::Day, 0.0, 1);
     let vehicles = [Vehicle { placed, plate: &plate }];
     scene.draw(&mut image, &vehicles, 0.0, 0.0, &mut Chance::new(1));
@@ -52,19 +53,23 @@ fn scene() -> RgbImage {
 }
 
 fn mjpeg(image: &RgbImage) -> Frame {
-    let jpeg = jpeg::encode_rgb(image.as_raw(), SIZE.0, SIZE.1, 85).expect("a picture");
-    eprintln!("{}x{} MJPEG of {} kB", SIZE.0, SIZE.1, jpeg.len() / 1000);
+    let (width, height) = image.dimensions();
+    let jpeg = jpeg::encode_rgb(image.as_raw(), width, height, 85).expect("a picture");
+    eprintln!("{width}x{height} MJPEG of {} kB", jpeg.len() / 1000);
     still(Pixels::Mjpeg(jpeg))
 }
 
 fn stages(c: &mut Criterion) {
-    let image = scene();
+    for (name, size) in SIZES {
+        stages_of(c, name, size);
+    }
+}
+
+fn stages_of(c: &mut Criterion, name: &str, (width, height): (u32, u32)) {
+    let image = scene((width, height));
     let frame = mjpeg(&image);
-    let yuyv = still(Pixels::Yuyv(Raw {
-        width: SIZE.0,
-        height: SIZE.1,
-        bytes: vec![110; (SIZE.0 * SIZE.1 * 2) as usize],
-    }));
+    let bytes = vec![110; (width * height * 2) as usize];
+    let yuyv = still(Pixels::Yuyv(Raw { width, height, bytes }));
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let library = format!("build/onnxruntime/{}/libonnxruntime.so", std::env::consts::ARCH);
     let config = ModelsConfig {
@@ -78,7 +83,7 @@ fn stages(c: &mut Criterion) {
     let plates: Vec<Detection> = seen.candidates.iter().map(|c| c.detection.clone()).collect();
     let one = &plates[..plates.len().min(1)];
 
-    let mut group = c.benchmark_group("1080p");
+    let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(1));
     let mut picture = Picture::default();
     picture.refill(&frame.pixels).expect("a picture");
@@ -91,17 +96,16 @@ fn stages(c: &mut Criterion) {
     });
     let mut letterbox = Letterbox::default();
     group.bench_function("letterbox", |b| b.iter(|| letterbox.fill(black_box(&picture))));
-    group.bench_function("letterbox and detect", |b| {
-        // The reader times its own stages; the rest of the look is left out.
-        b.iter_custom(|n| {
-            (0..n)
-                .map(|_| {
-                    reader.look(&frame).expect("a picture");
-                    reader.spent().detect
-                })
-                .sum()
-        });
-    });
+    // The reader times its own stages; the rest of the look is left out.
+    let mut stage = |name: &str, of: fn(Spent) -> Duration| {
+        let mut look = || {
+            reader.look(&frame).expect("a picture");
+            of(reader.spent())
+        };
+        group.bench_function(name, |b| b.iter_custom(|n| (0..n).map(|_| look()).sum()));
+    };
+    stage("letterbox and detect", |spent| spent.detect);
+    stage("detect and read, decoding apart", |spent| spent.detect + spent.ocr);
     group.bench_function("read one plate", |b| {
         reader.decode(&frame).expect("a picture");
         b.iter(|| reader.read_at(black_box(one)).expect("a plate"));

@@ -4,9 +4,9 @@ x [n, 3, h, w] BGR in [0, 1], h and w multiples of 32  ->  y [n, 13, h/8, w/8]:
 channel 0 the logit of a plate's centre, 1-4 ln(left, top, right, bottom / 8 px), 5-12 the corners
 (top left, top right, bottom right, bottom left) as (x, y) from the cell's centre / 16 px.
 
-Five stages of strided convolutions and bottlenecks, spatial pooling, a feature pyramid down to stride 8: 0.7 M parameters,
-0.78 GMAC at 640x384. `light` sees 4x4 patches in place of the first two convolutions, and is less deep at stride 8: two thirds
-of the time, a point or two of the plates (docs/decisions/0028-a-lighter-detector.md).
+Five stages of strided convolutions and bottlenecks, spatial pooling, a feature pyramid down to stride 8: 0.6 M parameters,
+0.69 GMAC at 640x384. `light` sees 4x4 patches in place of the first two convolutions and has no convolution before its head:
+a fifth less time, a point or two of the plates (docs/decisions/0028-a-lighter-detector.md).
 """
 
 import cv2
