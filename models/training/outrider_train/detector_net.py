@@ -6,7 +6,7 @@ channel 0 the logit of a plate's centre, 1-4 ln(left, top, right, bottom / 8 px)
 
 Five stages of strided convolutions and bottlenecks, spatial pooling, a feature pyramid down to stride 8: 0.6 M parameters,
 0.69 GMAC at 640x384. `light` sees 4x4 patches in place of the first two convolutions and has no convolution before its head:
-a fifth less time, a point or two of the plates (docs/decisions/0028-a-lighter-detector.md).
+a seventh less time, a point or two of the plates (docs/decisions/0028-a-lighter-detector.md).
 """
 
 import cv2
