@@ -187,7 +187,7 @@ fn fitted(spec: &InputSpec, region: &Region) -> ((u32, u32), (u32, u32)) {
     let fit = |v: f32, most: u32| ((v * s + 1e-3) as u32).clamp(1, most);
     let size = (fit(w, spec.width), fit(h, spec.height));
     // Even, so that a row begins with a block.
-    let half = |room: u32| if centre { room / 2 & !1 } else { 0 };
+    let half = |room: u32| if centre { room / 4 * 2 } else { 0 };
     (size, (half(spec.width - size.0), half(spec.height - size.1)))
 }
 
