@@ -19,7 +19,7 @@ out=docs/evaluation/voting.md
   echo "frame and a misread are; no figure is typed by hand. Rendered drives read easily: they show what speed and"
   echo "frame rate do to a pass, not how well the models read ([accuracy](accuracy.md) does). 0 km/h is a vehicle"
   echo "that keeps its distance for a second and a half; at 225 km/h and 15 frames a second a plate is wide enough in two"
-  echo "or three frames, and the vote asks for three."
+  echo "or three frames, and the vote asks for three. How dark a night is and how a sensor copes are the renderer's guess."
   echo
   nice -n 10 "$study" "$passes" "$seed"
 } >"$out.new"
