@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Writes docs/evaluation/accuracy.md: our models and the field's on ../shared/data/evaluation, all
 # through `outrider eval` in one session on one machine; and, of our default models, the selective
-# curve and how often reads are right by what they say (selective, reliability: .svg, .csv) and what was read beside labels (reads-beside-labels.txt; its
-# pictures stay in target/beside). Usage: docs/evaluation/generate.sh [outrider]
+# curve and how often reads are right by what they say (selective, reliability: .svg, .csv), and what was
+# read beside labels (reads-beside-labels.txt; its pictures stay in target/beside). Usage: docs/evaluation/generate.sh [outrider]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 outrider=${1:-target/release/outrider}

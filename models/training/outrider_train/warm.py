@@ -10,7 +10,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from .blocks import to_pixels
+from .blocks import PER_BLOCK, to_pixels
 
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear, nn.LayerNorm)
 
@@ -79,7 +79,7 @@ def load_package(model: nn.Module, path: str, examples: torch.Tensor) -> None:
     for name, module in modules.items():
         arrays = layers[name]
         weights = arrays[0].copy()
-        if isinstance(module, nn.Conv2d) and weights.ndim == 4 and weights.shape[1] == 4 * module.in_channels:
+        if isinstance(module, nn.Conv2d) and weights.ndim == 4 and weights.shape[1] == PER_BLOCK * module.in_channels:
             weights = to_pixels(weights, module.kernel_size[0], module.padding[0])
         module.weight.copy_(torch.from_numpy(weights).reshape(module.weight.shape))
         bias = torch.from_numpy(arrays[1].copy()) if len(arrays) > 1 else None

@@ -186,8 +186,11 @@ fn fitted(spec: &InputSpec, region: &Region) -> ((u32, u32), (u32, u32)) {
     // A hair more, so that 1280 * (640 / 1280) is not 639.
     let fit = |v: f32, most: u32| ((v * s + 1e-3) as u32).clamp(1, most);
     let size = (fit(w, spec.width), fit(h, spec.height));
-    // Even, so that a row begins with a block.
-    let half = |room: u32| if centre { room / 4 * 2 } else { 0 };
+    let half = |room: u32| match spec.layout {
+        _ if !centre => 0,
+        Layout::Blocks => room / 4 * 2, // even, so that a row begins with a block
+        Layout::ChannelsFirst | Layout::ChannelsLast => room / 2,
+    };
     (size, (half(spec.width - size.0), half(spec.height - size.1)))
 }
 
@@ -352,11 +355,14 @@ mod tests {
         (0..16 * 12_u8).for_each(|i| bytes.extend([i, i / 2, 200]));
         let mut picture = Picture::default();
         picture.refill(&Pixels::Rgb(Raw { width: 16, height: 12, bytes })).unwrap();
-        for fit in [Fit::Stretch, Fit::Letterbox { centre: true, fill: 114 }] {
+        let odd = Rect { x: 0.0, y: 0.0, w: 5.5, h: 12.0 }; // 11 pixels wide in the input
+        let centre = Fit::Letterbox { centre: true, fill: 114 };
+        let whole = picture.bounds();
+        for (fit, part) in [(Fit::Stretch, whole), (centre, whole), (centre, odd)] {
             let input = |layout| {
                 let mut feeder =
                     Feeder::new(InputSpec { layout, ..spec(16, 24, Colour::Bgr, fit) });
-                feeder.put(0, &picture, &Region::Box(picture.bounds()));
+                feeder.put(0, &picture, &Region::Box(part));
                 (feeder.shape(1), floats(&feeder).to_vec())
             };
             let (shape, pixels) = input(Layout::ChannelsLast);
