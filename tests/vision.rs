@@ -118,6 +118,22 @@ fn a_box_that_is_off_is_put_right_from_closer() {
 }
 
 #[test]
+fn a_plate_that_fills_the_picture_is_boxed_whole_and_once() {
+    let Some(lib) = runtime() else { return };
+    let mut reader = Reader::load(&config(&lib)).unwrap();
+    for width in [300, 480, 640] {
+        let (picture, truth) = with_a_plate(width);
+        let sighted = reader.look(&still(Pixels::Rgb(picture))).unwrap();
+        let [plate] = &sighted.candidates[..] else {
+            panic!("{width} pixels: {} plates", sighted.candidates.len());
+        };
+        let overlap = plate.detection.bbox.iou(&truth);
+        assert!(overlap > 0.9, "{width} pixels: {overlap} of {truth:?}");
+        assert_eq!(plate.text().as_str(), "CKSV841", "{width} pixels");
+    }
+}
+
+#[test]
 fn missing_model_names_kind_and_places() {
     let Some(lib) = runtime() else { return };
     let folder = tempfile::tempdir().unwrap();
@@ -150,6 +166,18 @@ fn package_with_an_unknown_key_is_refused() {
     std::fs::write(&path, text.replace("[detector]", "[detector]\nscore_treshold = 0.2")).unwrap();
     let e = refusal(&ModelsConfig { folder: Some(folder.path().to_owned()), ..config(&lib) });
     assert!(e.contains("model.toml: ") && e.contains("score_treshold"), "{e}");
+}
+
+#[test]
+fn package_of_blocks_with_an_odd_side_is_refused() {
+    let Some(lib) = runtime() else { return };
+    let folder = copied("plate-detector-small");
+    let path = folder.path().join("plate-detector-small/model.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("layout = \"blocks\"") && text.contains("height = 384"), "{text}");
+    std::fs::write(&path, text.replace("height = 384", "height = 383")).unwrap();
+    let e = refusal(&ModelsConfig { folder: Some(folder.path().to_owned()), ..config(&lib) });
+    assert!(e.contains("model.toml: ") && e.contains("640x383: blocks need even sides"), "{e}");
 }
 
 #[test]

@@ -121,6 +121,11 @@ def project(image: np.ndarray, box, rng, width: float, tilt: float, canvas=None,
 
     `canvas(columns, rows, box)` gives what stands behind; without one, `image` itself goes on around the box.
     """
+    return view(image, box, rng, width, tilt, canvas, lambda: margins(rng, usual))[0]
+
+
+def view(image: np.ndarray, box, rng, width: float, tilt: float, canvas, room) -> tuple[np.ndarray, tuple]:
+    """As `project`, with the plate's box x, y, w, h in the crop; `room()` gives the margins in shares of its sides."""
     x, y, w, h = box
     height = width * h / w
     quad = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
@@ -130,7 +135,7 @@ def project(image: np.ndarray, box, rng, width: float, tilt: float, canvas=None,
     quad[:2, 0] += lean
     quad += rng.normal(0, 0.02 * tilt, (4, 2)) * [width, height]
     (x0, y0), (x1, y1) = quad.min(0), quad.max(0)
-    left, top, right, bottom = margins(rng, usual) * np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0])
+    left, top, right, bottom = room() * np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0])
     columns, rows = max(12, round(x1 - x0 + left + right)), max(7, round(y1 - y0 + top + bottom))
     quad -= [x0 - left, y0 - top]
     scale = min(1.0, 1.3 * width / w)
@@ -141,15 +146,16 @@ def project(image: np.ndarray, box, rng, width: float, tilt: float, canvas=None,
     to = cv2.getPerspectiveTransform(source, quad.astype(np.float32))
     how = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
     warped = cv2.warpPerspective(image, to, (columns, rows), **how).astype(np.float32)
+    stands = (left, top, x1 - x0, y1 - y0)
     if canvas is None:
-        return warped
+        return warped, stands
     mask = np.zeros((rows, columns), np.uint8)
     cv2.fillConvexPoly(mask, np.round(quad * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
     mask = mask.astype(np.float32) / 255
-    behind = canvas(columns, rows, (left, top, x1 - x0, y1 - y0))
+    behind = canvas(columns, rows, stands)
     if rng.random() < 0.25:
         behind *= rng.uniform(0.1, 0.7)
-    return behind + (warped - behind) * mask
+    return behind + (warped - behind) * mask, stands
 
 
 def develop(image: np.ndarray, rng, width: float) -> np.ndarray:

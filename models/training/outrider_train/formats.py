@@ -160,10 +160,14 @@ WORDS = tuple(
 )
 
 
+EVENLY = 0.3
+"""Share of plates whose jurisdiction is drawn evenly: the drivers of small places are misread no oftener for being few."""
+
+
 def choose(places: list[Place], rng: np.random.Generator) -> Place:
-    """One of `places` by weight."""
+    """One of `places`, by weight or evenly."""
     weights = np.array([p.weight for p in places])
-    return places[int(rng.choice(len(places), p=weights / weights.sum()))]
+    return places[int(rng.choice(len(places), p=(1 - EVENLY) * weights / weights.sum() + EVENLY / len(places)))]
 
 
 def fill(pattern: str, rng: np.random.Generator, rare: dict[str, float] | None = None) -> str:

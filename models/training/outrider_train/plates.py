@@ -9,25 +9,29 @@ import dataclasses
 import cv2
 import numpy as np
 
-from . import formats, graphics, labels, paint, typefaces
+from . import formats, graphics, labels, legible, paint, typefaces
 
 TALL = 96
 
 
 @dataclasses.dataclass
 class Plate:
-    """A rendered plate with `lines` lines. `boxes` [n, 4]: x0, y0, x1, y1 of each character of `text` in pixels of `image`."""
+    """A rendered plate with `lines` lines. `boxes` [n, 4]: x0, y0, x1, y1 of each character of `text` in pixels of `image`.
+
+    `characters` are the same as they were set, before anything came on top.
+    """
 
     image: np.ndarray
     text: str
     place: str
     boxes: np.ndarray
     lines: int = 1
+    characters: list[legible.Drawn] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
 class Style:
-    """How a line of characters is set: sizes in shares of the characters' height."""
+    """How a line of characters is set: sizes in shares of the characters' height. `characters` are those set so far."""
 
     face: typefaces.Typeface
     ink: np.ndarray
@@ -36,6 +40,7 @@ class Style:
     emboss: float
     separator: str
     lean: float = 0.0
+    characters: list[legible.Drawn] = dataclasses.field(default_factory=list)
 
 
 def style(rng, ink, strokes: float, emboss: float, emblems: int = 1) -> Style:
@@ -88,11 +93,14 @@ def write(image, text: str, left: float, right: float, cy: float, height: float,
                 shift = np.array([[1, -how.lean, max(0, slant)], [0, 1, 0]], np.float32)
                 mask = cv2.warpAffine(mask, shift, (wide + int(abs(slant)), height))
             y = int(cy - height / 2)
+            box = [x, y, x + mask.shape[1], y + height]
+            setting = legible.Setting(image, box)
             if how.emboss > 0:
                 paint.blend(image, mask, x - 1, y - 1, (255, 255, 255), how.emboss)
                 paint.blend(image, mask, x + 1, y + 1, (0, 0, 0), how.emboss)
             paint.blend(image, mask, x, y, how.ink)
-            boxes.append([x, y, x + mask.shape[1], y + height])
+            how.characters.append(setting.drawn())
+            boxes.append(box)
         x += (width + gap) * scale
     return boxes
 
@@ -107,14 +115,17 @@ def contrast(rng, back: float) -> np.ndarray:
     return rng.uniform(0, 60, 3) if u < 0.65 else rng.uniform(0, 120, 3)
 
 
-def north_america(rng) -> Plate:
-    """A plate of Canada or the United States; a third in no particular design, with old, special and vanity texts."""
+def north_america(rng, of: formats.Place | None = None) -> Plate:
+    """A plate of Canada or the United States; a third in no particular design, with old, special and vanity texts.
+
+    `of` asks for a plate of that jurisdiction, in its own formats.
+    """
     width = int(TALL * rng.uniform(1.85, 2.15))
-    known = rng.random() < 0.62
+    known = rng.random() < 0.62 or of is not None
     canada = rng.random() < 0.35
-    place = formats.choose(formats.CANADA if canada else formats.STATES, rng)
+    place = of or formats.choose(formats.CANADA if canada else formats.STATES, rng)
     pattern = str(rng.choice(place.patterns if known else formats.OLD_AND_RARE))
-    text = formats.fill(pattern, rng, formats.RARE) if rng.random() < 0.92 else formats.vanity(rng)
+    text = formats.fill(pattern, rng, formats.RARE) if of or rng.random() < 0.92 else formats.vanity(rng)
     if known and rng.random() < 0.6:
         back = np.array(place.back or rng.uniform(190, 255, 3)) + rng.normal(0, 8, 3)
     else:
@@ -150,7 +161,7 @@ def north_america(rng) -> Plate:
     elif u < 0.5:
         image, (x, y) = graphics.outer_frame(image, rng)
         boxes = [[a + x, b + y, c + x, d + y] for a, b, c, d in boxes]
-    return Plate(image, labels.normalise(text), place.code if known else "US", np.array(boxes))
+    return Plate(image, labels.normalise(text), place.code if known else "US", np.array(boxes), characters=how.characters)
 
 
 def _words(image, place, known, ink, rng) -> None:
@@ -170,13 +181,16 @@ def _words(image, place, known, ink, rng) -> None:
         paint.blend(image, mask, width / 2 - mask.shape[1] / 2, TALL * rng.uniform(0.85, 0.9), tint, rng.uniform(0.5, 1))
 
 
-def europe(rng) -> Plate:
-    """A plate of a European country (or Israel): one line, five in a hundred in two; white or yellow, blue band or none."""
+def europe(rng, of: formats.Place | None = None) -> Plate:
+    """A plate of a European country (or Israel): one line, five in a hundred in two; white or yellow, blue band or none.
+
+    `of` asks for a plate of that country, in its own formats.
+    """
     two = rng.random() < 0.05
     aspect = rng.uniform(1.3, 1.6) if two else rng.uniform(4.2, 4.9) if rng.random() < 0.85 else rng.uniform(2.6, 4.2)
     width = int(TALL * aspect)
-    place = formats.choose(formats.EUROPE, rng)
-    text = formats.fill(str(rng.choice(place.patterns)), rng) if rng.random() < 0.93 else formats.fill("xxx xxxx", rng)
+    place = of or formats.choose(formats.EUROPE, rng)
+    text = formats.fill(str(rng.choice(place.patterns)), rng) if of or rng.random() < 0.93 else formats.fill("xxx xxxx", rng)
     u = rng.random()
     if place.code in ("NL", "IL") or u < 0.14:
         back = np.array([rng.uniform(0, 60), rng.uniform(160, 220), rng.uniform(220, 255)])
@@ -216,7 +230,7 @@ def europe(rng) -> Plate:
         mask = typefaces.line(str(rng.choice(graphics.DEALERS)), rng, low * 0.6, width * 0.8)
         paint.blend(holder, mask, width / 2 - mask.shape[1] / 2, TALL + 4 + low * 0.15, rng.uniform(150, 255, 3))
         image, boxes = holder, [[a + 4, b + 3, c + 4, d + 3] for a, b, c, d in boxes]
-    return Plate(image, labels.normalise(text), place.code, np.array(boxes), 2 if two else 1)
+    return Plate(image, labels.normalise(text), place.code, np.array(boxes), 2 if two else 1, how.characters)
 
 
 def brazil(rng) -> Plate:
@@ -243,7 +257,7 @@ def brazil(rng) -> Plate:
     boxes = write(image, text, width * 0.04, width * 0.96, cy, height, how, rng)
     if rng.random() < 0.7:
         paint.box(image, 1, 1, width - 2, TALL - 2, ink, 2)
-    return Plate(image, labels.normalise(text), "BR", np.array(boxes))
+    return Plate(image, labels.normalise(text), "BR", np.array(boxes), characters=how.characters)
 
 
 def wear(image: np.ndarray, rng) -> np.ndarray:
@@ -269,9 +283,38 @@ def wear(image: np.ndarray, rng) -> np.ndarray:
     return np.clip(image, 0, 255)
 
 
+def worn(draw, rng) -> Plate:
+    """The first plate of `draw()` of which every character can still be seen after some wear."""
+    while True:
+        plate = draw()
+        plate.image = wear(plate.image, rng)
+        if legible.legible(plate.characters, plate.boxes, plate.image):
+            return plate
+
+
 def render(rng: np.random.Generator) -> Plate:
     """A plate: 60 % North America, 30 % Europe, 10 % Brazil."""
-    u = rng.random()
-    plate = north_america(rng) if u < 0.6 else europe(rng) if u < 0.9 else brazil(rng)
-    plate.image = wear(plate.image, rng)
-    return plate
+
+    def draw():
+        u = rng.random()
+        return north_america(rng) if u < 0.6 else europe(rng) if u < 0.9 else brazil(rng)
+
+    return worn(draw, rng)
+
+
+def render_of(place: formats.Place, rng: np.random.Generator) -> Plate:
+    """A plate of one line of `place`, in one of its own formats."""
+
+    def draw():
+        while True:
+            plate = (
+                brazil(rng)
+                if place.code == "BR"
+                else europe(rng, place)
+                if place in formats.EUROPE
+                else north_america(rng, place)
+            )
+            if plate.lines == 1:
+                return plate
+
+    return worn(draw, rng)

@@ -32,11 +32,14 @@ pub trait Detector: Send {
 const LEAST_WIDTH: f32 = 12.0;
 const LEAST_HEIGHT: f32 = 5.0;
 
-/// Network pixels of a look from closer: a fifth of the cost of the first look.
+/// Network pixels of a look at one plate: a fifth of the cost of the first look.
 const CLOSE: (u32, u32) = (288, 160);
 /// How wide, and how high at most, the plate is to be in it: three times what it is in the first look at the
 /// distance at which most plates are read.
 const CLOSE_PLATE: (f32, f32) = (128.0, 90.0);
+/// Network pixels from which a plate is so near that its box, of which the network sees no more than a part at once,
+/// may end within a character: such a plate is looked at again in the size of `CLOSE_PLATE`. See decision 0036.
+const NEAR: f32 = 160.0;
 /// A peak that is sure enough to be the plate that was seen before.
 const CLOSE_SCORE: f32 = 0.1;
 /// Overlap with the first box from which it is the same plate.
@@ -92,14 +95,46 @@ impl OnnxDetector {
     }
 }
 
+impl OnnxDetector {
+    /// Boxes anew what is `near` pixels wide or more, from `first` on; two parts of one plate become one.
+    fn look_at_near_ones_again(
+        &mut self,
+        picture: &Picture,
+        near: f32,
+        first: usize,
+        found: &mut Vec<Detection>,
+    ) -> Result<(), VisionError> {
+        let mut kept = first;
+        for i in first..found.len() {
+            if found[i].bbox.w >= near {
+                if let Some(whole) = self.closer(picture, &found[i])? {
+                    let score = whole.score.get().max(found[i].score.get());
+                    found[i] = Detection { score: Confidence::new(score), ..whole };
+                }
+                let bbox = found[i].bbox;
+                if found[first..kept].iter().any(|k| k.bbox.iou(&bbox) >= self.package.nms_iou) {
+                    continue;
+                }
+            }
+            found.swap(kept, i);
+            kept += 1;
+        }
+        found.truncate(kept);
+        found[first..].sort_by(|a, b| b.score.get().total_cmp(&a.score.get()));
+        Ok(())
+    }
+}
+
 impl Detector for OnnxDetector {
     fn detect(&mut self, picture: &Picture, found: &mut Vec<Detection>) -> Result<(), VisionError> {
         let placed = self.feeder.put(0, picture, &Region::Box(picture.bounds()));
         let Self { model, package, feeder, boxes, .. } = self;
         look(model, package, feeder, package.score_threshold, boxes)?;
         decoders::suppress(boxes, package.nms_iou);
+        let first = found.len();
         found.extend(boxes.iter().filter_map(|b| to_picture(b, &placed, picture)));
-        Ok(())
+        let near = NEAR * placed.pixels_per_input_pixel();
+        self.look_at_near_ones_again(picture, near, first, found)
     }
 
     fn closer(

@@ -100,6 +100,11 @@ impl Placed {
             y: self.origin.y + (p.y - self.pad.y) * self.scale.y,
         }
     }
+
+    /// How many picture pixels, side by side, one input pixel covers.
+    pub(super) fn pixels_per_input_pixel(&self) -> f32 {
+        self.scale.x
+    }
 }
 
 /// Fills a network's input with regions of pictures; keeps its buffers.
