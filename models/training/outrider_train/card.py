@@ -1,4 +1,7 @@
-"""Writes the measured part of the model card, ../README.md between its two markers, from the reports of `package`."""
+"""Writes WORK/report/card.md, the measured part of a model card, from the reports of `package`.
+
+What `../README.md` says of the shipped packages is taken from it by a person, who also says what was tried beside it.
+"""
 
 import argparse
 import json
@@ -6,8 +9,6 @@ import pathlib
 
 from . import evaluate
 from .report import read_curve
-
-BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
 
 def share(r: dict) -> str:
@@ -103,21 +104,25 @@ def curve_part(work: pathlib.Path) -> str:
     return out
 
 
+def card(work: pathlib.Path) -> str:
+    """The page, of the reports and curves that `work` has."""
+    parts = []
+    for name, part in (("reader", reader_part), ("detector", detector_part)):
+        path = work / f"{name}-report.json"
+        if path.exists():
+            parts.append(part(json.loads(path.read_text())))
+    return "\n".join([*parts, curve_part(work)])
+
+
 def main() -> None:
     """The command line."""
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--work", type=pathlib.Path, default=pathlib.Path("work"))
-    p.add_argument("--card", type=pathlib.Path, default=pathlib.Path("../README.md"))
     args = p.parse_args()
-    parts = []
-    for name, part in (("reader", reader_part), ("detector", detector_part)):
-        path = args.work / f"{name}-report.json"
-        if path.exists():
-            parts.append(part(json.loads(path.read_text())))
-    parts.append(curve_part(args.work))
-    text = args.card.read_text()
-    before, after = text.index(BEGIN) + len(BEGIN), text.index(END)
-    args.card.write_text(text[:before] + "\n\n" + "\n".join(parts) + "\n" + text[after:])
+    path = args.work / "report" / "card.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(card(args.work))
+    print(f"measured: {path}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Whether every character of a rendered plate can be seen: nothing illegible is labelled.
 
-Graphics may stand where a character is (a dark 1 on a dark emblem), and glare, shadows, stickers and frames come on top. A label
+Graphics may stand where a character is (a dark 1 on a dark emblem); glare, shadows, stickers and frames come on top. A label
 that names what cannot be seen teaches guessing, and being sure of it.
 """
 

@@ -21,7 +21,7 @@ def test_a_plate_as_it_was_set_is_legible():
     plate = plain()
     assert len(plate.characters) == len(plate.text) == 7
     assert seen(plate)
-    assert all(legible.left(c, b, plate.image) > 0.9 for c, b in zip(plate.characters, plate.boxes, strict=True))
+    assert all(legible.left(c, b, plate.image) > 0.8 for c, b in zip(plate.characters, plate.boxes, strict=True))
 
 
 @pytest.mark.parametrize("which", [0, 3, 6])
