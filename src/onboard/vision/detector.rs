@@ -37,9 +37,9 @@ const CLOSE: (u32, u32) = (288, 160);
 /// How wide, and how high at most, the plate is to be in it: three times what it is in the first look at the
 /// distance at which most plates are read.
 const CLOSE_PLATE: (f32, f32) = (128.0, 90.0);
-/// Network pixels from which a plate is so near that its box, of which the network sees no more than a part at once,
-/// may end within a character: such a plate is looked at again in the size of `CLOSE_PLATE`. See decision 0036.
-const NEAR: f32 = 160.0;
+/// Network pixels from which a plate is so near that its box may end within a character: such a plate is looked at
+/// again in the size of `CLOSE_PLATE`. See docs/decisions/0036-near-plates-from-farther.md.
+const NEAR: f32 = 220.0;
 /// A peak that is sure enough to be the plate that was seen before.
 const CLOSE_SCORE: f32 = 0.1;
 /// Overlap with the first box from which it is the same plate.
@@ -96,33 +96,34 @@ impl OnnxDetector {
 }
 
 impl OnnxDetector {
-    /// Boxes anew what is `near` pixels wide or more, from `first` on; two parts of one plate become one.
+    /// Boxes anew what is `near` picture pixels wide or more, and sorts by score.
     fn look_at_near_ones_again(
         &mut self,
         picture: &Picture,
         near: f32,
-        first: usize,
-        found: &mut Vec<Detection>,
-    ) -> Result<(), VisionError> {
-        let mut kept = first;
-        for i in first..found.len() {
-            if found[i].bbox.w >= near {
-                if let Some(whole) = self.closer(picture, &found[i])? {
-                    let score = whole.score.get().max(found[i].score.get());
-                    found[i] = Detection { score: Confidence::new(score), ..whole };
-                }
-                let bbox = found[i].bbox;
-                if found[first..kept].iter().any(|k| k.bbox.iou(&bbox) >= self.package.nms_iou) {
-                    continue;
-                }
+        mut found: Vec<Detection>,
+    ) -> Result<Vec<Detection>, VisionError> {
+        for plate in found.iter_mut().filter(|plate| plate.bbox.w >= near) {
+            if let Some(whole) = self.closer(picture, plate)? {
+                let score = whole.score.get().max(plate.score.get());
+                *plate = Detection { score: Confidence::new(score), ..whole };
             }
-            found.swap(kept, i);
-            kept += 1;
         }
-        found.truncate(kept);
-        found[first..].sort_by(|a, b| b.score.get().total_cmp(&a.score.get()));
-        Ok(())
+        Ok(distinct(found, self.package.nms_iou))
     }
+}
+
+/// The surest of the boxes that overlap by `iou` or more, surest first: of a plate so near that it was found in two
+/// parts, both have become the whole.
+fn distinct(mut found: Vec<Detection>, iou: f32) -> Vec<Detection> {
+    found.sort_by(|a, b| b.score.get().total_cmp(&a.score.get()));
+    let mut kept: Vec<Detection> = Vec::with_capacity(found.len());
+    for plate in found {
+        if kept.iter().all(|k| k.bbox.iou(&plate.bbox) < iou) {
+            kept.push(plate);
+        }
+    }
+    kept
 }
 
 impl Detector for OnnxDetector {
@@ -131,10 +132,14 @@ impl Detector for OnnxDetector {
         let Self { model, package, feeder, boxes, .. } = self;
         look(model, package, feeder, package.score_threshold, boxes)?;
         decoders::suppress(boxes, package.nms_iou);
-        let first = found.len();
-        found.extend(boxes.iter().filter_map(|b| to_picture(b, &placed, picture)));
+        let mut seen: Vec<_> =
+            boxes.iter().filter_map(|b| to_picture(b, &placed, picture)).collect();
         let near = NEAR * placed.pixels_per_input_pixel();
-        self.look_at_near_ones_again(picture, near, first, found)
+        if seen.iter().any(|plate| plate.bbox.w >= near) {
+            seen = self.look_at_near_ones_again(picture, near, seen)?;
+        }
+        found.append(&mut seen);
+        Ok(())
     }
 
     fn closer(
@@ -236,6 +241,17 @@ mod tests {
         assert_eq!(around(&plate, &picture), Rect { x: 560.0, y: 376.0, w: 144.0, h: 80.0 });
         let corner = Rect { x: 1216.0, y: 0.0, ..plate };
         assert_eq!(around(&corner, &picture), Rect { x: 1136.0, y: 0.0, w: 144.0, h: 80.0 });
+    }
+
+    #[test]
+    fn two_parts_that_became_one_plate_are_one() {
+        let seen = |x: f32, score: f32| Detection {
+            bbox: Rect { x, y: 50.0, w: 500.0, h: 250.0 },
+            corners: None,
+            score: Confidence::new(score),
+        };
+        let found = distinct(vec![seen(104.0, 0.5), seen(700.0, 0.6), seen(100.0, 0.9)], 0.4);
+        assert_eq!(found.iter().map(|p| p.bbox.x).collect::<Vec<_>>(), [100.0, 700.0]);
     }
 
     #[test]
