@@ -67,7 +67,8 @@ def crop_of(image: np.ndarray, box, margin: float) -> np.ndarray:
 def rate(right: int, n: int) -> dict:
     """Share with its Wilson interval, in percent."""
     low, high = labels.wilson(right, n)
-    return {"n": n, "percent": round(100 * right / max(1, n), 1), "low": round(low, 1), "high": round(high, 1)}
+    percent = round(100 * right / max(1, n), 1)
+    return {"n": n, "right": int(right), "percent": percent, "low": round(low, 1), "high": round(high, 1)}
 
 
 def same(a: str, b: str) -> bool:

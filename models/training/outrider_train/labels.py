@@ -75,4 +75,4 @@ def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
     p = right / n
     centre, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 100 / (1 + z * z / n)
-    return float((centre - half) * scale), float((centre + half) * scale)
+    return max(0.0, float((centre - half) * scale)), float((centre + half) * scale)

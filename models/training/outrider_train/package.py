@@ -144,6 +144,16 @@ def write(folder: pathlib.Path, file: pathlib.Path, sections: dict[str, dict]) -
     (folder / "model.toml").write_text(toml(sections))
 
 
+LEAST = 50.0
+"""Percent of plates below which a package is not written, as it would take the place of one that reads."""
+
+
+def check_worth(what: str, percent: float, folder: pathlib.Path, anyway: bool) -> None:
+    """Stop before a package that is hardly trained replaces the one in `folder`."""
+    if percent < LEAST and not anyway:
+        raise SystemExit(f"{what} {percent} % of the plates: {folder} is left as it is (--anyway replaces it)")
+
+
 def package_reader(args) -> None:
     """Export, calibrate, measure and write plate-ocr-small."""
     files = variants("reader", args)
@@ -160,6 +170,8 @@ def package_reader(args) -> None:
     print("temperature", temperature, "selective", final["selective"], "reliability", final["reliability"])
     if args.dry:
         return
+    right, n = (sum(final[s]["folded"][k] for s in evaluate.SETS) for k in ("right", "n"))
+    check_worth("this reader reads", round(100 * right / max(1, n), 1), args.models / "plate-ocr-small", args.anyway)
     top = {"name": "plate-ocr-small", "version": args.version, "kind": "ocr", "decoder": "ctc"}
     image = {
         "width": 160,
@@ -211,6 +223,7 @@ def package_detector(args) -> None:
     if args.dry:
         return
     name = "plate-detector-light" if args.light else "plate-detector-small"
+    check_worth("this detector finds", scores[chosen]["pooled"]["found"]["percent"], args.models / name, args.anyway)
     top = {"name": name, "version": args.version, "kind": "detector", "decoder": "outrider-centre"}
     if chosen == "int8":
         export.take_bytes(files[chosen])
@@ -268,10 +281,11 @@ def main() -> None:
     p.add_argument("--models", type=pathlib.Path, default=pathlib.Path(".."))
     p.add_argument("--version", default="0.2.0")
     p.add_argument("--variant", choices=["f32", "half", "int8"], help="default: int8 when it loses no more than half a point")
-    p.add_argument("--threshold", type=float, default=0.35)
+    p.add_argument("--threshold", type=float, default=0.3, help="detector: score from which a box counts")
     p.add_argument("--second", type=pathlib.Path, help="large: ONNX file of the second reader")
     p.add_argument("--light", action="store_true", help="detector: the checkpoint is plate-detector-light's")
     p.add_argument("--dry", action="store_true", help="measure only")
+    p.add_argument("--anyway", action="store_true", help=f"write it even where it reads or finds less than {LEAST:.0f} %")
     args = p.parse_args()
     cv2.setNumThreads(1)
     if args.what == "large" and args.second is None:

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from outrider_train.export import to_onnx  # noqa: E402
 from outrider_train.ocr_net import Reader  # noqa: E402
-from outrider_train.package import package_large  # noqa: E402
+from outrider_train.package import check_worth, package_large  # noqa: E402
 
 OCR = """name = "plate-ocr-small"
 version = "1"
@@ -33,3 +33,10 @@ def test_the_large_package_names_its_own_file_and_carries_no_scores_of_the_small
     assert described["sha256"] == hashlib.sha256((tmp_path / "plate-ocr-large/model.onnx").read_bytes()).hexdigest()
     assert described["name"] == "plate-ocr-large" and described["version"] == "2"
     assert "scores" not in described["provenance"]
+
+
+def test_a_package_that_reads_hardly_anything_does_not_replace_one_that_does(tmp_path):
+    with pytest.raises(SystemExit, match=r"this reader reads 0\.4 % of the plates: .* is left as it is"):
+        check_worth("this reader reads", 0.4, tmp_path, anyway=False)
+    check_worth("this reader reads", 0.4, tmp_path, anyway=True)
+    check_worth("this reader reads", 96.0, tmp_path, anyway=False)
