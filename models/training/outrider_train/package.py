@@ -253,21 +253,23 @@ def package_detector(args) -> None:
 
 
 def package_large(args) -> None:
-    """Write plate-ocr-large: the small reader and a second one in one file.
+    """Write plate-ocr-large: the small reader, or --first, and a second one in one file.
 
-    The second is --second, an ONNX file of the same shape from another training or another time of it. Where the two disagree
-    neither is sure. `outrider eval` measures the package; its scores are in models/README.md.
+    The second is --second; both are ONNX files of the same shape, from another training or another time of it. Where the two
+    disagree neither is sure. `outrider eval` measures the package; its scores are in models/README.md.
     """
     source, target = args.models / "plate-ocr-small", args.models / "plate-ocr-large"
     target.mkdir(parents=True, exist_ok=True)
-    export.together([source / "model.onnx", args.second], target / "model.onnx")
+    first = args.first or source / "model.onnx"
+    export.together([first, args.second], target / "model.onnx")
     described = tomllib.loads((source / "model.toml").read_text())
     sections = {"": {k: v for k, v in described.items() if not isinstance(v, dict)}}
     sections |= {k: v for k, v in described.items() if isinstance(v, dict)}
     sections[""] |= {"name": target.name, "version": args.version, "sha256": digest(target / "model.onnx")}
     sections["ocr"]["readers"] = 2
     sections["provenance"].pop("scores", None)
-    sections["provenance"]["weights"] = f"plate-ocr-small, and a second reader ({digest(args.second)[:12]})"
+    named = f"another reader ({digest(first)[:12]})" if args.first else "plate-ocr-small"
+    sections["provenance"]["weights"] = f"{named}, and a second reader ({digest(args.second)[:12]})"
     (target / "model.toml").write_text(toml(sections))
 
 
@@ -282,6 +284,7 @@ def main() -> None:
     p.add_argument("--version", default="0.2.0")
     p.add_argument("--variant", choices=["f32", "half", "int8"], help="default: int8 when it loses no more than half a point")
     p.add_argument("--threshold", type=float, default=0.3, help="detector: score from which a box counts")
+    p.add_argument("--first", type=pathlib.Path, help="large: ONNX file of the first reader; default plate-ocr-small's")
     p.add_argument("--second", type=pathlib.Path, help="large: ONNX file of the second reader")
     p.add_argument("--light", action="store_true", help="detector: the checkpoint is plate-detector-light's")
     p.add_argument("--dry", action="store_true", help="measure only")

@@ -27,7 +27,7 @@ def test_the_large_package_names_its_own_file_and_carries_no_scores_of_the_small
     (tmp_path / "plate-ocr-small/model.toml").write_text(OCR)
     to_onnx(Reader().eval(), "reader", tmp_path / "plate-ocr-small/model.onnx")
     to_onnx(Reader().eval(), "reader", tmp_path / "second.onnx")
-    package_large(argparse.Namespace(models=tmp_path, version="2", second=tmp_path / "second.onnx"))
+    package_large(argparse.Namespace(models=tmp_path, version="2", first=None, second=tmp_path / "second.onnx"))
     described = tomllib.loads((tmp_path / "plate-ocr-large/model.toml").read_text())
     assert described["ocr"] == {"slots": 40, "readers": 2}
     assert described["sha256"] == hashlib.sha256((tmp_path / "plate-ocr-large/model.onnx").read_bytes()).hexdigest()
