@@ -58,7 +58,7 @@ CANADA = [
     _p("CA-NT", 0.2, "ddd ddd,dddddd", "NORTHWEST TERRITORIES", "SPECTACULAR", BLUE, WHITE),
 ]
 STATES = [
-    _p("US-CA", 9, "daaaddd,dlllddd,ddddddl,dlddddd", "California", "dmv.ca.gov", BLUE, WHITE),
+    _p("US-CA", 9, "daladdd,daladdd,dlllddd,ddddddl,dlddddd", "California", "dmv.ca.gov", BLUE, WHITE),
     _p("US-TX", 7, "lll dddd,lll-dddd,lld-lddd,lld lddd", "TEXAS", "The Lone Star State", BLACK, WHITE),
     _p("US-FL", 5, "lll ldd,ldd dll,ddd lll,lldd ll,dddd ll,lll dll", "MYFLORIDA.COM", "SUNSHINE STATE", GREEN, WHITE),
     _p("US-NY", 4, "lll dddd,lll-dddd", "NEW YORK", "EMPIRE STATE", NAVY, (70, 190, 240)),
