@@ -216,8 +216,7 @@ impl Subscriber {
                 .args(["-V", "5", "-h", "127.0.0.1", "-p", &broker.port.to_string()])
                 .args(["-t", "probe", "-m", "probe"])
                 .status();
-            assert!(sent.unwrap().success());
-            self.probes() > before
+            sent.unwrap().success() && self.probes() > before
         });
     }
 

@@ -1,7 +1,7 @@
 //! What every real mosquitto of the tests needs: its programs, a free port, certificates, a start that
 //! waits until it listens, an end in order.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub fn broker(folder: &Path, conf: &str, port: u16) -> Option<Child> {
         .spawn()
         .unwrap();
     for _ in 0..500 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        if listens(&child, port) {
             return Some(child);
         }
         if child.try_wait().unwrap().is_some() {
@@ -65,6 +65,24 @@ pub fn broker(folder: &Path, conf: &str, port: u16) -> Option<Child> {
     }
     kill(&mut Some(child));
     None
+}
+
+/// Whether it is this process that listens at the port: what answers there may be another test's broker, which took
+/// it meanwhile.
+fn listens(child: &Child, port: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let at_port = format!(":{port:04X}");
+    let sockets = table.lines().filter_map(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let [_, local, _, state, _, _, _, _, _, inode, ..] = columns[..] else { return None };
+        (local.ends_with(&at_port) && state == "0A").then(|| format!("socket:[{inode}]"))
+    });
+    let sockets: Vec<String> = sockets.collect();
+    let Ok(open) = std::fs::read_dir(format!("/proc/{}/fd", child.id())) else { return false };
+    open.flatten().any(|file| {
+        std::fs::read_link(file.path())
+            .is_ok_and(|to| sockets.iter().any(|s| to.as_os_str() == s.as_str()))
+    })
 }
 
 /// Ends it in order: a persistent one writes down what it holds.
