@@ -157,26 +157,31 @@ fn corrupted_model_is_refused_with_both_digests() {
     assert!(e.ends_with("install the model again"), "{e}");
 }
 
-#[test]
-fn package_with_an_unknown_key_is_refused() {
-    let Some(lib) = runtime() else { return };
+/// What is said of our detector's package after this change to its model.toml.
+fn refusal_with(runtime: &Path, written: &str, instead: &str) -> String {
     let folder = copied("plate-detector-small");
     let path = folder.path().join("plate-detector-small/model.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("[detector]", "[detector]\nscore_treshold = 0.2")).unwrap();
-    let e = refusal(&ModelsConfig { folder: Some(folder.path().to_owned()), ..config(&lib) });
+    assert!(text.contains(written), "{text}");
+    std::fs::write(&path, text.replace(written, instead)).unwrap();
+    refusal(&ModelsConfig { folder: Some(folder.path().to_owned()), ..config(runtime) })
+}
+
+#[test]
+fn package_with_an_unknown_key_is_refused() {
+    let Some(lib) = runtime() else { return };
+    let e = refusal_with(&lib, "[detector]", "[detector]\nscore_treshold = 0.2");
     assert!(e.contains("model.toml: ") && e.contains("score_treshold"), "{e}");
 }
 
 #[test]
 fn package_of_blocks_with_an_odd_side_is_refused() {
     let Some(lib) = runtime() else { return };
-    let folder = copied("plate-detector-small");
-    let path = folder.path().join("plate-detector-small/model.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.contains("layout = \"blocks\"") && text.contains("height = 384"), "{text}");
-    std::fs::write(&path, text.replace("height = 384", "height = 383")).unwrap();
-    let e = refusal(&ModelsConfig { folder: Some(folder.path().to_owned()), ..config(&lib) });
+    let e = refusal_with(
+        &lib,
+        "height = 384\nlayout = \"blocks\"",
+        "height = 383\nlayout = \"blocks\"",
+    );
     assert!(e.contains("model.toml: ") && e.contains("640x383: blocks need even sides"), "{e}");
 }
 

@@ -126,10 +126,10 @@ def main() -> None:
     r.add_argument("--only", nargs="*", metavar="CODE", help="US-CA, DE ...; default all")
     t = what.add_parser("table", help="a page of what `outrider eval --cases` wrote")
     t.add_argument("cases", type=pathlib.Path)
-    t.add_argument("--models", type=pathlib.Path, required=True, help="folder of the package that read")
+    t.add_argument("--package", type=pathlib.Path, required=True, help="folder of the package that read")
     args = p.parse_args()
     if args.what == "table":
-        package = tomllib.loads((args.models / "model.toml").read_text())
+        package = tomllib.loads((args.package / "model.toml").read_text())
         cases = [json.loads(line) for line in args.cases.read_text().splitlines()]
         print(table(cases, f"{package['name']} {package['version']}"), end="")
         return

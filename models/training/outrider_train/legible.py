@@ -10,8 +10,9 @@ import numpy as np
 
 LEAST, SHARE = 18.0, 0.35
 """Grey levels between a character and what it stands on, at least; and as a share of the plate's median character."""
-LEFT = 0.3
-"""How much of a character's contrast must be left under glare, shadow and what lies on top, next to the plate's median one."""
+LEFT, FADED = 0.3, 0.4
+"""How much of a character's contrast must be left under glare, shadow and what lies on top, next to the plate's median, which
+counts as FADED where it kept less."""
 ROOM = 0.15
 """What is looked at above and below a character, in shares of its height."""
 
@@ -66,4 +67,4 @@ def legible(characters: list[Drawn], boxes: np.ndarray, image: np.ndarray) -> bo
     contrasts = np.array([c.contrast for c in characters])
     remains = np.array([left(c, b, image) for c, b in zip(characters, boxes, strict=True)])
     stand_out = (contrasts >= max(LEAST, SHARE * float(np.median(contrasts)))).all()
-    return bool(stand_out and (remains >= LEFT * max(0.4, float(np.median(remains)))).all())
+    return bool(stand_out and (remains >= LEFT * max(FADED, float(np.median(remains)))).all())

@@ -92,18 +92,19 @@ pub(super) fn anchors(
     }
 }
 
-/// Sorts by score and drops boxes that overlap a better one by `iou` or more.
-pub(super) fn suppress(boxes: &mut Vec<RawBox>, iou: f32) {
-    boxes.sort_by(|a, b| b.score.total_cmp(&a.score));
-    boxes.truncate(MOST_PEAKS);
+/// Sorts by score and drops what overlaps something better by `iou` or more; `of` gives score and box.
+pub(super) fn suppress<T>(found: &mut Vec<T>, iou: f32, of: impl Fn(&T) -> (f32, Rect)) {
+    found.sort_by(|a, b| of(b).0.total_cmp(&of(a).0));
+    found.truncate(MOST_PEAKS);
     let mut kept = 0;
-    for i in 0..boxes.len() {
-        if boxes[..kept].iter().all(|k| k.bbox.iou(&boxes[i].bbox) < iou) {
-            boxes.swap(kept, i);
+    for i in 0..found.len() {
+        let bbox = of(&found[i]).1;
+        if found[..kept].iter().all(|k| of(k).1.iou(&bbox) < iou) {
+            found.swap(kept, i);
             kept += 1;
         }
     }
-    boxes.truncate(kept);
+    found.truncate(kept);
 }
 
 #[cfg(test)]
@@ -151,7 +152,7 @@ mod tests {
         centre(&data, (2, 2), 8.0, 0.35, &mut out);
         rows(&[f32::NAN; 14], 7, 0.2, &mut out);
         anchors(&[f32::INFINITY; 50], (5, 10), 0.2, &mut out);
-        suppress(&mut out, 0.4);
+        suppress(&mut out, 0.4, |b| (b.score, b.bbox));
     }
 
     #[test]
@@ -176,7 +177,7 @@ mod tests {
         .concat();
         let mut out = Vec::new();
         anchors(&data, (5, 5), 0.25, &mut out);
-        suppress(&mut out, 0.5);
+        suppress(&mut out, 0.5, |b| (b.score, b.bbox));
         let scores: Vec<_> = out.iter().map(|b| b.score).collect();
         assert_eq!(scores, [0.9, 0.7]);
     }

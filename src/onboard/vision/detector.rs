@@ -17,8 +17,8 @@ pub trait Detector: Send {
     /// Appends the plates of a picture to `found`, best first, in pixels of the picture.
     fn detect(&mut self, picture: &Picture, found: &mut Vec<Detection>) -> Result<(), VisionError>;
 
-    /// Where a plate that was found is, seen from closer; none where it is not seen again, or where
-    /// the detector cannot look at a part of a picture.
+    /// Where a plate that was found is, seen from closer, or from farther away if it is near; none where it is not
+    /// seen again, or where the detector cannot look at a part of a picture.
     fn closer(&mut self, _: &Picture, _: &Detection) -> Result<Option<Detection>, VisionError> {
         Ok(None)
     }
@@ -93,37 +93,27 @@ impl OnnxDetector {
             other => other,
         }
     }
-}
 
-impl OnnxDetector {
-    /// Boxes anew what is `near` picture pixels wide or more, and sorts by score.
+    /// Boxes anew what is `near` picture pixels wide or more. Two parts of one plate become the whole, which counts once.
     fn look_at_near_ones_again(
         &mut self,
         picture: &Picture,
         near: f32,
-        mut found: Vec<Detection>,
-    ) -> Result<Vec<Detection>, VisionError> {
+        found: &mut Vec<Detection>,
+    ) -> Result<(), VisionError> {
         for plate in found.iter_mut().filter(|plate| plate.bbox.w >= near) {
             if let Some(whole) = self.closer(picture, plate)? {
                 let score = whole.score.get().max(plate.score.get());
                 *plate = Detection { score: Confidence::new(score), ..whole };
             }
         }
-        Ok(distinct(found, self.package.nms_iou))
+        decoders::suppress(found, self.package.nms_iou, score_and_box);
+        Ok(())
     }
 }
 
-/// The surest of the boxes that overlap by `iou` or more, surest first: of a plate so near that it was found in two
-/// parts, both have become the whole.
-fn distinct(mut found: Vec<Detection>, iou: f32) -> Vec<Detection> {
-    found.sort_by(|a, b| b.score.get().total_cmp(&a.score.get()));
-    let mut kept: Vec<Detection> = Vec::with_capacity(found.len());
-    for plate in found {
-        if kept.iter().all(|k| k.bbox.iou(&plate.bbox) < iou) {
-            kept.push(plate);
-        }
-    }
-    kept
+fn score_and_box(plate: &Detection) -> (f32, Rect) {
+    (plate.score.get(), plate.bbox)
 }
 
 impl Detector for OnnxDetector {
@@ -131,14 +121,15 @@ impl Detector for OnnxDetector {
         let placed = self.feeder.put(0, picture, &Region::Box(picture.bounds()));
         let Self { model, package, feeder, boxes, .. } = self;
         look(model, package, feeder, package.score_threshold, boxes)?;
-        decoders::suppress(boxes, package.nms_iou);
-        let mut seen: Vec<_> =
-            boxes.iter().filter_map(|b| to_picture(b, &placed, picture)).collect();
+        decoders::suppress(boxes, package.nms_iou, |b| (b.score, b.bbox));
+        let first = found.len();
+        found.extend(boxes.iter().filter_map(|b| to_picture(b, &placed, picture)));
         let near = NEAR * placed.pixels_per_input_pixel();
-        if seen.iter().any(|plate| plate.bbox.w >= near) {
-            seen = self.look_at_near_ones_again(picture, near, seen)?;
+        if found[first..].iter().any(|plate| plate.bbox.w >= near) {
+            let mut seen = found.split_off(first);
+            self.look_at_near_ones_again(picture, near, &mut seen)?;
+            found.append(&mut seen);
         }
-        found.append(&mut seen);
         Ok(())
     }
 
@@ -250,7 +241,8 @@ mod tests {
             corners: None,
             score: Confidence::new(score),
         };
-        let found = distinct(vec![seen(104.0, 0.5), seen(700.0, 0.6), seen(100.0, 0.9)], 0.4);
+        let mut found = vec![seen(104.0, 0.5), seen(700.0, 0.6), seen(100.0, 0.9)];
+        decoders::suppress(&mut found, 0.4, score_and_box);
         assert_eq!(found.iter().map(|p| p.bbox.x).collect::<Vec<_>>(), [100.0, 700.0]);
     }
 
