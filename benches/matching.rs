@@ -16,7 +16,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use jiff::tz::TimeZone;
 use outrider::hotlist::sync::made_up::MadeUp;
 use outrider::hotlist::{self, Hotlist, Hotlists};
-use outrider::onboard::testing::{JoinAndVote, Look, doubtful_slots, frame};
+use outrider::onboard::testing::{JoinAndVote, ReadMatcher, doubtful_slots, frame};
 use outrider::plate::{Plate, PlateKey};
 use outrider::policy::ListsRules;
 
@@ -87,7 +87,7 @@ fn matching(c: &mut Criterion) {
         });
     });
 
-    let mut look = Look::new(&Arc::new(Hotlists::of(vec![big])));
+    let mut look = ReadMatcher::new(&Arc::new(Hotlists::of(vec![big])));
     c.bench_function("lattice match among 1 M, 64 texts", |b| {
         b.iter_batched(
             || doubtful_slots(&random.plate()),
@@ -138,7 +138,7 @@ fn sealed(c: &mut Criterion, millions: u64) {
     });
 
     let service = Arc::new(Hotlists::of(vec![list]));
-    let mut look = Look::new(&service);
+    let mut look = ReadMatcher::new(&service);
     group.bench_function("lattice match, 64 texts", |b| {
         b.iter_batched(
             || doubtful_slots(&random.plate()),

@@ -78,7 +78,7 @@ fn stages_of(c: &mut Criterion, name: &str, (width, height): (u32, u32)) {
         ..ModelsConfig::default()
     };
     let mut reader = Reader::load(&config).expect("models and ONNX Runtime are there");
-    let seen = reader.look(&frame).expect("a picture");
+    let seen = reader.read_whole(&frame).expect("a picture");
     eprintln!("{} plates found in the scene", seen.candidates.len());
     let plates: Vec<Detection> = seen.candidates.iter().map(|c| c.detection.clone()).collect();
     let one = &plates[..plates.len().min(1)];
@@ -99,7 +99,7 @@ fn stages_of(c: &mut Criterion, name: &str, (width, height): (u32, u32)) {
     // The reader times its own stages; the rest of the look is left out.
     let mut stage = |name: &str, of: fn(Spent) -> Duration| {
         let mut look = || {
-            reader.look(&frame).expect("a picture");
+            reader.read_whole(&frame).expect("a picture");
             of(reader.spent())
         };
         group.bench_function(name, |b| b.iter_custom(|n| (0..n).map(|_| look()).sum()));
@@ -111,7 +111,7 @@ fn stages_of(c: &mut Criterion, name: &str, (width, height): (u32, u32)) {
         b.iter(|| reader.read_at(black_box(one)).expect("a plate"));
     });
     group.bench_function("whole: MJPEG bytes to candidates", |b| {
-        b.iter(|| reader.look(black_box(&frame)).expect("a picture"));
+        b.iter(|| reader.read_whole(black_box(&frame)).expect("a picture"));
     });
     group.finish();
 }

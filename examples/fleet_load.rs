@@ -23,11 +23,12 @@ use std::time::{Duration, Instant};
 use common::author::{Author, Car, LIST_KEY, chunk_topic, manifest_topic, signing_key, trust};
 use common::fleet::{AGENCY, Fleet};
 use outrider::config::UplinkConfig;
-use outrider::downlink::{Downlink, Inbound, Topic};
+use outrider::downlink::Downlink;
 use outrider::hotlist::format::{
     Address, Expected, ListKey, Manifest, open_chunk, open_page, revocation_tag,
 };
 use outrider::hotlist::sync::made_up::MadeUp;
+use outrider::inbound::{Inbound, Topic};
 use outrider::plate::{Jurisdiction, ListedPlate};
 use rumqttc::{
     AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS, TlsConfiguration, Transport,

@@ -246,7 +246,7 @@ impl Study {
             },
             pixels: Pixels::Mjpeg(jpeg),
         };
-        self.reader.look(&frame).unwrap()
+        self.reader.read_whole(&frame).unwrap()
     }
 
     /// Keeps each vehicle's best frame, found by where its plate lies.

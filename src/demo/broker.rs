@@ -13,7 +13,7 @@ pub enum BrokerError {
     /// No free port, or no thread.
     #[error("embedded broker cannot start: {0}")]
     Start(#[from] std::io::Error),
-    /// It was started and does not answer.
+    /// The broker was started and does not answer.
     #[error("embedded broker at {0} does not answer")]
     Silent(SocketAddr),
 }

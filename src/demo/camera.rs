@@ -11,14 +11,15 @@ use image::RgbImage;
 
 use super::scenario::{DriveScenario, Side};
 use super::watch::Screen;
+use crate::camera_id::CameraId;
 use crate::clock::{Clock, FrameTime};
 use crate::onboard::capture::{CaptureError, FrameSource};
-use crate::onboard::frame::{CameraId, Frame, Pixels};
+use crate::onboard::frame::{Frame, Pixels};
 use crate::render::chance::{Chance, mix};
 use crate::render::plate::Texture;
 use crate::render::scene::{Scene, Vehicle};
 
-/// How frames come.
+/// At which pace frames come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     /// As a camera gives them: each at its time; those that cannot be drawn in time are left out,
@@ -28,11 +29,11 @@ pub enum Pace {
     AsFastAsTaken,
 }
 
-/// What to do at the moment of departure, which it is told.
+/// What to do at the moment of departure; it receives that moment.
 type AtStart = Box<dyn FnOnce(FrameTime) + Send>;
 
 /// The moment at which the drive begins: when the first camera is asked for its first frame. All
-/// cameras, the receiver and the truth go by it.
+/// cameras, the receiver and the truth use it.
 pub struct Departure {
     clock: Arc<dyn Clock>,
     at: OnceLock<FrameTime>,
@@ -41,7 +42,7 @@ pub struct Departure {
 }
 
 impl Departure {
-    /// Ready to go; `then` is called once, before the first frame is handed out.
+    /// A drive that has not begun; `then` is called once, before the first frame is handed out.
     pub fn new(clock: Arc<dyn Clock>, then: impl FnOnce(FrameTime) + Send + 'static) -> Arc<Self> {
         Arc::new(Self {
             clock,
@@ -51,8 +52,8 @@ impl Departure {
         })
     }
 
-    /// Goes, or says when the others went.
-    fn go(&self) -> FrameTime {
+    /// Begins the drive unless another camera has begun it; returns when it began.
+    fn begin(&self) -> FrameTime {
         *self.at.get_or_init(|| {
             let now = self.clock.now();
             if let Some(then) = self.then.lock().expect("no holder panics").take() {
@@ -89,7 +90,7 @@ pub struct RenderedCamera {
     next: u64,
     /// The next frame, drawn ahead of its time.
     ready: Option<(u64, Vec<u8>)>,
-    /// How long drawing takes of late.
+    /// How long drawing a frame has taken recently.
     drawing: Duration,
     screen: Option<Screen>,
 }
@@ -193,13 +194,13 @@ impl RenderedCamera {
         })
     }
 
-    /// Shows every frame to whoever watches, too.
+    /// Also shows every frame on the demo's own page.
     pub fn shown_on(mut self, screen: Option<Screen>) -> Self {
         self.screen = screen;
         self
     }
 
-    /// Draws the next frame unless that is done.
+    /// Draws the next frame unless it is drawn already.
     fn prepare(&mut self) -> Result<(), CaptureError> {
         if self.ready.is_none() && self.next < self.plan.frames() {
             let began = Instant::now();
@@ -223,7 +224,7 @@ impl FrameSource for RenderedCamera {
         if self.departure.over.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let start = self.departure.go();
+        let start = self.departure.begin();
         let captured = match self.pace {
             Pace::Real => {
                 let departure = self.departure.clone();
@@ -248,8 +249,8 @@ impl FrameSource for RenderedCamera {
                     let camera = self.id.to_string();
                     return Err(CaptureError::Stalled { camera, waited: timeout });
                 }
-                // Stamped when it is there, as the kernel does; what came late shows the past, and
-                // says so.
+                // It is stamped when it is ready, as the kernel does; a late frame shows the past, and
+                // its stamp says so.
                 let late = gone().saturating_sub(at).min(LATE_AT_MOST);
                 FrameTime { monotonic: start.monotonic + at + late, wall: start.wall + (at + late) }
             }

@@ -1,5 +1,5 @@
-//! A simulated receiver: a small server that speaks gpsd's protocol, so that the product's own
-//! client is at work in a demo, and the route that it reports.
+//! A simulated receiver, a small server that speaks gpsd's protocol so that a demo uses the product's own
+//! client; and the route that it reports.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
@@ -202,7 +202,7 @@ mod tests {
     fn sentences_say_what_the_route_says() {
         let route = Route { speed_mps: 14.0 };
         let start: Timestamp = "2026-11-23T07:00:00Z".parse().unwrap();
-        let reports = crate::gps::nmea::parse(&route.nmea(start, 10));
+        let reports = crate::gps::nmea::parse(route.nmea(start, 10));
         assert_eq!(reports.len(), 11);
         let (at, crate::gps::Report::Fix(fix)) = reports[10] else { panic!("a fix") };
         assert_eq!(at, Duration::from_secs(10));

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use super::scenario::{DriveScenario, Visit};
 use crate::plate::{Plate, PlateKey, fold};
 
-/// A list to be written to a file, and who of the drive is on it.
+/// A list to be written to a file, and which vehicles of the drive are on it.
 pub struct DemoList {
     /// CSV with a header, as an agency's export would be.
     pub csv: String,
-    /// Places in [`DriveScenario::encounters`] of those whose very plate is listed.
+    /// Places in [`DriveScenario::encounters`] of those whose own plate is listed.
     pub listed: Vec<usize>,
     /// Those whose plate resembles a listed one in a single character.
     pub resembling: Vec<usize>,
@@ -85,7 +85,7 @@ impl DemoList {
         list
     }
 
-    /// Whether one who came along is on the list, or resembles one who is: told, for a reason.
+    /// Whether a vehicle of the drive is on the list or resembles one that is, so that an alert is right.
     pub fn may_leave(&self, vehicle: usize) -> bool {
         self.listed.contains(&vehicle) || self.resembling.contains(&vehicle)
     }
@@ -109,7 +109,7 @@ fn look_alike(plate: &Plate) -> Option<Plate> {
     Plate::parse(std::str::from_utf8(&changed).ok()?).ok()
 }
 
-/// Plates of the drive that must not leave: everyone's but those told.
+/// Plates of the drive that must not leave: all but those that alert.
 pub fn must_stay(plan: &DriveScenario, list: &DemoList) -> Vec<Plate> {
     let told: Vec<PlateKey> = (0..plan.encounters.len())
         .filter(|&i| list.may_leave(i))

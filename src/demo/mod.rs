@@ -7,6 +7,7 @@ pub mod broker;
 pub mod camera;
 pub mod gps;
 pub mod listed;
+pub mod people;
 pub mod replay;
 pub mod scenario;
 pub mod watch;
@@ -18,7 +19,7 @@ use crate::clock::FrameTime;
 use crate::onboard::score::{TruePass, Truth};
 use scenario::{DriveScenario, Visit};
 
-/// Tells the score what will be there to be read: a pass is a plate that is legible in at least
+/// The passes that a drive's score expects: a pass is a plate that is legible in at least
 /// `legible_frames` frames and has left the picture before the last one.
 pub fn announce(
     truth: &Truth,

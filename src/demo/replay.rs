@@ -1,21 +1,23 @@
-//! The pipeline over a drive that is recorded, or rendered from a plan, on a simulated clock: every
-//! frame is looked at, as fast as it goes, and the result is the same on every run.
+//! Runs the pipeline over a drive that is recorded, or rendered from a plan, on a simulated clock: every
+//! frame is read, as fast as possible, and the result is the same on every run.
 //!
 //! In: a folder with `drive.toml` (rendered), or with pictures or a film, `track.nmea` and
 //! `hotlist.csv` (recorded), or a film alone. Out: hits and counters; the score where the truth is
 //! known. Nothing is kept and nothing is sent.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use self::losses::{Flaws, Over, rows_left_out, track_of};
 use super::camera::{Departure, Pace, RenderedCamera};
 use super::gps::Route;
 use super::listed::DemoList;
 use super::scenario::{DriveScenario, DriveSettings, Visit};
+use crate::camera_id::CameraId;
 use crate::clock::{Clock, FrameTime, SimulatedClock};
 use crate::config::{HotlistConfig, KeepingConfig, ReadingConfig};
 use crate::gps::{Fixes, Report, nmea};
@@ -23,10 +25,13 @@ use crate::health::{Health, Snapshot};
 use crate::hotlist::{self, Hotlist, HotlistError, Hotlists};
 use crate::onboard::capture::clip::{self, ClipOptions};
 use crate::onboard::capture::{CaptureError, FrameSource};
-use crate::onboard::frame::{CameraId, Frame};
+use crate::onboard::frame::Frame;
+use crate::onboard::glance::Glances;
 use crate::onboard::score::{Score, Truth};
 use crate::onboard::store::{Ring, RingError};
-use crate::onboard::{self, CameraParts, Hit, Look, Parts};
+use crate::onboard::{self, CameraParts, FrameReader, Hit, Parts};
+
+mod losses;
 
 /// Why a drive cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +44,7 @@ pub enum ReplayError {
         /// Why.
         source: std::io::Error,
     },
-    /// `drive.toml` says something that cannot be.
+    /// `drive.toml` has an impossible value.
     #[error("{path}: {message}")]
     Malformed {
         /// The file.
@@ -56,8 +61,8 @@ pub enum ReplayError {
     /// The store that keeps nothing.
     #[error(transparent)]
     Ring(#[from] RingError),
-    /// Some stage did not come to its end.
-    #[error("replay came to no end within {0:?}")]
+    /// Some stage did not end.
+    #[error("the replay did not end within {0:?}")]
     Endless(Duration),
 }
 
@@ -95,9 +100,13 @@ pub struct Drive {
     track: Vec<(Duration, Report)>,
     list: Option<Hotlist>,
     truth: Option<Truth>,
-    /// What `drive.toml` asks; nothing for a recording.
+    /// What cannot be used of its files.
+    left_out: Vec<String>,
+    /// What is unusual about them without changing the result.
+    remarks: Vec<String>,
+    /// What `drive.toml` demands of the result; nothing for a recording.
     pub expect: Expect,
-    /// What `drive.toml` says of itself.
+    /// The description in `drive.toml`.
     pub about: String,
 }
 
@@ -110,6 +119,11 @@ pub struct Replayed {
     pub score: Option<Score>,
     /// All counters.
     pub health: Snapshot,
+    /// What was not replayed and why, a line each: damaged frames, rows of the list that do not
+    /// serve, a track that is not understood, an early end. Empty when all was.
+    pub left_out: Vec<String>,
+    /// What is unusual about the drive although nothing was left out, a line each.
+    pub remarks: Vec<String>,
 }
 
 /// When rendered drives take place: a time that no test mistakes for now.
@@ -119,6 +133,11 @@ const RENDERED_AT: &str = "2026-06-01T14:00:00Z";
 const AT_MOST: Duration = Duration::from_secs(4 * 3600);
 
 impl Drive {
+    /// Number of rows in the drive's list that are used; `None` where it has no list.
+    pub fn rows_that_serve(&self) -> Option<usize> {
+        self.list.as_ref().map(Hotlist::len)
+    }
+
     /// Opens a folder or a file.
     pub fn open(path: &Path, reading: &ReadingConfig) -> Result<Self, ReplayError> {
         let file = path.join("drive.toml");
@@ -148,7 +167,7 @@ impl Drive {
         let utc = jiff::tz::TimeZone::UTC;
         let (list, _) = hotlist::parse(list.csv.as_bytes(), &config, began, &utc)?;
         let route = Route { speed_mps: f64::from(s.speed_kmh) / 3.6 };
-        let track = nmea::parse(&route.nmea(began, s.seconds as u32 + 2));
+        let track = nmea::parse(route.nmea(began, s.seconds as u32 + 2));
         let truth = Truth::default();
         let departure = Departure::new(clock.clone(), {
             let (plan, truth) = (plan.clone(), truth.clone());
@@ -167,20 +186,23 @@ impl Drive {
             track,
             list: Some(list),
             truth: Some(truth),
+            left_out: Vec::new(),
+            remarks: Vec::new(),
             expect: Expect::default(),
             about: String::new(),
         })
     }
 
-    /// A recorded drive: pictures or a film, and beside them what else there is.
+    /// A recorded drive: pictures or a film, and the track and the list beside them, if there are any.
     fn recorded(path: &Path) -> Result<Self, ReplayError> {
         let beside = |name: &str| path.is_dir().then(|| path.join(name)).filter(|p| p.is_file());
+        let (mut left_out, mut remarks) = (Vec::new(), Vec::new());
         let track = match beside("track.nmea") {
-            Some(file) => nmea::parse(&read(&file)?),
+            Some(file) => track_of(&file, &mut left_out, &mut remarks)?,
             None => Vec::new(),
         };
-        // The drive happened when its receiver says; without one, the clock starts at an instant
-        // that is plainly no real one.
+        // The drive's time is that of its receiver; without one, the clock starts at an instant
+        // that is obviously not a real one.
         let time = track.iter().find_map(|(at, report)| match report {
             Report::Fix(fix) => Some(fix.time? - *at),
             _ => None,
@@ -192,7 +214,18 @@ impl Drive {
                 let config: HotlistConfig = toml::from_str(&entry).map_err(|e| {
                     ReplayError::Malformed { path: path.clone(), message: e.to_string() }
                 })?;
-                Some(hotlist::load(&config)?.0)
+                let loaded = hotlist::load(&config)?;
+                rows_left_out(
+                    &path,
+                    loaded.list.len(),
+                    &loaded.skipped,
+                    &mut left_out,
+                    &mut remarks,
+                );
+                left_out.extend(
+                    loaded.limits_unread().map(|why| format!("list {}: {why}", path.display())),
+                );
+                Some(loaded.list)
             }
             None => None,
         };
@@ -206,22 +239,25 @@ impl Drive {
             track,
             list,
             truth: None,
+            left_out,
+            remarks,
             expect: Expect::default(),
             about: String::new(),
         })
     }
 
-    /// Drives it. `readers` gives each camera what looks at its frames.
+    /// Replays the drive. `readers` gives each camera its reader.
     pub fn play<E: From<ReplayError>>(
         self,
         reading: &ReadingConfig,
-        mut readers: impl FnMut() -> Result<Box<dyn Look>, E>,
+        mut readers: impl FnMut() -> Result<Box<dyn FrameReader>, E>,
     ) -> Result<Replayed, E> {
         let health = Arc::new(Health::default());
         // Receivers report once a second: three misses and there is no position.
         let fixes = Fixes::new(Duration::from_secs(3));
         let start = self.clock.now().monotonic;
         let mut cameras = Vec::new();
+        let flaws = Arc::new(Mutex::new(Flaws::default()));
         for (id, source) in self.sources {
             let paced = OnClock {
                 source,
@@ -230,18 +266,20 @@ impl Drive {
                 track: self.track.clone(),
                 fixes: fixes.clone(),
                 next_fix: 0,
+                flaws: flaws.clone(),
             };
             let mut first: Option<Box<dyn FrameSource>> = Some(Box::new(paced));
-            let name = PathBuf::from(id.as_str());
+            let (name, flaws) = (id.clone(), flaws.clone());
+            // A recording cannot be reopened where it broke off: it is over then, and the result says so.
             let open = move || {
-                first.take().ok_or_else(|| CaptureError::Gone {
-                    path: name.clone(),
-                    source: std::io::Error::other("a replay is opened once"),
-                })
+                Ok(first.take().unwrap_or_else(|| {
+                    flaws.lock().expect("no holder panics").ended(format!("{name} was given up"));
+                    Box::new(Over)
+                }))
             };
             cameras.push(CameraParts { id, open: Box::new(open), reader: readers()? });
         }
-        // Keeps nothing, and so never makes its folder, which must not be that of a real car.
+        // The store keeps nothing and so never makes its folder, which must not be that of a real car.
         let directory =
             std::env::temp_dir().join(format!("outrider-replay-{}", std::process::id()));
         let keeping = KeepingConfig { directory, ..KeepingConfig::default() };
@@ -256,13 +294,18 @@ impl Drive {
             clock,
             health: health.clone(),
             reading: reading.clone(),
+            glances: Glances::default(),
             truth: self.truth.clone(),
         });
         let mut hits: Vec<Hit> = hits.iter().collect();
         running.wait(AT_MOST).map_err(|_| ReplayError::Endless(AT_MOST))?;
         let order = |hit: &Hit| (hit.decided(), hit.camera().clone(), hit.seen());
         hits.sort_by_key(order);
-        Ok(Replayed { hits, score: self.truth.map(|t| t.score()), health: health.snapshot() })
+        let (mut left_out, mut remarks) = (self.left_out, self.remarks);
+        let health = health.snapshot();
+        let flaws = std::mem::take(&mut *flaws.lock().expect("no holder panics"));
+        flaws.report(&health, &mut left_out, &mut remarks);
+        Ok(Replayed { hits, score: self.truth.map(|t| t.score()), health, left_out, remarks })
     }
 }
 
@@ -283,8 +326,8 @@ fn read(path: &Path) -> Result<String, ReplayError> {
         .map_err(|source| ReplayError::Unreadable { path: path.to_owned(), source })
 }
 
-/// A source whose frames move the clock, and before each of which the receiver has said what it
-/// says until a second later: so that every position lies between two fixes, on every run.
+/// A source whose frames move the clock. Before each frame the receiver's reports up to a second later are taken in,
+/// so that every position lies between two fixes, on every run.
 struct OnClock {
     source: Box<dyn FrameSource>,
     clock: Arc<SimulatedClock>,
@@ -292,11 +335,31 @@ struct OnClock {
     track: Vec<(Duration, Report)>,
     fixes: Fixes,
     next_fix: usize,
+    flaws: Arc<Mutex<Flaws>>,
+}
+
+impl OnClock {
+    /// The next frame. A damaged frame is noted; a source that cannot go on has ended.
+    fn noted(&mut self, timeout: Duration) -> Result<Option<Frame>, CaptureError> {
+        let got = self.source.next_frame(timeout);
+        let mut flaws = self.flaws.lock().expect("no holder panics");
+        match got {
+            Err(CaptureError::BadFrame { camera, why }) => {
+                flaws.broken(&why);
+                Err(CaptureError::BadFrame { camera, why })
+            }
+            Err(error) if !matches!(error, CaptureError::Stalled { .. }) => {
+                flaws.ended(error.to_string());
+                Ok(None)
+            }
+            other => other,
+        }
+    }
 }
 
 impl FrameSource for OnClock {
     fn next_frame(&mut self, timeout: Duration) -> Result<Option<Frame>, CaptureError> {
-        let frame = self.source.next_frame(timeout)?;
+        let frame = self.noted(timeout)?;
         if let Some(Frame { captured: FrameTime { monotonic, .. }, .. }) = frame {
             while let Some((at, report)) = self.track.get(self.next_fix)
                 && self.start + *at <= monotonic + Duration::from_millis(1_100)
@@ -319,30 +382,4 @@ impl FrameSource for OnClock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn drive_file_names_what_is_wrong_with_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("drive.toml");
-        let message = |text: &str| {
-            std::fs::write(&file, text).unwrap();
-            let refused = Drive::open(folder.path(), &ReadingConfig::default());
-            refused.err().expect("refused").to_string()
-        };
-        assert!(message("[drive]\nfps = 900").ends_with("drive.fps = 900: must be 2 to 120"));
-        assert!(message("[drive]\nspede = 3").contains("spede"));
-        assert!(message("[expect]\nread_rate = \"high\"").contains("read_rate"));
-    }
-
-    #[test]
-    fn film_of_a_folder_is_found() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(film(folder.path()), folder.path());
-        std::fs::write(folder.path().join("frames.avi"), "").unwrap();
-        assert_eq!(film(folder.path()), folder.path().join("frames.avi"));
-        std::fs::create_dir(folder.path().join("frames")).unwrap();
-        assert_eq!(film(folder.path()), folder.path().join("frames"));
-    }
-}
+mod tests;

@@ -1,13 +1,13 @@
-//! A drive: who comes along, when, in which lane, how fast, with which plate. All of it follows
-//! from the settings and their seed, and is known before the first picture is drawn; so is the
-//! truth: from when to when each camera could read each plate.
+//! Plans a drive: which vehicles come along, when, in which lane, how fast, with which plate. All of it follows
+//! from the settings and their seed, and is known before the first picture is drawn. So is the
+//! truth: in which frames each camera could read each plate.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::onboard::frame::CameraId;
+use crate::camera_id::CameraId;
 use crate::plate::Plate;
 use crate::render::car::{BODIES, Body, Car, PAINTS};
 use crate::render::chance::Chance;
@@ -52,7 +52,7 @@ impl Side {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DriveSettings {
-    /// What all chance follows from.
+    /// Seed of everything random.
     pub seed: u64,
     /// How long the drive lasts, in seconds.
     pub seconds: f32,
@@ -74,13 +74,13 @@ pub struct DriveSettings {
     pub oncoming_per_minute: f32,
     /// Vehicles overtaken or passed parked, a minute.
     pub right_per_minute: f32,
-    /// Part of those on the right that are parked, 0 to 1.
+    /// Share of those on the right that are parked, 0 to 1.
     pub parked: f32,
     /// How long the shutter is open, in microseconds.
     pub shutter_us: f32,
     /// JPEG quality, 1 to 100.
     pub quality: u8,
-    /// Whose plates.
+    /// Kind of plates.
     pub region: Region,
 }
 
@@ -178,7 +178,7 @@ pub struct Encounter {
     pub closing_mps: f32,
     /// Whether it comes towards us.
     pub oncoming: bool,
-    /// For the wear of its plate.
+    /// Seed for the wear of its plate.
     pub seed: u64,
 }
 

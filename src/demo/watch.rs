@@ -1,6 +1,6 @@
-//! Shows a person what the demo's cameras see: a page of its own on the loopback address, one
-//! stream of JPEG pictures per camera. The officer's console shows hits and never the road; this is
-//! for whoever watches the demo, and the road in it is drawn.
+//! Shows what the demo's cameras see on a page of its own at the loopback address, with one
+//! stream of JPEG pictures per camera. The officer's console shows hits and never the road; this page is
+//! for whoever watches the demo, whose road is drawn.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -21,10 +21,10 @@ struct Shared {
     /// By camera. Held to put or to copy a picture.
     newest: Mutex<[Option<Shown>; 2]>,
     changed: Condvar,
-    console: Mutex<Option<SocketAddr>>,
+    console: Mutex<Option<String>>,
 }
 
-/// A browser that does not take its pictures for this long is let go.
+/// A browser that takes no picture for this long is disconnected.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Screen {
@@ -36,7 +36,7 @@ impl Screen {
     }
 
     /// Where the console is, for the link on the page.
-    pub fn link(&self, console: Option<SocketAddr>) {
+    pub fn link(&self, console: Option<String>) {
         *self.0.console.lock().expect("no holder panics") = console;
     }
 
@@ -129,9 +129,14 @@ impl Screen {
             )
         };
         let figures: String = cameras.iter().map(figure).collect();
-        let console =
-            self.0.console.lock().expect("no holder panics").map_or_else(String::new, |at| {
-                format!("<a href=\"http://{at}/\" target=\"_blank\">Officer's console</a>")
+        let console = self
+            .0
+            .console
+            .lock()
+            .expect("no holder panics")
+            .as_ref()
+            .map_or_else(String::new, |at| {
+                format!("<a href=\"{at}\" target=\"_blank\">Officer's console</a>")
             });
         format!(
             "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
@@ -156,7 +161,7 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
-    fn ask(at: SocketAddr, path: &str) -> BufReader<TcpStream> {
+    fn get(at: SocketAddr, path: &str) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(at).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n").unwrap();
         BufReader::new(stream)
@@ -167,13 +172,13 @@ mod tests {
         let screen = Screen::default();
         let at = screen.serve(vec![Side::Left]).unwrap();
         let mut page = String::new();
-        ask(at, "/").read_to_string(&mut page).unwrap();
+        get(at, "/").read_to_string(&mut page).unwrap();
         assert!(page.contains("src=\"/left\"") && !page.contains("/right"));
         let mut missing = String::new();
-        ask(at, "/right").read_to_string(&mut missing).unwrap();
+        get(at, "/right").read_to_string(&mut missing).unwrap();
         assert!(missing.starts_with("HTTP/1.1 404"));
 
-        let mut stream = ask(at, "/left");
+        let mut stream = get(at, "/left");
         for (n, picture) in [(4, "first"), (7, "second")] {
             screen.show(Side::Left, n, picture.as_bytes());
             let mut line = String::new();

@@ -1,6 +1,6 @@
-//! Listens at the car's door: every byte that the car sends to its broker goes through [`Tap`],
-//! and each is searched for plates that should have stayed inside, in every spelling that could
-//! carry one: plain, apart, reversed, hexadecimal, base64.
+//! Listens between car and broker: every byte that the car sends to its broker goes through [`Tap`],
+//! and is searched for plates that should have stayed inside, in every spelling that could
+//! carry one: plain, with gaps, reversed, hexadecimal, base64.
 //!
 //! A search costs some 5 ns per byte; a hit is some 10 KB.
 
@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::plate::Plate;
 
-/// A spelling, letters raised, and the place of the plate that it is of.
+/// A spelling in upper case, and the place of the plate that it stands for.
 type Spelling = (Box<[u8]>, usize);
 
 /// Finds plates in bytes.
@@ -44,7 +44,7 @@ impl Search {
     }
 
     /// Adds to `found` the places (in the list that was given) of all plates in these bytes.
-    fn look(&self, bytes: &[u8], found: &mut FxHashSet<usize>) {
+    fn add_found(&self, bytes: &[u8], found: &mut FxHashSet<usize>) {
         let raised: Vec<u8> = bytes.iter().map(u8::to_ascii_uppercase).collect();
         for (i, window) in raised.windows(4).enumerate() {
             let start = [window[0], window[1], window[2], window[3]];
@@ -57,7 +57,7 @@ impl Search {
     }
 }
 
-/// Everything that a plate could be written as, letters raised.
+/// Every way in which a plate could be written, in upper case.
 fn spellings(plate: &str) -> Vec<Vec<u8>> {
     let text = plate.as_bytes();
     let reversed: Vec<u8> = text.iter().rev().copied().collect();
@@ -164,7 +164,7 @@ fn outward(mut car: &TcpStream, mut broker: &TcpStream, search: &Search, seen: &
         {
             let mut seen = seen.lock().expect("no holder panics");
             seen.bytes += n as u64;
-            search.look(&kept, &mut seen.found);
+            search.add_found(&kept, &mut seen.found);
         }
         let tail = kept.len().saturating_sub(search.longest);
         kept.drain(..tail);
@@ -184,7 +184,7 @@ mod tests {
     fn found(bytes: &[u8]) -> usize {
         let plates = [Plate::parse("CKSV841").unwrap(), Plate::parse("AB12345").unwrap()];
         let mut found = FxHashSet::default();
-        Search::for_plates(&plates).look(bytes, &mut found);
+        Search::for_plates(&plates).add_found(bytes, &mut found);
         found.len()
     }
 
