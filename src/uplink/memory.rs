@@ -4,17 +4,18 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
-use super::wire::Message;
-use super::{Answer, Broker, BrokerError, Hello, Session, Ticket};
+use super::{Answer, Broker, Hello, Session, Ticket};
+use crate::broker::BrokerError;
+use crate::wire::Message;
 
 /// How the broker behaves; changed while it runs.
 #[derive(Debug, Clone)]
 pub struct Behaviour {
-    /// Whether it lets anyone in; turning it off breaks connections.
+    /// Whether it accepts connections; turning this off breaks those there are.
     pub reachable: bool,
     /// Whether it acknowledges.
     pub acknowledges: bool,
-    /// The largest message that it says it takes.
+    /// The largest message that it announces to take.
     pub largest: usize,
     /// Hangs up over messages whose topic holds this.
     pub hangs_up_over: Option<String>,

@@ -1,11 +1,12 @@
-//! The socket: MQTT v5 over TLS with a client certificate. The one door out of the vehicle.
+//! The uplink's socket: MQTT v5 over TLS with a client certificate. This is the only way out of the vehicle.
 //!
-//! In: [`Message`]s. Out: what the broker answers to each. Costs: one task per connection. Leaves
-//! to others: when to connect, what to send, what to do when it breaks (`mod.rs`).
+//! In: [`Message`]s. Out: the broker's answer to each. Costs: one task per connection. Leaves
+//! to others: when to connect, what to send, what to do when the connection breaks (`mod.rs`).
 //!
 //! Each connection is a new client with a clean session: the library then has nothing to resume
 //! and nothing to lose, and whatever was under way is sent again from the outbox.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::{
@@ -15,19 +16,21 @@ use rumqttc::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::connect::{CONNECT_WITHIN, Connect, explain, hung_up};
-use super::wire::Message;
-use super::{Answer, Broker, BrokerError, Hello, Session, Ticket};
+use super::{Answer, Broker, Hello, Session, Ticket};
+use crate::broker::BrokerError;
+use crate::broker::connect::Diagnosis;
+use crate::broker::connect::{CONNECT_WITHIN, Connect};
 use crate::config::{ConfigError, UplinkConfig, Vehicle};
+use crate::wire::Message;
 
-/// Time for the goodbye.
+/// Time for disconnecting properly.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// Places between us and the client: more than the widest window (`link.rs`), its health and its
-/// status, so that handing over never waits.
+/// Places in the queue to the client: more than the widest window (`broker/link.rs`), health and
+/// status together, so that handing over never waits.
 const CHANNEL: usize = 64;
 
-/// What a broker takes that names no limit: MQTT's own.
+/// The largest message for a broker that names no limit: MQTT's own limit.
 const PROTOCOL_LIMIT: usize = 256 * 1024 * 1024;
 
 /// The broker of the configuration.
@@ -35,7 +38,7 @@ pub struct Mqtt(Connect);
 
 impl Mqtt {
     /// Takes the settings; `None` if no broker is configured. Files are read at each connect, so
-    /// that renewed certificates serve without a restart.
+    /// that renewed certificates are used without a restart.
     pub fn new(config: &UplinkConfig, vehicle: &Vehicle) -> Result<Option<Self>, ConfigError> {
         Ok(Connect::new(config, vehicle, "")?.map(Self))
     }
@@ -64,9 +67,9 @@ impl Broker for Mqtt {
             .map_err(|e| BrokerError::Credentials(format!("MQTT client: {e}")))?;
         let (answers, incoming) = mpsc::unbounded_channel();
         let (connected, connack) = oneshot::channel();
-        let driver = tokio::spawn(drive(events, self.0.at(), connected, answers.clone()));
+        let driver = tokio::spawn(drive(events, self.0.diagnosis(), connected, answers.clone()));
         let mut session = MqttSession {
-            at: self.0.at(),
+            at: self.0.broker_address(),
             client,
             answers,
             incoming,
@@ -151,7 +154,7 @@ impl Session for MqttSession {
     }
 }
 
-/// What an end of a tracked publish says of the message. `None`: nothing, the connection ended.
+/// What the end of a tracked publish means for the message; `None` if the connection ended.
 fn judge(
     ticket: Ticket,
     topic: &str,
@@ -169,7 +172,7 @@ fn judge(
         Ok(_) | Err(_) => return None,
     };
     match reason {
-        // No one listening is the receivers' affair: the broker has the message.
+        // Nobody is subscribed; that does not concern us, because the broker has the message.
         PubAckReason::Success | PubAckReason::NoMatchingSubscribers => {
             Some(Answer::Acknowledged(ticket))
         }
@@ -187,7 +190,7 @@ fn judge(
 /// Polls one connection until it ends, and says how it ended.
 async fn drive(
     mut events: EventLoop,
-    at: String,
+    words: Arc<Diagnosis>,
     connected: oneshot::Sender<usize>,
     answers: mpsc::UnboundedSender<Result<Answer, BrokerError>>,
 ) {
@@ -205,8 +208,8 @@ async fn drive(
             Err(ConnectionError::RequestsDone) => return,
             Err(e) => {
                 let e = match connected.is_some() {
-                    true => refused(&at, explain(&e)),
-                    false => BrokerError::Lost { by_broker: hung_up(&e), why: explain(&e), at },
+                    true => words.refused(&e),
+                    false => words.lost(&e),
                 };
                 let _ = answers.send(Err(e));
                 return;

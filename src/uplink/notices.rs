@@ -1,8 +1,8 @@
-//! What the broker is to be told once and not in order: the audit log's last checkpoint, days of counts,
-//! that the car was wiped.
+//! Messages of which only the latest counts and whose order does not matter: the audit log's last checkpoint, days of
+//! counts, that the car was wiped.
 //!
-//! In: whoever has something newer. Out: messages, on each connection those that its broker has not
-//! acknowledged. Nothing is kept on the disk here: the log and the counters have it.
+//! In: newer states from the audit log and the counters. Out: on each connection the messages that its broker has
+//! not acknowledged. Nothing is kept on the disk here: log and counters have it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::wire::{Outbound, StatsReport};
 use crate::audit::Sealed;
+use crate::wire::{Outbound, StatsReport};
 
 /// The latest notices. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +47,7 @@ impl Notices {
         }
     }
 
-    /// The keys are destroyed: the status says so from now on.
+    /// Called when the keys are destroyed: the status says so from now on.
     pub fn wipe(&self, at: Timestamp) {
         self.lock().wiped = Some(at);
     }
@@ -68,14 +68,14 @@ impl Notices {
         self.lock().wiped
     }
 
-    /// A new connection has been handed nothing.
+    /// Called for a new connection, which has been handed nothing.
     pub(super) fn start_over(&self) {
         let mut state = self.lock();
         state.handed = false;
         state.days.values_mut().for_each(|(_, handed)| *handed = false);
     }
 
-    /// The next that this connection's broker has not been handed.
+    /// The next message that this connection's broker has not been handed.
     pub(super) fn due(&self) -> Option<Outbound> {
         let mut state = self.lock();
         if !std::mem::replace(&mut state.handed, true)
@@ -88,7 +88,7 @@ impl Notices {
         Some(Outbound::Stats(Box::new(report.clone())))
     }
 
-    /// The broker has this state of a day.
+    /// Called when the broker has acknowledged this state of a day.
     pub(super) fn acknowledged(&self, day: Date, revision: u64) {
         let mut state = self.lock();
         if state.days.get(&day).is_some_and(|(report, _)| report.revision == revision) {
@@ -98,7 +98,7 @@ impl Notices {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing here can be left half done.
+        // Whoever panicked while holding the lock left nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::wire::{HealthReport, Message, Names, Outbound, QueueReport};
-use super::{Broker as _, BrokerError, Hello, LinkState, Mqtt, Session as _};
+use super::{Broker as _, Hello, Mqtt, Session as _};
+use crate::broker::{BrokerError, LinkState};
 use crate::config::{BrokerAddress, ConfigError, UplinkConfig, Vehicle};
 use crate::health::Health;
+use crate::wire::{HealthReport, Message, Names, Outbound, QueueReport};
 
-/// Why the broker is not in reach.
+/// Why the broker cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The settings.
@@ -29,10 +30,10 @@ pub enum ProbeError {
     System(#[from] std::io::Error),
 }
 
-/// Connects with the settings of the daemon, certificates included, and says goodbye; nothing is
+/// Connects with the settings of the daemon, certificates included, and disconnects; nothing is
 /// published. `None` if no broker is configured.
 ///
-/// The client identifier is not the daemon's: a broker throws the elder of two out.
+/// The client identifier is not the daemon's, because of two clients with one identifier a broker throws the older out.
 pub fn probe(
     config: &UplinkConfig,
     vehicle: &Vehicle,

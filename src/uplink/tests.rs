@@ -7,19 +7,21 @@ use std::time::Instant as StdInstant;
 use jiff::Timestamp;
 
 use super::memory::MemoryBroker;
-use super::wire::{HealthReport, HitReport, QueueReport, StateWord};
 use super::*;
-use crate::clock::{SimulatedClock, SystemClock};
+use crate::audit::{Actor, Audit, AuditEvent};
+use crate::camera_id::CameraId;
+use crate::clock::{ClockReport, SimulatedClock, SystemClock, TimeSource};
 use crate::config::KeepingConfig;
 use crate::health::Snapshot;
+use crate::hits::Delivery;
 use crate::keys::Protection;
-use crate::onboard::frame::CameraId;
+use crate::wire::{self, HealthReport, HitReport, QueueReport, StateWord};
 
 pub(crate) fn vehicle() -> Vehicle {
     Vehicle { id: "4127".into(), agency: "peel".into() }
 }
 
-pub(crate) use super::testing::testing_hit as hit;
+pub(crate) use crate::hits::testing_hit as hit;
 
 fn keeping(dir: &Path) -> KeepingConfig {
     KeepingConfig { directory: dir.join("state"), ..KeepingConfig::default() }
@@ -56,6 +58,57 @@ fn hit_topics(broker: &MemoryBroker) -> Vec<String> {
     let messages = broker.received();
     let topics = messages.iter().map(|m| m.topic().to_owned());
     topics.filter_map(|t| t.split_once("/hit/").map(|(_, rest)| rest.to_owned())).collect()
+}
+
+#[test]
+fn every_field_of_a_disposition_that_leaves() {
+    let at = "2026-11-23T07:00:00Z".parse().unwrap();
+    let (step, outcome) = (wire::DispositionStep::Outcome, Some(wire::StopOutcome::NoStop));
+    let mut report = wire::DispositionReport::new(
+        &vehicle(),
+        hit(1).id(),
+        at,
+        &crate::sessions::SignedIn::for_tests("badge 881", crate::policy::Who::Officer),
+        step,
+        outcome,
+    );
+    // No one step has both; the snapshot shows every field.
+    report.why = Some(wire::TakenBackWhy::LookedAgain);
+    report.dispatch = Some(wire::DispatchReport { operator: "27".into(), at });
+    let text = wire::DispositionText::of(&report);
+    let message = Message::new(&vehicle(), Outbound::Disposition(text));
+    let topic = format!("alpr/v1/peel/vehicle/4127/hit/{}/disposition", hit(1).id());
+    assert_eq!((message.topic(), message.retained()), (topic.as_str(), false));
+    let mut json: serde_json::Value = serde_json::from_slice(message.payload()).unwrap();
+    assert_eq!(json["id"], report.ulid().to_string());
+    json["id"] = "drawn anew each time".into();
+    insta::assert_snapshot!("disposition", serde_json::to_string_pretty(&json).unwrap());
+}
+
+#[test]
+fn every_field_of_a_head_of_the_audit_log_that_leaves() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = SimulatedClock::starting_at("2026-11-23T07:00:00Z".parse().unwrap());
+    let audit =
+        Audit::open(&keeping(dir.path()), &vehicle(), Arc::new(clock), Arc::default()).unwrap();
+    audit.append(Actor::Officer("badge 881".into()), AuditEvent::GpsLost).unwrap();
+    let sealed = audit.checkpoint().unwrap().unwrap();
+    let message = Message::new(&vehicle(), Outbound::Checkpoint(sealed));
+    assert_eq!(message.topic(), "alpr/v1/peel/vehicle/4127/audit/checkpoint");
+    assert!(message.retained());
+    let envelope: serde_json::Value = serde_json::from_slice(message.payload()).unwrap();
+    let parts: Vec<&String> = envelope.as_object().unwrap().keys().collect();
+    assert_eq!(parts, ["payload", "payloadType", "signatures"]);
+    let envelope = crate::dsse::Envelope::parse(message.payload()).unwrap();
+    let mut json: serde_json::Value =
+        serde_json::from_slice(envelope.unverified_payload()).unwrap();
+    for digest in ["chain", "head"] {
+        assert_eq!(json[digest].as_str().map(str::len), Some(64), "{digest}");
+        json[digest] = "a SHA-256".into();
+    }
+    let text = serde_json::to_string_pretty(&json).unwrap();
+    assert!(!text.contains("881"), "no record leaves: {text}");
+    insta::assert_snapshot!("checkpoint", text);
 }
 
 #[test]
@@ -132,6 +185,70 @@ fn head_of_the_audit_log_goes_out_retained_and_again_after_every_loss() {
     until("it is noticed", || matches!(health.state("broker"), Some(PartState::Down(_))));
     broker.behave(|b| b.reachable = true);
     until("a new connection hears it again", || heads().len() == 3);
+    assert!(uplink.stop(Duration::from_secs(5)));
+}
+
+/// Messages about hits that the broker got, each topic with how often.
+fn times(broker: &MemoryBroker) -> BTreeMap<String, usize> {
+    let mut times = BTreeMap::new();
+    hit_topics(broker).into_iter().for_each(|topic| *times.entry(topic).or_default() += 1);
+    times
+}
+
+#[test]
+fn acknowledgement_that_the_disk_does_not_take_sends_nothing_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let outbox = outbox(dir.path(), &health);
+    for n in 0..3 {
+        outbox.record(&hit(n)).unwrap();
+    }
+    outbox.refuse_for_tests(true);
+    let broker = MemoryBroker::default();
+    let uplink = spawn_with(broker.clone(), &UplinkConfig::default(), parts(&outbox, &health));
+    // Three texts, and their pictures after them, although the disk has not heard of the texts.
+    until("all six arrive", || times(&broker).len() == 6);
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert!(times(&broker).values().all(|n| *n == 1), "{:?}", times(&broker));
+    until("health tells", || !matches!(health.state("hits"), Some(PartState::Working)));
+    // A new connection is no reason to send what was acknowledged on the last one.
+    broker.behave(|b| b.reachable = false);
+    until("it is noticed", || matches!(health.state("broker"), Some(PartState::Down(_))));
+    broker.behave(|b| b.reachable = true);
+    until("it is back", || broker.connections() == 2);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(times(&broker).values().all(|n| *n == 1), "{:?}", times(&broker));
+    // Once the disk takes it, it is written down, and counted once.
+    outbox.refuse_for_tests(false);
+    until("all is written down", || outbox.queue().unwrap() == QueueReport::default());
+    until("health is well", || health.state("hits") == Some(PartState::Working));
+    assert_eq!(health.delivered.get(), 3);
+    assert!(uplink.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn what_was_under_way_when_the_line_broke_is_sent_again_though_the_disk_refuses() {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let outbox = outbox(dir.path(), &health);
+    outbox.record(&hit(1)).unwrap();
+    let broker = MemoryBroker::default();
+    broker.behave(|b| b.acknowledges = false);
+    let uplink = spawn_with(broker.clone(), &UplinkConfig::default(), parts(&outbox, &health));
+    // The disk knows that the text was sent, and refuses from here on.
+    until("the text is under way", || {
+        outbox.recent(1).unwrap().first().is_some_and(|kept| kept.delivery == Delivery::Sent)
+    });
+    outbox.refuse_for_tests(true);
+    broker.behave(|b| (b.reachable, b.acknowledges) = (false, true));
+    until("it is noticed", || matches!(health.state("broker"), Some(PartState::Down(_))));
+    broker.behave(|b| b.reachable = true);
+    let text = hit(1).id().to_string();
+    until("it is sent again", || times(&broker).get(&text) == Some(&2));
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(times(&broker).get(&text), Some(&2), "and not more often");
+    outbox.refuse_for_tests(false);
+    until("all is written down", || outbox.queue().unwrap() == QueueReport::default());
     assert!(uplink.stop(Duration::from_secs(5)));
 }
 
@@ -237,6 +354,7 @@ fn health_has_no_place_for_a_plate() {
         other_parts_down,
         hotlists,
         policy_version,
+        clock,
         key_protection,
         cameras,
         hits,
@@ -254,6 +372,8 @@ fn health_has_no_place_for_a_plate() {
     let _: (u8, Timestamp, LinkState) = (v, at, link);
     let _: ([usize; 2], Option<u64>) = ([hotlists_down, other_parts_down], policy_version);
     let _: Option<Protection> = key_protection;
+    let _: Option<(TimeSource, bool, Option<i64>)> =
+        clock.map(|ClockReport { source, disputed, offset_ms }| (source, disputed, offset_ms));
     for n in
         [uptime_s, hits, hits_quiet, hits_covert, non_hits, ring_written, ring_dropped, ring_purged]
     {
@@ -520,7 +640,7 @@ fn full_disk_is_said_and_its_hits_are_written_once_there_is_room() {
     assert_eq!(outbox.queue().unwrap().not_on_disk, 2);
 
     outbox.limit_pages_for_tests(None);
-    outbox.look_after();
+    outbox.retry_refused();
     assert_eq!(health.state("hits"), Some(PartState::Working));
     let ids: Vec<_> = outbox.recent(100).unwrap().iter().map(|h| h.id).collect();
     assert_eq!(ids, (1..=n + 1).rev().map(|n| hit(n).id()).collect::<Vec<_>>());
@@ -549,4 +669,50 @@ fn delivered_hits_go_after_their_retention_and_others_stay() {
     assert_eq!(outbox.recent(10).unwrap().len(), 1, "the one not delivered stays");
     assert_eq!(outbox.plate_jpeg(hit(1).id()).unwrap(), None);
     assert!(outbox.plate_jpeg(hit(2).id()).unwrap().is_some());
+}
+
+/// What health says of a broker that behaves this way, once it says this.
+#[track_caller]
+fn until_broker_says(way: fake_broker::Way, what: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let health = Arc::new(Health::default());
+    let broker = fake_broker::FakeBroker::start(way);
+    let uplink = spawn(&broker.uplink(), parts(&outbox(dir.path(), &health), &health)).unwrap();
+    until(&format!("{way:?}: {what}"), || match health.state("broker") {
+        Some(PartState::Down(why)) => why.contains(what),
+        _ => false,
+    });
+    assert!(uplink.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn broker_that_does_not_speak_mqtt_5_is_told_apart_from_one_that_is_away() {
+    for way in [fake_broker::Way::Old, fake_broker::Way::OldAndMute] {
+        until_broker_says(way, "does not speak MQTT 5");
+        let broker = fake_broker::FakeBroker::start(way);
+        let said = probe(&broker.uplink(), &vehicle(), Duration::from_secs(5)).unwrap_err();
+        assert!(said.to_string().contains("does not speak MQTT 5"), "{way:?}: {said}");
+    }
+}
+
+#[test]
+fn two_clients_with_one_identifier_are_told_by_it() {
+    until_broker_says(fake_broker::Way::TakenOver, "two cars with one vehicle.id");
+    until_broker_says(fake_broker::Way::ThrowsOut, "use the identifier \"outrider-peel-4127\"");
+}
+
+#[test]
+fn no_subscription_has_more_than_eight_filters() {
+    let broker = fake_broker::FakeBroker::start(fake_broker::Way::Eight);
+    let downlink = crate::downlink::Downlink::new(&vehicle());
+    let (to, _inbound) = std::sync::mpsc::sync_channel(64);
+    for n in 0..50 {
+        let topic = crate::inbound::Topic::Chunk("stolen".into(), format!("{n:02}").into());
+        downlink.subscribe(topic, to.clone());
+    }
+    let door = downlink.open(&broker.uplink(), Arc::default()).unwrap();
+    until("all are asked for", || broker.filters.lock().unwrap().iter().sum::<usize>() >= 50);
+    let filters = broker.filters.lock().unwrap().clone();
+    assert!(filters.iter().all(|n| *n <= 8), "{filters:?}");
+    assert!(door.stop(Duration::from_secs(5)));
 }

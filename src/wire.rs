@@ -1,7 +1,7 @@
 //! What leaves the vehicle, field by field: the one file that knows JSON.
 //!
 //! In: a hit, plate-free counters, the car's own name. Out: [`Message`]s, which nothing else can
-//! make and which are all that a [`Broker`](super::Broker) takes. A snapshot test holds every
+//! make and which are all that a [`Broker`](crate::uplink::Broker) takes. A snapshot test holds every
 //! field; `docs/PRIVACY.md` explains each.
 
 use std::collections::BTreeMap;
@@ -13,23 +13,27 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
 
-use super::link::LinkState;
 use crate::audit::Sealed;
+use crate::broker::LinkState;
+use crate::camera_id::CameraId;
+use crate::clock::ClockReport;
 use crate::config::Vehicle;
 use crate::counters::DayReport;
+use crate::entry::Priority;
 use crate::gps::Position;
 use crate::health::{CameraSnapshot, PartState, Snapshot};
-use crate::hotlist::{Hotlists, Priority};
+use crate::hotlist::Hotlists;
 use crate::keys::Protection;
-use crate::onboard::frame::CameraId;
 use crate::onboard::{Hit, Match, MatchKind};
-use crate::plate::Jurisdiction;
 use crate::plate::syntax::Syntax;
+use crate::plate::{Agreement, Jurisdiction};
+use crate::policy::Who;
+use crate::sessions::SignedIn;
 
 /// Version of every JSON object below.
 const FORMAT: u8 = 1;
 
-/// What a hit is until a person has looked (promise P6).
+/// The status of a hit until a person has compared plate and entry (promise P6).
 const UNVERIFIED: &str = "UNVERIFIED: not grounds for a stop";
 
 /// Everything that may leave, a closed list.
@@ -39,7 +43,7 @@ pub enum Outbound {
     Hit(HitText),
     /// The pixels of a hit's own plate.
     PlateImage {
-        /// Whose.
+        /// The hit that it belongs to.
         hit: Ulid,
         /// The bytes whose digest the hit names.
         jpeg: Vec<u8>,
@@ -97,7 +101,7 @@ impl Message {
         }
     }
 
-    /// Where to.
+    /// The topic that it goes to.
     pub fn topic(&self) -> &str {
         &self.topic
     }
@@ -112,7 +116,7 @@ impl Message {
         self.content_type
     }
 
-    /// Whether the broker keeps it for those who come later.
+    /// Whether the broker keeps it for those who subscribe later.
     pub fn retained(&self) -> bool {
         self.retained
     }
@@ -142,18 +146,18 @@ pub struct HitText {
 }
 
 impl HitText {
-    /// Writes a hit down.
-    pub(super) fn of(report: &HitReport) -> Self {
+    /// The text of a hit.
+    pub(crate) fn of(report: &HitReport) -> Self {
         Self { id: report.ulid(), json: encode(report) }
     }
 
     /// A text that [`HitText::of`] wrote, back from the outbox.
-    pub(super) fn recorded(id: Ulid, json: Vec<u8>) -> Self {
+    pub(crate) fn recorded(id: Ulid, json: Vec<u8>) -> Self {
         Self { id, json }
     }
 
     /// The bytes.
-    pub(super) fn json(&self) -> &[u8] {
+    pub(crate) fn json(&self) -> &[u8] {
         &self.json
     }
 }
@@ -164,7 +168,7 @@ impl fmt::Debug for HitText {
     }
 }
 
-/// A hit, as others get to know it. The entry's free text (reason, vehicle) stays in the car: who
+/// A hit in the form in which it leaves. The entry's free text (reason, vehicle) stays in the car: whoever
 /// receives hits has the list.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
@@ -176,7 +180,7 @@ pub struct HitReport {
     pub status: String,
     pub seen: Timestamp,
     pub camera: CameraId,
-    /// Nothing in the car has shown this hit; it must not be spoken of over the air to its officers.
+    /// Nothing in the car has shown this hit, and nobody may mention it to its officers over the radio.
     #[serde(default)]
     pub covert: bool,
     pub read: ReadReport,
@@ -186,6 +190,9 @@ pub struct HitReport {
     pub images: Vec<ImageReport>,
     pub models: ModelsReport,
     pub key_protection: Protection,
+    /// Who vouched for the time, and the clock's offset from GPS.
+    #[serde(default)]
+    pub clock: ClockReport,
 }
 
 /// What was read.
@@ -194,11 +201,14 @@ pub struct HitReport {
 pub struct ReadReport {
     pub plate: String,
     pub jurisdiction: Jurisdiction,
+    /// How sure the jurisdiction is; absent where it is unknown.
+    #[serde(default)]
+    pub jurisdiction_confidence: Option<f32>,
     pub weakest_character: f32,
     pub frames: u32,
 }
 
-/// Which line of which list, and how the read met it.
+/// Which line of which list, and how the read matches it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
 pub struct EntryReport {
@@ -217,6 +227,12 @@ pub struct EntryReport {
     pub list_stale: bool,
     #[serde(default)]
     pub syntax: Syntax,
+    /// How the jurisdiction that was read compares with the entry's; absent in hits from before it was compared.
+    #[serde(default)]
+    pub jurisdictions: Option<Agreement>,
+    /// The priority of the alert: the entry's own, or a lower one where the jurisdictions do not agree.
+    #[serde(default)]
+    pub told: Option<Priority>,
 }
 
 /// Where the car was. Its speed stays in the car: it says more of the officer than of the hit.
@@ -250,11 +266,14 @@ pub struct ImageReport {
 pub struct ModelsReport {
     pub detector: String,
     pub ocr: String,
+    /// The model that reads jurisdictions; null where none does.
+    #[serde(default)]
+    pub jurisdiction: Option<String>,
 }
 
 impl HitReport {
-    /// Says what may be said of a hit and of the picture of its plate.
-    pub(super) fn of(hit: &Hit, vehicle: &Vehicle, protection: Protection, jpeg: &[u8]) -> Self {
+    /// The report of a hit and of the picture of its plate: all that may leave of them.
+    pub(crate) fn of(hit: &Hit, vehicle: &Vehicle, protection: Protection, jpeg: &[u8]) -> Self {
         Self {
             v: FORMAT,
             id: hit.id().to_string(),
@@ -267,6 +286,7 @@ impl HitReport {
             read: ReadReport {
                 plate: hit.plate().expose().into(),
                 jurisdiction: hit.jurisdiction(),
+                jurisdiction_confidence: hit.jurisdiction_confidence().map(|p| p.get()),
                 weakest_character: hit.weakest().get(),
                 frames: hit.frames(),
             },
@@ -300,13 +320,15 @@ impl HitReport {
             models: ModelsReport {
                 detector: hit.models().detector.clone(),
                 ocr: hit.models().ocr.clone(),
+                jurisdiction: hit.models().jurisdiction.clone(),
             },
             key_protection: protection,
+            clock: hit.clock(),
         }
     }
 
     /// Reads back what [`HitText::of`] wrote.
-    pub(super) fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(json)
     }
 
@@ -318,7 +340,7 @@ impl HitReport {
 
 impl EntryReport {
     fn of(found: &Match) -> Self {
-        let Match { entry, list, kind, differing, syntax, stale } = found;
+        let Match { entry, list, kind, differing, syntax, jurisdictions, priority, stale } = found;
         Self {
             matched: *kind,
             differing: differing.clone(),
@@ -333,6 +355,8 @@ impl EntryReport {
             list_source_time: list.source_time,
             list_stale: *stale,
             syntax: *syntax,
+            jurisdictions: Some(*jurisdictions),
+            told: Some(*priority),
         }
     }
 }
@@ -351,18 +375,18 @@ pub struct DispositionText {
 }
 
 impl DispositionText {
-    /// Writes a disposition down.
-    pub(super) fn of(report: &DispositionReport) -> Self {
+    /// The text of a disposition.
+    pub(crate) fn of(report: &DispositionReport) -> Self {
         Self { hit: report.hit_ulid(), json: encode(report) }
     }
 
     /// A text that [`DispositionText::of`] wrote, back from the outbox.
-    pub(super) fn recorded(hit: Ulid, json: Vec<u8>) -> Self {
+    pub(crate) fn recorded(hit: Ulid, json: Vec<u8>) -> Self {
         Self { hit, json }
     }
 
     /// The bytes.
-    pub(super) fn json(&self) -> &[u8] {
+    pub(crate) fn json(&self) -> &[u8] {
         &self.json
     }
 }
@@ -373,7 +397,7 @@ impl fmt::Debug for DispositionText {
     }
 }
 
-/// One step of what an officer made of a hit: words of closed sets, and who and when.
+/// One step of what an officer made of a hit: a word of a closed set, who decided it and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
 pub struct DispositionReport {
@@ -386,6 +410,20 @@ pub struct DispositionReport {
     pub officer: String,
     pub step: DispositionStep,
     pub outcome: Option<StopOutcome>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<TakenBackWhy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Who>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatch: Option<DispatchReport>,
+}
+
+/// Who at dispatch said so, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct DispatchReport {
+    pub operator: String,
+    pub at: Timestamp,
 }
 
 /// What was decided (promise P6: sight first, then dispatch).
@@ -401,6 +439,29 @@ pub enum DispositionStep {
     ConfirmedActive,
     NotActive,
     Outcome,
+    TakenBack,
+}
+
+/// Why a verdict is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every word")]
+pub enum TakenBackWhy {
+    PressedByMistake,
+    LookedAgain,
+    NewInformation,
+}
+
+impl TakenBackWhy {
+    /// As the audit log writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PressedByMistake => "pressed_by_mistake",
+            Self::LookedAgain => "looked_again",
+            Self::NewInformation => "new_information",
+        }
+    }
 }
 
 /// What came of a stop.
@@ -417,12 +478,12 @@ pub enum StopOutcome {
 }
 
 impl DispositionReport {
-    /// A step of now.
+    /// A step that is decided now.
     pub fn new(
         vehicle: &Vehicle,
         hit: Ulid,
         at: Timestamp,
-        officer: &str,
+        who: &SignedIn,
         step: DispositionStep,
         outcome: Option<StopOutcome>,
     ) -> Self {
@@ -437,23 +498,26 @@ impl DispositionReport {
             agency: vehicle.agency.clone(),
             vehicle: vehicle.id.clone(),
             at,
-            officer: officer.into(),
+            officer: who.number().into(),
             step,
             outcome,
+            why: None,
+            role: Some(who.role()),
+            dispatch: None,
         }
     }
 
     /// Reads back what [`DispositionText::of`] wrote.
-    pub(super) fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(json)
     }
 
-    /// Its own name.
+    /// The step's own identifier.
     pub fn ulid(&self) -> Ulid {
         Ulid::from_string(&self.id).expect("written by DispositionReport::new")
     }
 
-    /// The hit's.
+    /// The hit's identifier.
     pub fn hit_ulid(&self) -> Ulid {
         Ulid::from_string(&self.hit).expect("written by DispositionReport::new")
     }
@@ -470,11 +534,25 @@ pub struct Names {
 }
 
 /// The parts that health may name, beside the cameras. Others are counted, not named.
-const PARTS: [&str; 10] =
-    ["audit", "broker", "clock", "console", "disk", "gps", "hits", "matcher", "ring", "sound"];
+const PARTS: [&str; 14] = [
+    "audit",
+    "broker",
+    "cameras",
+    "certificate",
+    "clock",
+    "console",
+    "disk",
+    "gps",
+    "heat",
+    "hits",
+    "matcher",
+    "ring",
+    "sound",
+    "stores",
+];
 
-/// Plate-free counters. Every field is a number, a word of a closed set, or a camera's name from
-/// the configuration: what a part says in its own words stays in the car.
+/// Plate-free counters. Every field is a number, a word of a closed set, or a name from
+/// the configuration: what a part reports in free text stays in the car.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
 pub struct HealthReport {
@@ -488,6 +566,7 @@ pub struct HealthReport {
     pub other_parts_down: usize,
     pub hotlists: Vec<HotlistAck>,
     pub policy_version: Option<u64>,
+    pub clock: Option<ClockReport>,
     pub key_protection: Option<Protection>,
     pub cameras: Vec<CameraReport>,
     pub hits: u64,
@@ -514,7 +593,7 @@ pub struct QueueReport {
     pub not_on_disk: u32,
 }
 
-/// One part's state, without its words.
+/// One part's state, without the text that explains it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
 pub struct PartReport {
@@ -522,7 +601,7 @@ pub struct PartReport {
     pub state: StateWord,
 }
 
-/// [`PartState`] without its words.
+/// [`PartState`] without the text that explains it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the words of PartState")]
@@ -567,8 +646,8 @@ pub struct CameraReport {
 }
 
 impl HealthReport {
-    /// Takes the numbers out of a snapshot and leaves the words.
-    pub(super) fn of(
+    /// Takes the numbers out of a snapshot and leaves the texts behind.
+    pub(crate) fn of(
         health: &Snapshot,
         names: &Names,
         at: Timestamp,
@@ -601,6 +680,7 @@ impl HealthReport {
             other_parts_down: down(&|part| !named(part) && !list(part)),
             hotlists,
             policy_version: health.policy,
+            clock: health.clock,
             key_protection: names.key_protection,
             cameras: names
                 .cameras
@@ -646,8 +726,8 @@ impl CameraReport {
     }
 }
 
-/// Which version of a list serves in the car: what its author waits for. Names are the
-/// configuration's, versions the author's or a file's digest.
+/// Which version of a list is in service in the car, for its author to see. Its name comes from the
+/// configuration, its version from the author or, for a file, from the file's digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
 pub struct HotlistAck {
@@ -658,8 +738,8 @@ pub struct HotlistAck {
 }
 
 impl HotlistAck {
-    /// One for each list that serves, by name.
-    pub(super) fn of_all(hotlists: &Hotlists) -> Vec<Self> {
+    /// One for each list in service, by name.
+    pub(crate) fn of_all(hotlists: &Hotlists) -> Vec<Self> {
         let lists = hotlists.lists();
         let mut acks: Vec<_> = lists
             .iter()
@@ -675,7 +755,7 @@ impl HotlistAck {
     }
 }
 
-/// One day's counts: names of a closed set, of list categories and of reason codes, and numbers.
+/// One day's counts: numbers under names from a closed set, from list categories and from reason codes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
 pub struct StatsReport {
@@ -689,14 +769,14 @@ pub struct StatsReport {
 }
 
 impl StatsReport {
-    /// Of a day.
+    /// The report of a day.
     pub fn of(vehicle: &Vehicle, day: DayReport) -> Self {
         let DayReport { day, revision, car, cameras } = day;
         let (agency, vehicle) = (vehicle.agency.clone(), vehicle.id.clone());
         Self { v: FORMAT, agency, vehicle, day, revision, car, cameras }
     }
 
-    /// The day back, and whose.
+    /// The day's counts again, with the agency and the vehicle that they are of.
     pub fn into_day(self) -> (String, DayReport) {
         let Self { vehicle, day, revision, car, cameras, .. } = self;
         (vehicle, DayReport { day, revision, car, cameras })
@@ -705,7 +785,7 @@ impl StatsReport {
 
 impl Outbound {
     /// Which state of which day's counts this is.
-    pub(super) fn day(&self) -> Option<(Date, u64)> {
+    pub(crate) fn day(&self) -> Option<(Date, u64)> {
         match self {
             Self::Stats(report) => Some((report.day, report.revision)),
             _ => None,
@@ -713,7 +793,7 @@ impl Outbound {
     }
 }
 
-/// Whether the car is there, what it promises to keep, and which lists it serves.
+/// Whether the car is connected, what it promises to keep, and which lists are in service.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
 pub struct StatusReport {
@@ -727,14 +807,14 @@ pub struct StatusReport {
     pub hotlists: Vec<HotlistAck>,
     /// Which policy is in force; nothing without one.
     pub policy_version: Option<u64>,
-    /// When the car's keys were destroyed: nothing follows.
+    /// When the car's keys were destroyed, after which nothing follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wiped: Option<Timestamp>,
 }
 
 impl StatusReport {
-    /// The car as of now.
-    pub(super) fn new(
+    /// The car's status now.
+    pub(crate) fn new(
         online: bool,
         since: Timestamp,
         promise: &Promise,

@@ -1,0 +1,138 @@
+//! How long the car's own TLS certificate is still valid.
+//!
+//! In: `uplink.certificate`. Out: when it expires, and in how many days. The broker gives no warning before that day
+//! and refuses the car from then on; `check`, health and `outrider status` warn weeks ahead.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use x509_parser::pem::Pem;
+
+use crate::config::UplinkConfig;
+use crate::files::{self, Readers};
+use crate::health::PartState;
+
+/// The certificate's name in health.
+pub const PART: &str = "certificate";
+
+/// Days left from which on somebody should renew it.
+pub const AMBER_DAYS: i64 = 30;
+
+/// Days left from which on somebody must renew it.
+pub const RED_DAYS: i64 = 7;
+
+/// What to do about a certificate that ends soon.
+pub const RENEW: &str = "renew it (docs/operations.md): a new certificate in its place serves at the next connection, \
+                         without a restart";
+
+/// When a certificate ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiry {
+    /// The last moment at which it is valid.
+    pub ends: Timestamp,
+    /// Whole days until then; negative once it has ended.
+    pub days_left: i64,
+}
+
+/// Why its end is not known. Names the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(String);
+
+impl Expiry {
+    /// The end of the car's certificate, if it has one.
+    pub fn of(config: &UplinkConfig, now: Timestamp) -> Result<Option<Self>, Unreadable> {
+        config.certificate.as_deref().map(|path| Self::of_file(path, now)).transpose()
+    }
+
+    /// The earliest end among the certificates of a PEM file: a chain is valid only as long as all of it is.
+    pub fn of_file(path: &Path, now: Timestamp) -> Result<Self, Unreadable> {
+        let said = |why: String| Unreadable(format!("{}: {why}", path.display()));
+        let pem = files::read(path, Readers::Anybody).map_err(|e| Unreadable(e.to_string()))?;
+        let mut first: Option<Timestamp> = None;
+        for block in Pem::iter_from_buffer(&pem) {
+            let block = block.map_err(|e| said(format!("not PEM: {e}")))?;
+            if block.label != "CERTIFICATE" {
+                continue;
+            }
+            let certificate =
+                block.parse_x509().map_err(|e| said(format!("not a certificate: {e}")))?;
+            let ends = Timestamp::from_second(certificate.validity().not_after.timestamp())
+                .map_err(|e| said(e.to_string()))?;
+            first = Some(first.map_or(ends, |before| before.min(ends)));
+        }
+        let ends = first.ok_or_else(|| said("holds no certificate".into()))?;
+        let days_left = ends.duration_since(now).as_secs().div_euclid(86_400);
+        Ok(Self { ends, days_left })
+    }
+
+    /// The state as a part of health: amber from a month before the end on, red from a week before.
+    pub fn health(&self) -> PartState {
+        match self.days_left {
+            days if days <= RED_DAYS => PartState::Down(format!("{}: {RENEW}", self.in_words())),
+            days if days <= AMBER_DAYS => {
+                PartState::Impaired(format!("{}: {RENEW}", self.in_words()))
+            }
+            _ => PartState::Working,
+        }
+    }
+
+    /// "ends 2026-12-05T10:00:00Z, in 5 days".
+    pub fn in_words(&self) -> String {
+        match self.days_left {
+            days @ ..0 => format!("ended {:.0}, {} days ago", self.ends, -days),
+            0 => format!("ends {:.0}, within a day", self.ends),
+            1 => format!("ends {:.0}, in 1 day", self.ends),
+            days => format!("ends {:.0}, in {days} days", self.ends),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate(dir: &Path, year: i32) -> std::path::PathBuf {
+        let mut params = rcgen::CertificateParams::new(vec!["4127".into()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 3, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let path = dir.join(format!("{year}.pem"));
+        std::fs::write(&path, params.self_signed(&key).unwrap().pem()).unwrap();
+        path
+    }
+
+    #[test]
+    fn days_left_turn_amber_at_thirty_and_red_at_seven() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = certificate(dir.path(), 2027);
+        for (now, days, word) in [
+            ("2026-12-01T00:00:00Z", 90, "working"),
+            ("2027-01-29T00:00:00Z", 31, "working"),
+            ("2027-01-30T00:00:00Z", 30, "impaired"),
+            ("2027-02-21T00:00:00Z", 8, "impaired"),
+            ("2027-02-22T00:00:00Z", 7, "down"),
+            ("2027-03-01T00:00:00Z", 0, "down"),
+            ("2027-03-01T00:00:01Z", -1, "down"),
+        ] {
+            let expiry = Expiry::of_file(&path, now.parse().unwrap()).unwrap();
+            assert_eq!(expiry.days_left, days, "{now}");
+            let told = serde_json::to_value(expiry.health()).unwrap();
+            assert_eq!(told["state"], word, "{now}: {told}");
+        }
+    }
+
+    #[test]
+    fn chain_ends_with_its_first_and_what_is_none_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = "2026-12-01T00:00:00Z".parse().unwrap();
+        let [long, short] = [2035, 2027].map(|year| certificate(dir.path(), year));
+        let chain = [std::fs::read(&long).unwrap(), std::fs::read(&short).unwrap()].concat();
+        std::fs::write(&long, chain).unwrap();
+        assert_eq!(Expiry::of_file(&long, now).unwrap().ends.to_string(), "2027-03-01T00:00:00Z");
+        let other = dir.path().join("other.pem");
+        std::fs::write(&other, "a key or a shopping list\n").unwrap();
+        let refused = Expiry::of_file(&other, now).unwrap_err().to_string();
+        assert!(refused.ends_with("other.pem: holds no certificate"), "{refused}");
+    }
+}
