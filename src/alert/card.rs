@@ -8,13 +8,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::entry::Priority;
 use crate::gps::{Fix, Position};
-use crate::hotlist::Priority;
+use crate::hits::{KeptHit, Odds};
 use crate::onboard::{Hit, Match, MatchKind};
 use crate::plate::syntax::Syntax;
-use crate::plate::{Jurisdiction, fold, pattern};
-use crate::uplink::KeptHit;
-use crate::uplink::wire::{EntryReport, PositionReport};
+use crate::plate::{Agreement, Jurisdiction, fold, pattern};
+use crate::records::disposition::Told;
+use crate::wire::{EntryReport, PositionReport};
 
 /// One hit as the page shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -23,23 +24,30 @@ pub struct Card {
     pub id: String,
     /// Category as listed, such as `stolen_vehicle`.
     pub category: String,
-    /// Chooses colour and tone.
+    /// Priority of the alert, which decides colour and tone: the entry's, or a lower one where the jurisdictions do
+    /// not agree.
     pub priority: Priority,
+    /// Priority as listed.
+    pub listed_priority: Priority,
     /// Exact or approximate.
     pub match_kind: MatchKind,
     /// Camera's and list's characters side by side.
     pub pairs: Vec<Pair>,
     /// Jurisdiction on the plate, if it was read.
     pub jurisdiction_read: Option<String>,
+    /// How sure the jurisdiction is, 0 to 1; none where it was not read.
+    pub jurisdiction_confidence: Option<f32>,
     /// Jurisdiction on the list, if it says.
     pub jurisdiction_listed: Option<String>,
+    /// How the two compare.
+    pub jurisdictions: Agreement,
     /// Whether the read has a usual format of the jurisdiction that the list states.
     pub syntax: Syntax,
-    /// Whether the list was stale when it alarmed.
+    /// Whether the list was stale at the time of the alert.
     pub stale: bool,
     /// Name of the list.
     pub list: String,
-    /// When the list's source last said so.
+    /// Time of the list's source.
     pub list_time: Timestamp,
     /// Free text.
     pub reason: String,
@@ -49,6 +57,10 @@ pub struct Card {
     pub case: String,
     /// Make, model, colour, year as listed.
     pub vehicle: String,
+    /// What to beware of, as listed, such as `armed`; empty if the list says nothing.
+    pub caution: String,
+    /// What to do, as listed, such as `stop` or `report only`; empty if the list says nothing.
+    pub action: String,
     /// Which camera saw it.
     pub camera: String,
     /// When.
@@ -61,11 +73,15 @@ pub struct Card {
     pub position: Position,
     /// Width of the plate picture in pixels: how much there is to compare.
     pub plate_px: u32,
-    /// Further entries that the same read met.
+    /// Further entries that the same read matches.
     pub others: Vec<Other>,
+    /// How likely it is that this is a misread, in words; absent where that cannot be known.
+    pub odds: Option<String>,
+    /// What has been decided about the hit, and which decisions are possible next.
+    pub standing: Told,
 }
 
-/// A further entry that the same read met, in short.
+/// A further entry that the same read matches, in short.
 #[derive(Debug, Clone, Serialize)]
 pub struct Other {
     /// Its text on the list.
@@ -87,7 +103,7 @@ impl Other {
         Self {
             listed: found.entry.plate.expose().to_owned(),
             category: found.entry.category.to_string(),
-            priority: found.entry.priority,
+            priority: found.priority,
             match_kind: found.kind,
             jurisdiction: known(found.entry.jurisdiction),
             list: found.list.name.to_string(),
@@ -100,7 +116,7 @@ impl Other {
         Self {
             listed: entry.plate.clone(),
             category: entry.category.clone(),
-            priority: entry.priority,
+            priority: entry.told.unwrap_or(entry.priority),
             match_kind: entry.matched,
             jurisdiction: known(entry.jurisdiction),
             list: entry.list.clone(),
@@ -131,25 +147,28 @@ pub enum Mark {
     Same,
     /// Written differently, but lists do not keep them apart: O and 0, I and 1.
     Folded,
-    /// The list leaves this place open.
+    /// The list has a wildcard here.
     Open,
     /// Not equal: to be compared by eye.
     Differs,
 }
 
 impl Card {
-    /// Says all that is known of a hit.
-    pub fn of(hit: &Hit) -> Self {
+    /// The card of a hit.
+    pub fn of(hit: &Hit, odds: Option<Odds>) -> Self {
         let entry = hit.entry();
         Self {
             id: hit.id().to_string(),
             category: entry.category.to_string(),
-            priority: entry.priority,
+            priority: hit.priority(),
+            listed_priority: entry.priority,
             match_kind: hit.match_kind(),
             pairs: pairs(hit.plate().expose(), entry.plate.expose()),
-            // Never guessed from the list: not read is said.
+            // Never taken from the list: where none was read, the card says so.
             jurisdiction_read: known(hit.jurisdiction()),
+            jurisdiction_confidence: hit.jurisdiction_confidence().map(|p| p.get()),
             jurisdiction_listed: known(entry.jurisdiction),
+            jurisdictions: hit.jurisdictions(),
             syntax: hit.syntax(),
             stale: hit.stale(),
             list: hit.list().name.to_string(),
@@ -158,6 +177,8 @@ impl Card {
             source: entry.source.clone(),
             case: entry.case.clone(),
             vehicle: entry.vehicle.to_string(),
+            caution: entry.caution.clone(),
+            action: entry.action.clone(),
             camera: hit.camera().to_string(),
             seen: hit.seen().wall,
             frames: hit.frames(),
@@ -165,22 +186,29 @@ impl Card {
             position: *hit.position(),
             plate_px: hit.crop().width,
             others: hit.others().iter().map(Other::of).collect(),
+            odds: odds.map(|odds| odds.in_words()),
+            standing: Told::default(),
         }
     }
 }
 
 impl Card {
-    /// Says what was kept of a hit, after a restart. `plate_px` is the kept picture's width.
-    pub fn of_kept(kept: &KeptHit, plate_px: u32) -> Self {
+    /// The card of a hit that was kept, after a restart. `plate_px` is the kept picture's width.
+    pub fn of_kept(kept: &KeptHit, plate_px: u32, standing: Told) -> Self {
         let (report, entry) = (&kept.report, &kept.report.entry);
         Self {
             id: report.id.clone(),
             category: entry.category.clone(),
-            priority: entry.priority,
+            priority: entry.told.unwrap_or(entry.priority),
+            listed_priority: entry.priority,
             match_kind: entry.matched,
             pairs: pairs(&report.read.plate, &entry.plate),
             jurisdiction_read: known(report.read.jurisdiction),
+            jurisdiction_confidence: report.read.jurisdiction_confidence,
             jurisdiction_listed: known(entry.jurisdiction),
+            jurisdictions: entry.jurisdictions.unwrap_or_else(|| {
+                Jurisdiction::compare(report.read.jurisdiction, entry.jurisdiction)
+            }),
             syntax: entry.syntax,
             stale: entry.list_stale,
             list: entry.list.clone(),
@@ -189,6 +217,8 @@ impl Card {
             source: entry.source.clone(),
             case: entry.case.clone(),
             vehicle: kept.detail.vehicle.clone(),
+            caution: kept.detail.caution.clone(),
+            action: kept.detail.action.clone(),
             camera: report.camera.to_string(),
             seen: report.seen,
             frames: report.read.frames,
@@ -219,6 +249,13 @@ impl Card {
             },
             plate_px,
             others: report.other_entries.iter().map(Other::of_kept).collect(),
+            odds: kept
+                .detail
+                .reading
+                .as_ref()
+                .and_then(|reading| reading.odds)
+                .map(|odds| odds.in_words()),
+            standing,
         }
     }
 }
@@ -228,7 +265,7 @@ impl Card {
 pub fn pairs(read: &str, listed: &str) -> Vec<Pair> {
     let listed = &*pattern::over(listed, read);
     let (a, b): (Vec<char>, Vec<char>) = (read.chars().collect(), listed.chars().collect());
-    // Cost of aligning what is left from (i, j): a gap costs more than a wrong character, for
+    // Cost of aligning the rests from (i, j) on: a gap costs more than a wrong character, because
     // models mistake characters far more often than they invent them.
     const GAP: u32 = 3;
     let cost = |x: char, y: char| match mark(x, y) {
@@ -283,7 +320,30 @@ fn mark(x: char, y: char) -> Mark {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onboard::of_jurisdiction_for_tests;
     use rstest::rstest;
+
+    /// What the officer's page shows of a plate's jurisdiction.
+    #[rstest]
+    #[case::as_listed("CA-ON", Agreement::Same, Priority::High)]
+    #[case::of_another("US-NY", Agreement::Other, Priority::Low)]
+    #[case::not_read("unknown", Agreement::NotRead, Priority::High)]
+    fn card_says_whose_plate_was_read_and_how_sure(
+        #[case] read: &str,
+        #[case] jurisdictions: Agreement,
+        #[case] told: Priority,
+    ) {
+        let hit = of_jurisdiction_for_tests(crate::hits::testing_hit(1), read, 0.97);
+        let card = Card::of(&hit, None);
+        let is_read = (read != "unknown").then_some(read);
+        assert_eq!(card.jurisdiction_read.as_deref(), is_read);
+        assert_eq!(card.jurisdiction_confidence, is_read.map(|_| 0.97));
+        assert_eq!(card.jurisdiction_listed.as_deref(), Some("CA-ON"));
+        assert_eq!((card.jurisdictions, card.priority), (jurisdictions, told));
+        assert_eq!(card.listed_priority, Priority::High);
+        let json = serde_json::to_value(&card).unwrap();
+        assert_eq!(json["jurisdictions"], serde_json::to_value(jurisdictions).unwrap());
+    }
 
     #[rstest]
     #[case("CKSV841", "CKSV841", "=======")]

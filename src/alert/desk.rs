@@ -1,16 +1,17 @@
-//! Tells a hit: tone first, then screen. Never waits for either.
+//! Alerts the officer to a hit: by a tone first, then on the screen. It never waits for either.
 
 use std::sync::Arc;
 
 use tracing::info;
 
 use super::card::Card;
-use super::console::board::Board;
+use super::console::board::{Board, Pictures};
 use super::sound::Sounder;
 use crate::health::Health;
+use crate::hits::Odds;
 use crate::onboard::Hit;
 
-/// Where hits are told.
+/// Where hits become alerts.
 #[derive(Clone)]
 pub struct Desk {
     sounder: Sounder,
@@ -24,11 +25,11 @@ impl Desk {
         Self { sounder, board, health }
     }
 
-    /// Tells a hit. `jpeg` is its plate's picture.
-    pub fn tell(&self, hit: &Hit, jpeg: Vec<u8>) {
-        self.sounder.alert(hit.entry().priority);
-        self.board.show(&Card::of(hit), jpeg);
+    /// Alerts the officer to a hit.
+    pub fn alert(&self, hit: &Hit, pictures: Pictures, odds: Option<Odds>) {
+        self.sounder.raise(&hit.id().to_string(), hit.priority());
+        self.board.show(&Card::of(hit, odds), pictures);
         self.health.alerted.one();
-        info!(hit = %hit.id(), camera = %hit.camera(), priority = ?hit.entry().priority, "hit told");
+        info!(hit = %hit.id(), camera = %hit.camera(), priority = ?hit.priority(), "hit alerted");
     }
 }

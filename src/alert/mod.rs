@@ -8,9 +8,11 @@ pub mod card;
 #[expect(clippy::disallowed_types, reason = "listens for the officer's browser")]
 pub mod console;
 mod desk;
+pub mod shift;
 mod sound;
 mod speaker;
 pub mod tone;
+pub mod training;
 
 pub use desk::Desk;
 pub use sound::{Annunciator, Recorder, Sounder, Sounding};

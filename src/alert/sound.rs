@@ -1,9 +1,10 @@
-//! The sounding thread: takes priorities, gives tones, never keeps anybody waiting.
+//! The sound thread: takes priorities, plays tones, and never keeps anybody waiting.
 //!
-//! In: [`Sounder::alert`] from the thread that tells hits, which only pushes to a short queue. Out:
+//! In: [`Sounder::raise`] from the thread that alerts, which only pushes to a short queue. Out:
 //! an [`Annunciator`]. The most urgent tone sounds first and among equals the newest; a more urgent
-//! one cuts a lesser one short. A device that is missing or busy is said in health as `sound` and
-//! tried again until it is there; what has waited past its use is dropped and counted.
+//! tone cuts a less urgent one short. The tone of a high hit is repeated until somebody has answered it. If the
+//! device is missing, busy, or opens and plays nothing, health says so under `sound`, and the device is tried again,
+//! with growing pauses, until it plays; tones that have waited too long to be useful are dropped and counted.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -11,32 +12,45 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
+use crate::backoff::Backoff;
 use crate::config::AlertConfig;
+use crate::entry::Priority;
 use crate::health::{Health, PartState};
-use crate::hotlist::Priority;
 
 use super::speaker::SoundError;
 
 /// Makes an alert heard: a loudspeaker, or a recorder in tests.
 pub trait Annunciator: Send {
-    /// Readies the device, if it is not; says whether it would sound. Called before the first
-    /// alert and again after every failure.
+    /// Opens the device if it is not open; an error says why no tone would sound. Called before the
+    /// first alert and again after every failure.
     fn ready(&mut self) -> Result<(), SoundError>;
 
-    /// Plays samples at [`super::tone::RATE`], mono, until they are through or `go_on` says no.
+    /// Plays samples at [`super::tone::RATE`], mono, until their end or until `go_on` returns `false`.
     fn play(&mut self, samples: &[i16], go_on: &dyn Fn() -> bool) -> Result<(), SoundError>;
 }
 
-/// Time between two attempts to open a missing device.
+/// Pauses between two attempts at a device that does not sound.
 ///
-/// A USB sound stick takes about a second to come back after a plug is knocked.
-const RETRY: Duration = Duration::from_secs(1);
+/// A USB sound stick takes about a second to come back after a plug is knocked; the officer knows within two
+/// seconds that it is back.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_MOST: Duration = Duration::from_secs(2);
 
-/// Tones that may wait. Eight high ones take ten seconds: more would sound for cars long gone.
+/// Silence that a device which has failed must play to prove that it works: 20 ms.
+const PROOF: [i16; super::tone::RATE as usize / 50] = [0; super::tone::RATE as usize / 50];
+
+/// Most tones that may wait. Eight high ones take ten seconds: more would sound for cars long gone.
 const QUEUE: usize = 8;
 
-/// Age past which a waiting tone is dropped: it would be taken for the next car.
+/// Age past which a waiting tone is dropped: an officer would take it for the next car's.
 const USEFUL: Duration = Duration::from_secs(15);
+
+/// Time from one burst of a high hit that nobody has answered to the next. IEC 60601-1-8 allows 2.5 to 15 s.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Time after which the tone of a hit that nobody answers is no longer repeated: nobody is in the car. The page still
+/// shows the hit.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// The handle: give it priorities.
 #[derive(Clone)]
@@ -54,17 +68,21 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     waiting: Vec<(Priority, Instant)>,
+    /// High hits that nobody has answered, and since when.
+    unanswered: Vec<(String, Instant)>,
+    /// When their tone is repeated.
+    again: Option<Instant>,
     closed: bool,
 }
 
 impl Queue {
-    /// Takes the most urgent, among equals the newest.
-    fn pop(&mut self) -> Option<Priority> {
+    /// Takes the most urgent tone, among equals the newest.
+    fn pop(&mut self) -> Option<(Priority, Instant)> {
         let at = (0..self.waiting.len()).max_by_key(|i| (self.waiting[*i].0, *i))?;
-        Some(self.waiting.remove(at).0)
+        Some(self.waiting.remove(at))
     }
 
-    /// Adds one; past the limit the least urgent and oldest goes. Returns whether one went.
+    /// Adds a tone; past the limit the least urgent and oldest one is dropped. Returns whether one was.
     fn push(&mut self, priority: Priority, now: Instant) -> bool {
         self.waiting.push((priority, now));
         if self.waiting.len() <= QUEUE {
@@ -75,6 +93,16 @@ impl Queue {
             .expect("one was just pushed");
         self.waiting.remove(least);
         true
+    }
+
+    /// Takes the tone that is repeated, if its time has come.
+    fn repeat(&mut self, now: Instant) -> Option<(Priority, Instant)> {
+        self.unanswered.retain(|(_, since)| now.duration_since(*since) < LONGEST);
+        if self.unanswered.is_empty() || self.again.is_some_and(|again| now < again) {
+            return None;
+        }
+        self.again = Some(now + AGAIN);
+        Some((Priority::High, now))
     }
 
     fn drop_stale(&mut self, now: Instant) -> usize {
@@ -95,20 +123,50 @@ impl Sounder {
         let (thread_shared, volume) =
             (shared.clone(), u8::try_from(config.volume.clamp(0, 100)).expect("clamped"));
         health.set("sound", PartState::Starting);
-        let thread = std::thread::Builder::new()
-            .name("sound".into())
-            .spawn(move || run(annunciator, volume, &thread_shared, &health))
-            .expect("the system can start a thread");
+        let thread = crate::threads::spawn("sound", move || {
+            run(annunciator, volume, &thread_shared, &health)
+        })
+        .expect("the system can start a thread");
         let mute = config.mute.iter().copied().filter(|p| *p != Priority::High).collect();
         (Self { shared: shared.clone(), mute }, Sounding { shared, thread: Some(thread) })
     }
 
-    /// Asks for a tone and returns at once.
+    /// Requests the tone of a hit and returns at once. A high hit's tone is repeated until it is answered.
+    pub fn raise(&self, hit: &str, priority: Priority) {
+        if priority == Priority::High {
+            let mut queue = self.lock();
+            let now = Instant::now();
+            queue.unanswered.push((hit.to_owned(), now));
+            queue.again = Some(now + AGAIN);
+        }
+        self.alert(priority);
+    }
+
+    /// Called when somebody has seen this hit: its tone is not repeated.
+    pub fn answer(&self, hit: &str) {
+        self.lock().unanswered.retain(|(id, _)| id != hit);
+    }
+
+    /// Hits whose tone is repeated until they are answered.
+    pub fn unanswered(&self) -> Vec<String> {
+        self.lock().unanswered.iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Priorities that make no sound, by setting.
+    pub fn muted(&self) -> &[Priority] {
+        &self.mute
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.shared.state.lock().expect("no holder panics")
+    }
+
+    /// Requests a tone and returns at once.
     pub fn alert(&self, priority: Priority) {
         if self.mute.contains(&priority) {
             return;
         }
-        let mut queue = self.shared.state.lock().expect("no holder panics");
+        let mut queue = self.lock();
         if queue.push(priority, Instant::now()) {
             warn!("more alerts than tones, the least urgent tone dropped");
         }
@@ -145,55 +203,66 @@ impl Drop for Sounding {
 }
 
 fn run(mut annunciator: Box<dyn Annunciator>, volume: u8, shared: &Shared, health: &Health) {
+    let mut pauses = Backoff::new(RETRY_FIRST, RETRY_MOST);
     let mut working = false;
+    // A device that opened and did not play has to play again before it counts as working.
+    let mut proof = false;
     loop {
         if !working {
-            match annunciator.ready() {
-                Ok(()) => {
-                    working = true;
-                    health.set("sound", PartState::Working);
-                    info!("sound ready");
+            let tried = annunciator.ready().and_then(|()| match proof {
+                true => annunciator.play(&PROOF, &|| true),
+                false => Ok(()),
+            });
+            if let Err(e) = tried {
+                report_down(health, &e);
+                if !wait_before_retry(shared, pauses.failed()) {
+                    return;
                 }
-                Err(e) => {
-                    let said = PartState::Down(e.to_string());
-                    if health.state("sound").as_ref() != Some(&said) {
-                        warn!(error = %e, "no sound");
-                        health.set("sound", said);
-                    }
-                    let queue = shared.state.lock().expect("no holder panics");
-                    let until = |q: &mut Queue| !q.closed;
-                    let (queue, _) = shared
-                        .wake
-                        .wait_timeout_while(queue, RETRY, until)
-                        .expect("no holder panics");
-                    if queue.closed {
-                        return;
-                    }
-                    continue;
-                }
+                continue;
             }
+            working = true;
+            pauses.worked();
+            health.set("sound", PartState::Working);
+            info!("sound ready");
         }
-        let Some(priority) = next(shared) else { return };
+        let Some((priority, since)) = next(shared) else { return };
         let samples = super::tone::samples(priority, volume);
         // Asked every few milliseconds while the tone plays.
         let go_on = || {
             let queue = shared.state.lock().expect("no holder panics");
             !queue.closed && queue.waiting.iter().all(|(waiting, _)| *waiting <= priority)
         };
-        let outcome = annunciator.play(&samples, &go_on);
-        if let Err(e) = outcome {
-            warn!(error = %e, "tone not played, trying the device again");
-            health.set("sound", PartState::Down(e.to_string()));
-            working = false;
-            // It has not been heard: it waits with the others for the device to come back.
-            let mut queue = shared.state.lock().expect("no holder panics");
-            queue.push(priority, Instant::now());
+        if let Err(e) = annunciator.play(&samples, &go_on) {
+            report_down(health, &e);
+            (working, proof) = (false, true);
+            // It has not been heard: it waits with the others for the device, and keeps its age.
+            shared.state.lock().expect("no holder panics").push(priority, since);
+            if !wait_before_retry(shared, pauses.failed()) {
+                return;
+            }
         }
     }
 }
 
+/// Reports once why nothing sounds.
+fn report_down(health: &Health, why: &SoundError) {
+    let said = PartState::Down(why.to_string());
+    if health.state("sound").as_ref() != Some(&said) {
+        warn!(error = %why, "no sound");
+        health.set("sound", said);
+    }
+}
+
+/// Waits before the device is tried again. Returns `false` when closed meanwhile.
+fn wait_before_retry(shared: &Shared, pause: Duration) -> bool {
+    let queue = shared.state.lock().expect("no holder panics");
+    let until = |q: &mut Queue| !q.closed;
+    let (queue, _) = shared.wake.wait_timeout_while(queue, pause, until).expect("no holder panics");
+    !queue.closed
+}
+
 /// Waits for the next tone to play; `None` when closed.
-fn next(shared: &Shared) -> Option<Priority> {
+fn next(shared: &Shared) -> Option<(Priority, Instant)> {
     let mut queue = shared.state.lock().expect("no holder panics");
     loop {
         if queue.closed {
@@ -203,14 +272,20 @@ fn next(shared: &Shared) -> Option<Priority> {
         if stale > 0 {
             warn!(stale, "tones dropped that had waited too long");
         }
-        if let Some(priority) = queue.pop() {
-            return Some(priority);
+        let now = Instant::now();
+        if let Some(tone) = queue.pop().or_else(|| queue.repeat(now)) {
+            return Some(tone);
         }
-        queue = shared.wake.wait(queue).expect("no holder panics");
+        // An alert wakes this thread; a repeated tone wakes it by its time.
+        let sleep = match (queue.unanswered.is_empty(), queue.again) {
+            (false, Some(again)) => again.saturating_duration_since(now),
+            _ => LONGEST,
+        };
+        queue = shared.wake.wait_timeout(queue, sleep).expect("no holder panics").0;
     }
 }
 
-/// Remembers instead of sounding: for tests and for machines without a loudspeaker.
+/// Remembers tones instead of playing them: for tests and for machines without a loudspeaker.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder {
     played: Arc<Mutex<Vec<usize>>>,
@@ -253,14 +328,14 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    const HIGH: usize = 57_600;
-    const MEDIUM: usize = 23_040;
+    const HIGH: usize = 27_840;
+    const MEDIUM: usize = 31_680;
     const LOW: usize = 12_000;
 
     fn until(what: &str, mut met: impl FnMut() -> bool) {
         let start = Instant::now();
         while !met() {
-            assert!(start.elapsed() < Duration::from_secs(20), "never: {what}");
+            assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -272,7 +347,7 @@ mod tests {
         for p in [Priority::Low, Priority::High, Priority::Medium, Priority::High] {
             assert!(!queue.push(p, now));
         }
-        assert_eq!(queue.pop(), Some(Priority::High));
+        assert_eq!(queue.pop(), Some((Priority::High, now)));
         assert_eq!(queue.waiting.len(), 3);
         for _ in 0..QUEUE - 3 {
             queue.push(Priority::High, now);
@@ -288,7 +363,42 @@ mod tests {
         queue.push(Priority::High, start);
         queue.push(Priority::Low, start + Duration::from_secs(14));
         assert_eq!(queue.drop_stale(start + Duration::from_secs(16)), 1);
-        assert_eq!(queue.pop(), Some(Priority::Low));
+        assert_eq!(queue.pop().map(|(priority, _)| priority), Some(Priority::Low));
+    }
+
+    #[test]
+    fn high_comes_again_until_it_is_answered_and_stops_when_nobody_ever_does() {
+        let start = Instant::now();
+        let mut queue = Queue::default();
+        queue.unanswered.push(("01A".into(), start));
+        queue.again = Some(start + AGAIN);
+        assert_eq!(queue.repeat(start + AGAIN / 2), None, "not before its time");
+        let first = start + AGAIN;
+        assert_eq!(queue.repeat(first), Some((Priority::High, first)));
+        assert_eq!(queue.repeat(first), None, "once each time");
+        assert!(queue.repeat(first + AGAIN).is_some());
+        assert_eq!(queue.repeat(start + LONGEST), None);
+        assert!(queue.unanswered.is_empty());
+    }
+
+    #[test]
+    fn tone_of_a_high_hit_is_heard_again_and_after_the_answer_no_more() {
+        let recorder = Recorder::default();
+        let config = AlertConfig { mute: vec![Priority::Low], ..Default::default() };
+        let (sounder, sounding) =
+            Sounder::spawn(Box::new(recorder.clone()), &config, Arc::new(Health::default()));
+        assert_eq!(sounder.muted(), [Priority::Low]);
+        sounder.raise("01B", Priority::Medium);
+        assert!(sounder.unanswered().is_empty(), "a medium hit sounds once");
+        until("the medium tone", || recorder.played() == [MEDIUM]);
+        sounder.raise("01A", Priority::High);
+        assert_eq!(sounder.unanswered(), ["01A"]);
+        until("the tone and its repeat", || recorder.played() == [MEDIUM, HIGH, HIGH]);
+        sounder.answer("another");
+        assert_eq!(sounder.unanswered(), ["01A"]);
+        sounder.answer("01A");
+        assert!(sounder.unanswered().is_empty());
+        sounding.stop();
     }
 
     #[test]
@@ -327,7 +437,7 @@ mod tests {
         sounding.stop();
     }
 
-    /// Plays until it is told to stop, and tells what it did.
+    /// Plays until `go_on` returns `false`, and reports what it did.
     struct Endless(mpsc::Sender<(usize, bool)>);
 
     impl Annunciator for Endless {
@@ -358,5 +468,52 @@ mod tests {
         assert_eq!([next(), next()], [(LOW, true), (HIGH, false)]);
         sounding.stop();
         assert_eq!(next(), (HIGH, true));
+    }
+
+    /// A device that always opens, and plays nothing until it is repaired.
+    #[derive(Clone, Default)]
+    struct OpensOnly {
+        tried: Arc<Mutex<Vec<usize>>>,
+        mended: Arc<std::sync::atomic::AtomicBool>,
+    }
+
+    impl Annunciator for OpensOnly {
+        fn ready(&mut self) -> Result<(), SoundError> {
+            Ok(())
+        }
+        fn play(&mut self, samples: &[i16], _: &dyn Fn() -> bool) -> Result<(), SoundError> {
+            self.tried.lock().unwrap().push(samples.len());
+            match self.mended.load(std::sync::atomic::Ordering::SeqCst) {
+                true => Ok(()),
+                false => {
+                    let (device, reason) = ("stick".into(), "Input/output error".into());
+                    Err(SoundError::Device { device, reason })
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn device_that_opens_and_does_not_play_is_tried_now_and_then_and_told_until_it_plays() {
+        let device = OpensOnly::default();
+        let health = Arc::new(Health::default());
+        let (sounder, sounding) =
+            Sounder::spawn(Box::new(device.clone()), &AlertConfig::default(), health.clone());
+        until("sound opened", || health.state("sound") == Some(PartState::Working));
+        sounder.alert(Priority::High);
+        until("the first failure", || !device.tried.lock().unwrap().is_empty());
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(1_500) {
+            std::thread::sleep(Duration::from_millis(5));
+            let said = health.state("sound");
+            assert!(!matches!(said, Some(PartState::Working)), "works by being opened: {said:?}");
+        }
+        // At 0, 0.25 and 0.75 s; one more for a machine that is busy.
+        let tried = device.tried.lock().unwrap().len();
+        assert!((2..=4).contains(&tried), "tried {tried} times in 1.5 s");
+        device.mended.store(true, std::sync::atomic::Ordering::SeqCst);
+        until("the tone that waited", || device.tried.lock().unwrap().last() == Some(&HIGH));
+        until("it works", || health.state("sound") == Some(PartState::Working));
+        sounding.stop();
     }
 }

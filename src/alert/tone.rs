@@ -1,65 +1,88 @@
-//! The three tones as samples, one per priority.
+//! The three tones as samples, one per priority: bursts of five, three and one pulses.
 //!
-//! Told apart by rhythm and pitch, so that one ear at 100 km/h is enough: high alternates two
-//! pitches without a pause, medium beeps twice, low once and softer. In: a priority and a
-//! loudness. Out: 16-bit mono samples at [`RATE`]. Synthesised when asked for: 1.2 s costs less
-//! than a millisecond.
+//! They differ within the first half second by how fast the pulses follow one another, and in pitch; every pulse of
+//! a burst has one pitch, so that none is taken for a dispatcher's two-tone call. In: a priority and a loudness.
+//! Out: 16-bit mono samples at [`RATE`]. Costs: less than a millisecond for half a second of sound.
+//! The figures are those of MIL-STD-1472 and IEC 60601-1-8 (`docs/decisions/0115-bursts.md`).
 
 use std::f32::consts::TAU;
 
-use crate::hotlist::Priority;
+use crate::entry::Priority;
 
 /// Samples a second. Every sound chip takes 48 kHz without resampling.
 pub const RATE: u32 = 48_000;
 
-/// Length of the rise and fall at the edges of every note, in samples: 8 ms.
+/// Length of the rise and fall at the edges of every pulse, in milliseconds.
 ///
-/// A note that starts at full swing is heard as a click. Below about 5 ms the click is still
-/// there, above 20 ms the note starts to sound soft.
-const RAMP: usize = 8 * RATE as usize / 1000;
+/// Between 20 and 30: a faster one startles, a slower one eats up the short pulses of a high alert.
+pub const RAMP_MS: u32 = 25;
 
-/// Share of the third harmonic.
-///
-/// A little of it lets a small speaker be located and be heard by an ear that has lost its highs,
-/// and the pitch stays clear.
-const THIRD: f32 = 0.15;
+const RAMP: usize = (RAMP_MS * RATE / 1000) as usize;
 
-/// One pitch held for a while; a pitch of zero is silence.
+/// Amplitude of each harmonic against the fundamental's. A small loudspeaker hardly plays the fundamental, but the
+/// pitch is heard from the harmonics too, and an ear that has lost high frequencies still hears some of them.
+const HARMONICS: [f32; 6] = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5];
+
+/// The highest harmonic, in hertz: damaged ears often hear nothing above it.
+const HIGHEST: f32 = 4000.0;
+
+/// A burst of equal pulses.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Note {
-    /// Fundamental in hertz.
+pub struct Burst {
+    /// Number of pulses.
+    pub pulses: u32,
+    /// Fundamental frequency in hertz.
     pub hertz: f32,
-    /// Length in milliseconds, ramps included.
+    /// Length of a pulse in milliseconds, ramps included.
     pub ms: u32,
+    /// Time from the start of a pulse to the start of the next, in milliseconds.
+    pub every_ms: u32,
+    /// Share of the set loudness.
+    pub share: f32,
 }
 
-/// The melody of a priority, and its share of the set loudness.
-pub fn notes(priority: Priority) -> (&'static [Note], f32) {
-    const HIGH_UP: Note = Note { hertz: 1500.0, ms: 150 };
-    const HIGH_DOWN: Note = Note { hertz: 1000.0, ms: 150 };
-    const MEDIUM: Note = Note { hertz: 784.0, ms: 180 };
-    const PAUSE: Note = Note { hertz: 0.0, ms: 120 };
-    const LOW: Note = Note { hertz: 523.0, ms: 250 };
+/// The burst of a priority.
+pub const fn burst(priority: Priority) -> Burst {
     match priority {
-        Priority::High => {
-            (&[HIGH_DOWN, HIGH_UP, HIGH_DOWN, HIGH_UP, HIGH_DOWN, HIGH_UP, HIGH_DOWN, HIGH_UP], 1.0)
-        }
-        Priority::Medium => (&[MEDIUM, PAUSE, MEDIUM], 0.8),
-        Priority::Low => (&[LOW], 0.5),
+        Priority::High => Burst { pulses: 5, hertz: 660.0, ms: 80, every_ms: 125, share: 1.0 },
+        Priority::Medium => Burst { pulses: 3, hertz: 495.0, ms: 160, every_ms: 250, share: 0.8 },
+        Priority::Low => Burst { pulses: 1, hertz: 330.0, ms: 250, every_ms: 250, share: 0.6 },
+    }
+}
+
+impl Burst {
+    fn samples(self) -> usize {
+        ((self.every_ms * (self.pulses - 1) + self.ms) * RATE / 1000) as usize
+    }
+
+    /// The wave without its ramps, between -1 and 1 before it is levelled.
+    fn wave(self, at: usize) -> f32 {
+        let sum = |(n, share): (usize, &f32)| {
+            let n = (n + 1) as f32;
+            if n * self.hertz > HIGHEST {
+                return 0.0;
+            }
+            // Phases that grow with the square keep the peaks of the harmonics apart (Schroeder 1970): the same
+            // loudness with a lower peak.
+            let phase = std::f32::consts::PI * n * n / HARMONICS.len() as f32;
+            share * (TAU * n * self.hertz * at as f32 / RATE as f32 + phase).sin()
+        };
+        HARMONICS.iter().enumerate().map(sum).sum()
     }
 }
 
 /// Synthesises a tone at `volume` percent of full scale.
 pub fn samples(priority: Priority, volume: u8) -> Vec<i16> {
-    let (notes, share) = notes(priority);
-    let peak = f32::from(i16::MAX) * share * f32::from(volume.min(100)) / 100.0;
-    let mut out = Vec::new();
-    for note in notes {
-        let n = (RATE * note.ms / 1000) as usize;
-        for i in 0..n {
-            let phase = TAU * note.hertz * i as f32 / RATE as f32;
-            let wave = (phase.sin() + THIRD * (3.0 * phase).sin()) / (1.0 + THIRD);
-            out.push((wave * ramp(i.min(n - 1 - i)) * peak) as i16);
+    let burst = burst(priority);
+    let one: Vec<f32> = (0..(burst.ms * RATE / 1000) as usize).map(|i| burst.wave(i)).collect();
+    let highest = one.iter().fold(f32::MIN_POSITIVE, |most, x| most.max(x.abs()));
+    let peak = f32::from(i16::MAX) * burst.share * f32::from(volume.min(100)) / 100.0;
+    let mut out = vec![0; burst.samples()];
+    for pulse in 0..burst.pulses {
+        let start = (pulse * burst.every_ms * RATE / 1000) as usize;
+        for (i, wave) in one.iter().enumerate() {
+            let edge = ramp(i.min(one.len() - 1 - i));
+            out[start + i] = (wave / highest * edge * peak) as i16;
         }
     }
     out
@@ -77,63 +100,5 @@ pub(super) fn ramp(from_edge: usize) -> f32 {
 pub(super) const FADE: usize = RAMP;
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-
-    /// Share of the energy of `samples` that lies at `hertz` (Goertzel's filter).
-    pub(in crate::alert) fn energy_at(samples: &[i16], hertz: f32) -> f64 {
-        let w = std::f64::consts::TAU * f64::from(hertz) / f64::from(RATE);
-        let (mut s1, mut s2, mut total) = (0.0_f64, 0.0_f64, 0.0_f64);
-        for x in samples {
-            let x = f64::from(*x);
-            let s0 = x + 2.0 * w.cos() * s1 - s2;
-            (s2, s1) = (s1, s0);
-            total += x * x;
-        }
-        let power = s1 * s1 + s2 * s2 - 2.0 * w.cos() * s1 * s2;
-        2.0 * power / (total.max(1.0) * samples.len() as f64)
-    }
-
-    fn length_ms(priority: Priority) -> usize {
-        samples(priority, 80).len() * 1000 / RATE as usize
-    }
-
-    #[test]
-    fn three_tones_differ_in_length_and_pitch() {
-        assert_eq!(
-            [Priority::High, Priority::Medium, Priority::Low].map(length_ms),
-            [1200, 480, 250]
-        );
-        let first_150_ms = |p| samples(p, 80)[..7200].to_vec();
-        for (priority, hertz) in
-            [(Priority::High, 1000.0), (Priority::Medium, 784.0), (Priority::Low, 523.0)]
-        {
-            for candidate in [523.0, 784.0, 1000.0] {
-                let share = energy_at(&first_150_ms(priority), candidate);
-                assert_eq!(share > 0.7, candidate == hertz, "{priority:?} {candidate}: {share}");
-            }
-        }
-    }
-
-    #[test]
-    fn no_sample_jumps_further_than_the_wave_itself() {
-        for priority in [Priority::High, Priority::Medium, Priority::Low] {
-            let s = samples(priority, 100);
-            assert_eq!((s[0], *s.last().unwrap()), (0, 0), "{priority:?} starts or ends at once");
-            // The steepest slope of a 1.5 kHz sine with 15 % third harmonic at full scale.
-            let limit =
-                f64::from(i16::MAX) * std::f64::consts::TAU * 1500.0 / f64::from(RATE) * 1.3;
-            let steepest = s.windows(2).map(|w| (i32::from(w[1]) - i32::from(w[0])).abs()).max();
-            assert!(f64::from(steepest.unwrap()) < limit, "{priority:?}: {steepest:?} > {limit}");
-        }
-    }
-
-    #[test]
-    fn high_is_loudest_and_nothing_clips() {
-        let peak = |p, volume| samples(p, volume).iter().map(|s| s.unsigned_abs()).max().unwrap();
-        assert!(peak(Priority::High, 100) > peak(Priority::Medium, 100));
-        assert!(peak(Priority::Medium, 100) > peak(Priority::Low, 100));
-        assert!(peak(Priority::High, 20) > 4_000, "quietest setting is inaudible");
-        assert!(peak(Priority::High, 255) <= i16::MAX as u16);
-    }
-}
+#[path = "tone_tests.rs"]
+pub(super) mod tests;

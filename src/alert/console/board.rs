@@ -3,17 +3,25 @@
 //! Whoever connects first gets all of it, then each change as it happens. A page that falls behind
 //! is cut off and comes back by itself, so that nothing waits for it.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use serde::Serialize;
 use tokio::sync::broadcast;
 
 use super::status::Status;
 use crate::alert::card::Card;
+use crate::config::Screen;
+use crate::entry::Priority;
+use crate::hits::HitImage;
+use crate::plate::names;
+use crate::records::disposition::{Judge, Told};
 
 /// Hits kept for the page. A shift sees a handful; the store has all of them.
 const CARDS: usize = 50;
+
+/// Hits kept in all: high ones that nobody has judged stay past [`CARDS`].
+const CARDS_MOST: usize = 200;
 
 /// Changes a page may be behind before it is cut off.
 const BEHIND: usize = 64;
@@ -41,49 +49,149 @@ pub struct Hello {
     pub agency: String,
     /// Our version; a page of another one loads itself anew.
     pub version: String,
+    /// Whether the car is a drawn one, in which text fields open at any speed.
+    pub nobody_drives: bool,
+    /// The terminal in the car, by which the page chooses its sizes.
+    pub screen: Screen,
 }
 
+/// Gives a picture of a hit that the board has no more, if it may be shown.
+pub type Older = Box<dyn Fn(&str, HitImage) -> Option<Vec<u8>> + Send + Sync>;
+
+/// The pictures of one hit, as JPEG. Empty is none.
+#[derive(Debug, Clone, Default)]
+pub struct Pictures {
+    /// The plate.
+    pub plate: Vec<u8>,
+    /// The vehicle around it, every other plate covered.
+    pub context: Vec<u8>,
+}
+
+impl From<Vec<u8>> for Pictures {
+    fn from(plate: Vec<u8>) -> Self {
+        Self { plate, context: Vec::new() }
+    }
+}
+
+/// Takes it that an officer has seen a hit.
+pub type Answer = Box<dyn Fn(&str) + Send + Sync>;
+
 /// The newest hits and the status.
-#[derive(Debug)]
 pub struct Board {
     hello: Event,
+    nobody_drives: bool,
     /// Guards what a new page gets; held to copy or to add, never over I/O.
     shown: Mutex<Shown>,
     changes: broadcast::Sender<Event>,
+    older: OnceLock<Older>,
+    answer: OnceLock<Answer>,
 }
 
 #[derive(Debug, Default)]
 struct Shown {
-    cards: VecDeque<(String, Event, Arc<[u8]>)>,
+    cards: VecDeque<OnBoard>,
     status: Option<(Status, Event)>,
+}
+
+/// A hit as a page that comes now gets it.
+#[derive(Debug)]
+struct OnBoard {
+    card: Card,
+    /// Told by this run, so that it stays raised until it is judged; not one of before the start.
+    raised: bool,
+    plate: Arc<[u8]>,
+    context: Arc<[u8]>,
+}
+
+impl OnBoard {
+    /// A high hit of this run stays until somebody has judged it.
+    fn is_to_be_judged(&self) -> bool {
+        self.raised && self.card.priority == Priority::High && self.card.standing.is.is_none()
+    }
+
+    fn event(&self) -> Event {
+        Event::new(if self.raised { "again" } else { "earlier" }, &self.card)
+    }
+}
+
+/// What the page gets first: who serves it, and the names of issuers.
+#[derive(Serialize)]
+struct First<'a> {
+    #[serde(flatten)]
+    hello: &'a Hello,
+    issuers: BTreeMap<&'static str, &'static str>,
 }
 
 impl Board {
     /// An empty board.
     pub fn new(hello: &Hello) -> Self {
+        let issuers = names::NAMES.iter().copied().collect();
         Self {
-            hello: Event::new("hello", hello),
+            hello: Event::new("hello", &First { hello, issuers }),
+            nobody_drives: hello.nobody_drives,
             shown: Mutex::default(),
             changes: broadcast::channel(BEHIND).0,
+            older: OnceLock::new(),
+            answer: OnceLock::new(),
         }
     }
 
-    /// Shows a hit. `jpeg` is the plate's picture.
-    pub fn show(&self, card: &Card, jpeg: Vec<u8>) {
-        self.add(card, jpeg, Event::new("hit", card));
+    /// Shows a hit.
+    pub fn show(&self, card: &Card, pictures: impl Into<Pictures>) {
+        self.add(card, pictures.into(), true, Event::new("hit", card));
     }
 
     /// Puts a hit of before the start into the list, without raising it.
-    pub fn recall(&self, card: &Card, jpeg: Vec<u8>) {
-        self.add(card, jpeg, Event::new("earlier", card));
+    pub fn recall(&self, card: &Card, pictures: impl Into<Pictures>) {
+        self.add(card, pictures.into(), false, Event::new("earlier", card));
     }
 
-    fn add(&self, card: &Card, jpeg: Vec<u8>, event: Event) {
-        let mut shown = self.shown.lock().expect("no holder panics");
-        shown.cards.push_back((card.id.clone(), Event::new("earlier", card), jpeg.into()));
-        if shown.cards.len() > CARDS {
-            shown.cards.pop_front();
+    /// Whether the car is a drawn one.
+    pub(super) fn nobody_drives(&self) -> bool {
+        self.nobody_drives
+    }
+
+    /// Whether a hit is shown here: what is not is nobody's to judge on the page.
+    pub fn has(&self, id: &str) -> bool {
+        let shown = self.shown.lock().expect("no holder panics");
+        shown.cards.iter().any(|on| on.card.id == id)
+    }
+
+    /// Tells every page where a hit stands now.
+    pub fn stand(&self, id: &str, told: &Told) {
+        #[derive(Serialize)]
+        struct News<'a> {
+            hit: &'a str,
+            standing: &'a Told,
         }
+        let mut shown = self.shown.lock().expect("no holder panics");
+        if let Some(on) = shown.cards.iter_mut().find(|on| on.card.id == id) {
+            on.card.standing = told.clone();
+            let _ = self.changes.send(Event::new("standing", &News { hit: id, standing: told }));
+        }
+    }
+
+    /// Tells every page anew where each hit stands: the policy that says so has changed.
+    pub fn stand_anew(&self, judge: &Judge) {
+        let ids: Vec<_> = {
+            let shown = self.shown.lock().expect("no holder panics");
+            shown.cards.iter().map(|on| on.card.id.clone()).collect()
+        };
+        for id in ids {
+            if let Ok(hit) = ulid::Ulid::from_string(&id)
+                && let Ok(told) = judge.stands(hit)
+            {
+                self.stand(&id, &told);
+            }
+        }
+    }
+
+    fn add(&self, card: &Card, pictures: Pictures, raised: bool, event: Event) {
+        let mut shown = self.shown.lock().expect("no holder panics");
+        let Pictures { plate, context } = pictures;
+        let (plate, context) = (plate.into(), context.into());
+        shown.cards.push_back(OnBoard { card: card.clone(), raised, plate, context });
+        shown.forget();
         // Sent under the lock, so that a page connecting now gets it once.
         let _ = self.changes.send(event);
     }
@@ -100,10 +208,39 @@ impl Board {
         let _ = self.changes.send(event);
     }
 
-    /// The picture of a hit that is still on the board.
-    pub fn picture(&self, id: &str) -> Option<Arc<[u8]>> {
+    /// The status that was shown last.
+    pub(super) fn latest(&self) -> Option<Status> {
         let shown = self.shown.lock().expect("no holder panics");
-        shown.cards.iter().find(|(card, _, _)| card == id).map(|(_, _, jpeg)| jpeg.clone())
+        shown.status.as_ref().map(|(status, _)| status.clone())
+    }
+
+    /// Names where pictures of hits come from that the board has no more. The first to be named stays.
+    pub fn older_from(&self, older: Older) {
+        let _ = self.older.set(older);
+    }
+
+    /// Names who learns that a hit has been seen. The first to be named stays.
+    pub fn answers_to(&self, answer: Answer) {
+        let _ = self.answer.set(answer);
+    }
+
+    /// An officer has seen this hit: its tone need not come again. Says nothing of what the hit is.
+    pub(super) fn answered(&self, id: &str) {
+        if let Some(answer) = self.answer.get() {
+            answer(id);
+        }
+    }
+
+    /// A picture of a hit: from memory, or for one that is older from where hits are kept, which may take a disk.
+    pub fn picture(&self, id: &str, image: HitImage) -> Option<Arc<[u8]>> {
+        let on_board = {
+            let shown = self.shown.lock().expect("no holder panics");
+            shown.cards.iter().find(|on| on.card.id == id).map(|on| match image {
+                HitImage::Plate => on.plate.clone(),
+                HitImage::Context => on.context.clone(),
+            })
+        };
+        on_board.or_else(|| self.older.get().and_then(|older| older(id, image)).map(Into::into))
     }
 
     /// All that a new page needs, and the changes from there on.
@@ -111,8 +248,21 @@ impl Board {
         let shown = self.shown.lock().expect("no holder panics");
         let mut first = vec![self.hello.clone()];
         first.extend(shown.status.iter().map(|(_, event)| event.clone()));
-        first.extend(shown.cards.iter().map(|(_, event, _)| event.clone()));
+        first.extend(shown.cards.iter().map(OnBoard::event));
         (first, self.changes.subscribe())
+    }
+}
+
+impl Shown {
+    /// Drops the oldest that nobody waits for.
+    fn forget(&mut self) {
+        while self.cards.len() > CARDS {
+            let done = self.cards.iter().position(|on| !on.is_to_be_judged());
+            let oldest = if self.cards.len() > CARDS_MOST { Some(0) } else { done };
+            // All of them wait: the newest is among them.
+            let Some(oldest) = oldest.filter(|at| *at + 1 < self.cards.len()) else { return };
+            self.cards.remove(oldest);
+        }
     }
 }
 
@@ -123,4 +273,6 @@ fn differs(old: &Status, new: &Status) -> bool {
         || old.parts != new.parts
         || old.hotplates != new.hotplates
         || old.past != new.past
+        || (&old.car.muted, &old.car.sounding) != (&new.car.muted, &new.car.sounding)
+        || old.sessions != new.sessions
 }

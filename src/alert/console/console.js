@@ -1,27 +1,46 @@
-// The officer's page. In: server-sent events `hello`, `status`, `hit`, `earlier`. Out: text nodes
-// only; nothing that arrives is ever treated as markup. It sends hotplates, and nothing else.
+// The officer's page. In: server-sent events `hello`, `status`, `hit`, `again` (a hit of this run, to a page that
+// comes later), `earlier` (one of before), `standing`. Out: text nodes only; nothing that arrives is ever treated as
+// markup. It sends hotplates and verdicts, and nothing else; who does is in session.js.
 "use strict";
 
 // A status comes every second; this much silence is a lost connection.
 const SILENCE_MS = 2500;
 // A hit that arrives while the page was away is still raised when it is this fresh.
 const FRESH_S = 120;
-// A shown hit is left in front of one that is no more urgent for this long.
+// A shown hit that is not high is left in front of one that is as urgent for this long.
 const HOLD_MS = 20000;
+// A press this soon after what is pressed has changed was meant for what stood there before.
+const SETTLE_MS = 600;
+// A clock this far from the satellites' is said to be wrong.
+const MOST_APART_MS = 2000;
+// Hits that the page knows, and rows that it draws of each list: what a hit costs is the same at the ten thousandth.
+const KEPT = 200;
+const ROWS = 24;
+// Letters of a reason on the card; the rest of it stands under "More".
+const GLANCE = 64;
 
 const $ = (id) => document.getElementById(id);
 const RANK = { low: 0, medium: 1, high: 2 };
 const SHAPE = { low: "● LOW", medium: "◆ MEDIUM", high: "▲ HIGH" };
 
 const hits = new Map(); // by id, in order of arrival
+const raised = new Set(); // ids of this run of the daemon, or fresh
 const waiting = new Set(); // ids that nobody has looked at yet
+const pictures = new Map(); // by id: the elements that hold the plate and the vehicle
 let shown = null; // id of the hit in front
+let issuers = {}; // names of states and provinces, from the daemon
+let officer = ""; // whose number it is, while somebody is signed in and not locked (session.js)
+let compared = {}; // what was compared with the picture of the hit in front
+let changedAt = 0; // performance.now() when the moves changed
+let drawnMoves = ""; // the moves as drawn last
 let form = null; // "add", or the id of the hotplate that is to go
 let running = ""; // the hotplates as drawn last
+let more = false; // what is known besides is shown in the place of the plates
 let shownAt = 0; // performance.now() when it came there
 let status = null;
 let heard = performance.now();
 let lostSince = null;
+let full = false;
 let version = null;
 let ahead = 0; // vehicle's clock minus this terminal's, in ms
 
@@ -40,16 +59,14 @@ function refill(element, ...inside) {
 
 // --- words
 
-const REGIONS = {
-  "CA-AB": "Alberta", "CA-BC": "British Columbia", "CA-MB": "Manitoba", "CA-NB": "New Brunswick",
-  "CA-NL": "Newfoundland", "CA-NS": "Nova Scotia", "CA-NT": "Northwest Terr.", "CA-NU": "Nunavut",
-  "CA-ON": "Ontario", "CA-PE": "Prince Edward I.", "CA-QC": "Québec", "CA-SK": "Saskatchewan",
-  "CA-YT": "Yukon", "US-MI": "Michigan", "US-NY": "New York", "US-OH": "Ohio",
-  "US-PA": "Pennsylvania", "US-VT": "Vermont", "US-WA": "Washington",
-};
-
 function region(code) {
-  return REGIONS[code] || code;
+  return Object.hasOwn(issuers, code) ? issuers[code] : code;
+}
+
+// What issues plates there, in the word of that country.
+function issuerOf(card) {
+  const code = card.jurisdiction_listed || card.jurisdiction_read || "";
+  return code.startsWith("CA-") ? "province" : code.startsWith("US-") ? "state" : "issuer";
 }
 
 function words(category) {
@@ -101,19 +118,23 @@ function plate(side, card) {
   });
 }
 
+function differences(off) {
+  return off.map((pair) => `${pair.read || "none"} read, ${pair.listed || "none"} listed`).join("; ");
+}
+
 function sign(card) {
   const off = card.pairs.filter((pair) => pair.mark === "differs");
   const folded = card.pairs.filter((pair) => pair.mark === "folded");
   if (card.match_kind === "wildcard") {
     return ["alike", `≈ PARTIAL PLATE: the list has ${text(card, "listed")}, compare what it leaves open`];
   }
-  const read = card.jurisdiction_read;
-  if (read && card.jurisdiction_listed && read !== card.jurisdiction_listed) {
-    return ["other", `≠ plate of ${region(read)}, list says ${region(card.jurisdiction_listed)}`];
+  if (card.jurisdictions === "other") {
+    const lowered = card.listed_priority !== card.priority ? `: told as ${card.priority}, not ${card.listed_priority}` : "";
+    const besides = off.length ? `; ${differences(off)}` : "";
+    return ["other", `≠ OTHER JURISDICTION: plate of ${region(card.jurisdiction_read)} (${Math.round(card.jurisdiction_confidence * 100)} %), list says ${region(card.jurisdiction_listed)}${lowered}${besides}`];
   }
   if (card.match_kind !== "exact" || off.length > 0) {
-    const which = off.map((pair) => `${pair.read || "none"} read, ${pair.listed || "none"} listed`).join("; ");
-    return ["alike", `≈ APPROXIMATE: ${which || "a less likely reading"}`];
+    return ["alike", `≈ APPROXIMATE: ${differences(off) || "a less likely reading"}`];
   }
   if (folded.length > 0) {
     return ["exact", "= EXACT, with O and 0, I and 1 taken as equal (dashed)"];
@@ -130,58 +151,307 @@ function listAge(card) {
   return `${card.list}, its source is ${since(card.list_time)} old` + (list && list.stale ? ": OLD" : "");
 }
 
+// What to beware of and what to do belong to the listed vehicle. Until somebody has compared, nobody knows that this is
+// it: what the entry asks for is no order yet, of a plate that was read as another state's least of all; and a hit that was
+// rejected asks for nothing.
+function drawBeware(card) {
+  const stand = stands(card);
+  const other = card.jurisdictions === "other" && stand !== "confirmed";
+  $("beware").hidden = stand === "rejected" || !card.caution && !card.action;
+  $("beware").classList.toggle("calm", !card.caution || other);
+  const caution = other ? "Of the listed vehicle" : "\u26a0 CAUTION";
+  const confirmed = card.standing.grounds ? "DO" : "ONCE DISPATCH CONFIRMS";
+  const action = other ? "Once its state is confirmed" : stand === "confirmed" ? confirmed : "ONCE CONFIRMED";
+  $("caution").textContent = card.caution ? `${caution}: ${card.caution}` : "";
+  $("action").textContent = card.action ? `${action}: ${card.action}` : "";
+}
+
 function drawCard() {
+  // Whatever else comes in front ends it.
+  if (training && shown !== training.id) leaveTraining("Training has ended.");
   const card = hits.get(shown);
+  document.body.classList.toggle("fronted", Boolean(card) && !form);
   $("card").hidden = !card || Boolean(form);
   $("watch").hidden = Boolean(card || form);
-  $("form").hidden = !form;
-  $("overview").hidden = !card && !form;
+  $("form").hidden = !form || form in SECTIONS;
+  for (const [what, section] of Object.entries(SECTIONS)) $(section).hidden = form !== what;
+  document.body.classList.toggle("full", form === "shift" || form === "cameras");
+  $("resume").hidden = !suspended;
+  // What was being filled in when this hit came is one key away; so is everything else.
+  // A high hit that nobody has judged is not left for the list.
+  const stays = Boolean(card) && !form && urgent(card) && raised.has(shown);
+  $("overview").hidden = !card && !form || Boolean(suspended) || stays || form === "shift";
   if (!card) return;
   $("card").dataset.priority = card.priority;
   $("card").dataset.hit = card.id;
   $("category").textContent = words(card.category);
-  $("priority").textContent = SHAPE[card.priority];
+  $("card").classList.toggle("long", card.category.length > 24);
+  $("card").dataset.stands = stands(card);
+  $("priority").textContent = level(card);
+  const [bold, rest] = card.standing.status.split(": ");
+  refill($("standing"), make("b", "", bold), rest ? ` ${rest}` : "",
+    standingSays(card.standing));
+  drawBeware(card);
   for (const side of ["read", "listed"]) {
     $(side).style.setProperty("--places", Math.max(6, card.pairs.length));
     refill($(side), ...plate(side, card));
     $(side).setAttribute("aria-label", `${side}: ${[...text(card, side)].join(" ")}`);
   }
-  const weakest = `weakest character ${Math.round(card.weakest * 100)} %`;
-  const read = card.jurisdiction_read;
+  const sure = read => read ? `, jurisdiction ${Math.round(card.jurisdiction_confidence * 100)} %` : "";
+  const weakest = `weakest character ${Math.round(card.weakest * 100)} %${sure(card.jurisdiction_read)}`;
+  const { jurisdiction_read: read, jurisdiction_listed: listed } = card;
   $("read-from").classList.toggle("unread", !read);
-  refill($("read-from"), read ? region(read) : "jurisdiction not read", make("small", "", read ? "as read" : "compare with your own eyes"));
-  const listed = card.jurisdiction_listed;
-  refill($("listed-from"), listed ? region(listed) : "jurisdiction not stated", make("small", "", listed || "by the list"));
+  $("read-from").textContent = read ? region(read) : "jurisdiction not read";
+  $("listed-from").classList.toggle("unread", !listed);
+  $("listed-from").textContent = listed ? region(listed) : "jurisdiction not stated";
   const [kind, says] = sign(card);
   $("sign").className = `sign ${kind}`;
   refill($("sign"), says);
-  if (kind !== "other" && !(card.jurisdiction_read && card.jurisdiction_listed)) {
+  if (kind !== "other" && card.syntax !== "incompatible" && !(card.jurisdiction_read && card.jurisdiction_listed)) {
     $("sign").append(make("span", "", " · jurisdiction not compared"));
   }
   if (card.syntax === "incompatible") {
-    $("sign").append(make("span", "", ` · CHECK JURISDICTION: not a usual plate of ${region(card.jurisdiction_listed)}`));
+    $("sign").append(make("span", "", ` · CHECK JURISDICTION: unusual for ${region(card.jurisdiction_listed)}`));
   }
+  if (card.odds) $("sign").append(make("small", "", ` · ${card.odds}`));
   if (card.stale) $("sign").append(make("span", "", " · STALE LIST: confirm first"));
-  const source = `/hit/${encodeURIComponent(card.id)}/plate.jpg`;
-  if ($("picture").getAttribute("src") !== source) $("picture").src = source;
-  $("picture-note").textContent = `plate as seen, ${card.plate_px} px wide`;
+  drawPictures(card);
+  drawGlance(card);
   const facts = [];
   const caution = status && status.lists.some((l) => l.name === card.list && l.stale);
   fact(facts, "Vehicle", card.vehicle || "not stated");
   fact(facts, "Reason", card.reason);
+  fact(facts, "Caution", card.caution, "warn");
+  fact(facts, "Do", card.action);
   fact(facts, "Source", card.source);
   fact(facts, "Case", card.case);
   fact(facts, "List", listAge(card), caution ? "warn" : "");
   const where = position(card.position);
   fact(facts, "Where", where || "NO FIX: position not known", where ? "" : "warn");
   fact(facts, "Seen", `${clock(card.seen)}, ${card.camera}, ${card.frames} frames, ${weakest}`);
+  fact(facts, "Picture", `plate as seen, ${card.plate_px} px wide`);
+  fact(facts, "Clock", wrongClock(), "warn");
   for (const other of card.others) {
     const alike = other.match_kind === "exact" ? "=" : "≈";
     const from = other.jurisdiction ? region(other.jurisdiction) : "jurisdiction not stated";
     fact(facts, "Also", `${alike} ${other.listed} ${from}: ${words(other.category)} (${other.list})`, "warn");
   }
   refill($("facts"), ...facts);
+  for (const part of [document.querySelector(".compare"), $("sign"), $("glance")]) part.hidden = more;
+  if (more) $("beware").hidden = true;
+  $("facts").hidden = !more;
+  drawMoves();
   drawAges();
+  fitCard();
+}
+
+// Each hit has elements of its own, asked for when the hit arrives: a lost connection takes no picture away.
+function picturesOf(card) {
+  if (!pictures.has(card.id)) {
+    const fetched = (name, alt) => {
+      const image = new Image();
+      image.alt = alt;
+      image.addEventListener("load", () => { if (card.id === shown) drawPictures(card); });
+      image.addEventListener("error", () => { image.dataset.failed = "yes"; if (card.id === shown) drawPictures(card); });
+      image.src = `/hit/${encodeURIComponent(card.id)}/${name}.jpg`;
+      return image;
+    };
+    pictures.set(card.id, {
+      plate: fetched("plate", "Picture of the plate as the camera saw it"),
+      context: fetched("context", "Picture of the vehicle; other plates are covered"),
+    });
+  }
+  return pictures.get(card.id);
+}
+
+function drawPictures(card) {
+  const { plate, context } = picturesOf(card);
+  putPicture("picture", plate);
+  $("picture").closest("figure").classList.toggle("none", Boolean(plate.dataset.failed));
+  $("picture-note").textContent = plate.dataset.failed ? "no picture" : "";
+  putPicture("context", context);
+  $("context").closest("figure").hidden = !context.naturalWidth || more;
+  fitCard();
+}
+
+// Puts an image in the place of the one that has this id, in a frame of its shape.
+function putPicture(id, image) {
+  const old = $(id);
+  const figure = old.closest("figure");
+  if (old !== image) {
+    old.removeAttribute("id");
+    image.id = id;
+    old.replaceWith(image);
+  }
+  const { naturalWidth: wide, naturalHeight: high } = image;
+  figure.style.setProperty("--aspect", wide && high ? String(Math.min(5, Math.max(0.8, wide / high))) : "2");
+}
+
+// What is needed to know the car by, in a line or two.
+function drawGlance(card) {
+  const short = card.reason.length > GLANCE ? `${card.reason.slice(0, GLANCE).replace(/\s+\S*$/, "")} …` : card.reason;
+  $("vehicle").textContent = card.vehicle || "vehicle not stated";
+  $("reason").textContent = short;
+  $("also").textContent = card.others.length ? `ON ${card.others.length + 1} LISTS: see More` : "";
+}
+
+// The officer has seen the hit in front, and its tone need not come again; another one that sounds comes in front.
+function quiet() {
+  const sounding = (status && status.car && status.car.sounding) || [];
+  if (sounding.includes(shown)) answer(shown);
+  else if (sounding.length && hits.has(sounding[0])) show(sounding[0]);
+}
+
+function answer(hit) {
+  const sounding = (status && status.car && status.car.sounding) || [];
+  if (!sounding.includes(hit)) return;
+  post("/hits/answer", { hit }).catch(() => {});
+}
+
+function toggleMore() {
+  if (!hits.has(shown) || form) return;
+  more = !more;
+  changedAt = performance.now();
+  drawCard();
+}
+
+// Why the time told may be wrong; nothing while somebody vouches for it and nobody contradicts.
+function wrongClock() {
+  if (!status || !status.clock) return "";
+  const { source, disputed, offset_ms: off } = status.clock;
+  if (off !== null && Math.abs(off) > MOST_APART_MS) return `${Math.abs(off / 1000).toFixed(1)} s ${off > 0 ? "AHEAD OF" : "BEHIND"} GPS`;
+  if (disputed) return "CONTRADICTED BY GPS";
+  return ["gps", "ntp"].includes(source) ? "" : "NOT VOUCHED FOR: times may be wrong";
+}
+
+// --- what a hit is
+
+function stands(card) {
+  if (card.standing.rejected) return "rejected";
+  return card.standing.is ? "confirmed" : "open";
+}
+
+function level(card) {
+  return card.standing.rejected ? `■ ${words(card.standing.is).toUpperCase()}` : SHAPE[card.priority];
+}
+
+// Whether it stays in front until somebody has judged it.
+function urgent(card) {
+  return Boolean(card) && card.priority === "high" && !card.standing.is;
+}
+
+function move(kind, says, key, does) {
+  const button = make("button", kind, says, key ? make("kbd", "", key) : "");
+  button.type = "button";
+  button.addEventListener("click", does);
+  return button;
+}
+
+function compare(what) {
+  const card = hits.get(shown);
+  if (!card || form || more || !card.standing.next.includes("confirmed") || unsettled()) return;
+  answer(shown);
+  if (!officer) { askOfficer(); return; }
+  compared[what] = !compared[what];
+  drawMoves();
+  if (compared.characters && compared.jurisdiction) judge("confirmed");
+}
+
+function drawMoves() {
+  const card = hits.get(shown);
+  if (!card) return;
+  const next = card.standing.next;
+  const state = JSON.stringify([shown, next, compared, asking, officer, more]);
+  if (state === drawnMoves) return;
+  drawnMoves = state;
+  const moves = [];
+  const issuer = issuerOf(card);
+  if (more) {
+    // Nothing is judged where the picture is not in sight.
+  } else if (asking) {
+    moves.push(...askedMoves(card, issuer));
+  } else {
+    if (next.includes("confirmed")) {
+      for (const [what, says, key] of [["characters", "Characters match", "C"], ["jurisdiction", `${issuer[0].toUpperCase()}${issuer.slice(1)} matches`, "J"]]) {
+        const button = move("sight", `${says} `, key, () => compare(what));
+        const box = make("span", "", compared[what] ? "☑" : "☐");
+        box.setAttribute("aria-hidden", "true");
+        button.firstChild.after(box);
+        button.setAttribute("aria-pressed", String(Boolean(compared[what])));
+        button.dataset.move = what;
+        moves.push(button);
+      }
+    }
+    moves.push(...furtherMoves(card, issuer));
+  }
+  const turn = move("turn", more ? "Back" : "More", "M", toggleMore);
+  turn.setAttribute("aria-pressed", String(more));
+  moves.push(turn);
+  refill($("moves"), ...moves);
+}
+
+function unsettled() {
+  return performance.now() - changedAt < SETTLE_MS;
+}
+
+// Nobody judges unnamed: the hit comes back once somebody has signed in.
+function askOfficer() {
+  openForm("sign-in");
+}
+
+let judging = false;
+
+async function judge(word, besides) {
+  const hit = shown;
+  if (!officer) { askOfficer(); return; }
+  if (judging || unsettled() && word !== "confirmed") return;
+  judging = true;
+  $("verdict-says").textContent = "";
+  const asks = { hit, word };
+  if (word === "confirmed") asks.compared = compared;
+  Object.assign(asks, besides);
+  try {
+    if (isPractice(hit)) {
+      delete asks.hit;
+      stand(hit, learn(await trainingPost("judge", asks)));
+      return;
+    }
+    const answer = await post("/hits/judge", asks);
+    if (!answer.ok) throw new Error((await answer.text()).trim());
+    stand(hit, await answer.json());
+  } catch (error) {
+    if (hit === shown) $("verdict-says").textContent = error.message || "Not done: Outrider does not answer.";
+  } finally {
+    judging = false;
+    // What was compared serves one attempt.
+    if (hit === shown) fresh();
+    drawCard();
+  }
+}
+
+function fresh() {
+  compared = {};
+  asking = "";
+  changedAt = performance.now();
+}
+
+// What somebody said of a hit, on this page, another one or a command line.
+function stand(id, standing) {
+  const card = hits.get(id);
+  if (!card) return;
+  card.standing = standing;
+  dispatchStands(card);
+  if (standing.is) waiting.delete(id);
+  else if (urgent(card) && id !== shown) waiting.add(id);
+  if (id === shown) {
+    fresh();
+    $("verdict-says").textContent = "";
+    // Judged: what somebody was filling in when it came goes on.
+    if (suspended && standing.is) resume();
+  }
+  drawCard();
+  drawLists();
+  drawBanner();
 }
 
 // --- the other hits
@@ -194,7 +464,8 @@ function entry(card) {
   ago.dataset.after = card.camera;
   const button = make("button", `hit ${card.priority}`,
     make("b", "", `${alike} ${text(card, "listed")}`), listed,
-    make("span", "what", `${SHAPE[card.priority]} ${words(card.category)}`), ago);
+    make("span", "what", `${level(card)} ${words(card.category)}`), ago);
+  button.dataset.stands = stands(card);
   button.type = "button";
   button.dataset.id = card.id;
   if (card.id === shown) button.setAttribute("aria-current", "true");
@@ -203,20 +474,25 @@ function entry(card) {
 }
 
 function drawLists() {
-  const newest = [...hits.values()].reverse();
+  const newest = [...hits.values()].filter((card) => !isPractice(card.id)).reverse();
   const unseen = newest.filter((card) => waiting.has(card.id));
   unseen.sort((a, b) => RANK[b.priority] - RANK[a.priority]);
   const focused = document.activeElement && document.activeElement.dataset.id;
-  refill($("waiting"), ...unseen.map(entry));
-  refill($("earlier"), ...newest.filter((card) => !waiting.has(card.id)).map(entry));
+  refill($("waiting"), ...unseen.slice(0, ROWS).map(entry));
+  const seen = newest.filter((card) => !waiting.has(card.id));
+  refill($("earlier"), ...seen.slice(0, ROWS).map(entry));
   $("waiting-title").hidden = unseen.length === 0;
   $("waiting-title").textContent = `Waiting (${unseen.length})`;
-  $("none").hidden = hits.size > 0;
+  $("none").hidden = newest.length > 0;
+  $("next").hidden = unseen.length === 0;
+  $("next-says").textContent = `Next (${unseen.length > 99 ? "99+" : unseen.length})`;
+  $("next").className = unseen.length ? unseen[0].priority : "";
   drawAges();
   if (focused) {
     const again = [...document.querySelectorAll(".hit")].find((b) => b.dataset.id === focused);
     if (again) again.focus();
   }
+  fitAside();
 }
 
 function drawAges() {
@@ -224,14 +500,18 @@ function drawAges() {
     element.textContent = `${since(element.dataset.seen)} ago · ${element.dataset.after}`;
   }
   const card = hits.get(shown);
-  if (card) $("when").textContent = `${since(card.seen)} ago · ${card.camera} camera`;
+  if (card) $("when").textContent = `${since(card.seen)} ago, ${card.camera} camera`;
   $("clock").textContent = new Date(now()).toLocaleTimeString("en-GB");
 }
 
 function show(id) {
-  // What was typed stays: H brings it back.
-  form = null;
+  // What was typed stays, and comes back once this hit is acknowledged.
+  suspend();
+  more = false;
+  leave(id);
   shown = id;
+  fresh();
+  $("verdict-says").textContent = "";
   shownAt = performance.now();
   waiting.delete(id);
   $("card").classList.remove("fresh");
@@ -239,31 +519,75 @@ function show(id) {
   drawLists();
 }
 
+// A high hit that nobody has judged waits when another comes in front.
+function leave(next) {
+  if (shown !== next && urgent(hits.get(shown)) && raised.has(shown)) waiting.add(shown);
+}
+
+// The most urgent of those that wait, the newest of these first.
+function nextWaiting() {
+  const button = document.querySelector("#waiting .hit");
+  if (button) show(button.dataset.id);
+}
+
 function overview() {
+  if (suspended) {
+    resume();
+    return;
+  }
   form = null;
+  if (urgent(hits.get(shown)) && raised.has(shown)) {
+    $("verdict-says").textContent = "Not judged yet: compare it with the picture, or dismiss it.";
+    drawCard();
+    return;
+  }
   shown = null;
   drawCard();
   drawLists();
 }
 
-function add(card, isNew) {
+function add(card, how) {
   const known = hits.has(card.id);
   hits.set(card.id, card);
-  const fresh = now() - Date.parse(card.seen) < FRESH_S * 1000;
-  if (known || !(isNew || fresh)) {
+  picturesOf(card);
+  forget(card.id);
+  const young = now() - Date.parse(card.seen) < FRESH_S * 1000;
+  // One of this run that is high stays raised until it is judged, on pages that come later too.
+  const isRaised = how === "hit" || young || (how === "again" && urgent(card));
+  if (isRaised) raised.add(card.id);
+  // A real one ends what was practised on, whatever its priority.
+  if (isRaised && !known && !card.standing.is) leaveTraining("Training has ended: a hit has come.");
+  if (known || !isRaised || card.standing.is) {
+    if (card.id === shown) drawCard();
     drawLists();
     return;
   }
   waiting.add(card.id);
-  $("spoken").textContent = `${card.priority} alert: ${words(card.category)}, plate ${[...text(card, "read")].join(" ")}. Unverified.`;
+  $("spoken").textContent = `${card.priority} alert: ${words(card.category)}, plate ${[...text(card, "read")].join(" ")}. Unverified.`
+    + (card.caution ? ` Caution: ${card.caution}.` : "");
   const front = hits.get(shown);
   const held = performance.now() - shownAt < HOLD_MS;
-  if (!front || form || !held || RANK[card.priority] > RANK[front.priority]) {
+  const above = front ? RANK[card.priority] - RANK[front.priority] : 1;
+  const mayReplace = !front || above > 0 || Boolean(front.standing.is)
+    || (above === 0 && !urgent(front) && !held);
+  // Nothing comes in front of a high hit that waits to be judged, but that hit itself.
+  const highWaits = [...waiting].some((id) => id !== card.id && urgent(hits.get(id)));
+  if (mayReplace && !(highWaits && card.priority !== "high")) {
     show(card.id);
     void $("card").offsetWidth; // starts the animation anew
     $("card").classList.add("fresh");
   } else {
     drawLists();
+  }
+}
+
+// Drops the oldest of those that nobody waits for: not the one in front, not a high one that is to be judged.
+function forget(newest) {
+  for (const [id, card] of hits) {
+    if (hits.size <= KEPT) return;
+    if (id === shown || id === newest || urgent(card) && raised.has(id) && hits.size <= 2 * KEPT) continue;
+    hits.delete(id);
+    for (const known of [raised, waiting, pictures]) known.delete(id);
   }
 }
 
@@ -290,12 +614,24 @@ function drawHotplates() {
     return make("li", "", button);
   }));
   // Taken away meanwhile, by another screen, by policy or by its end.
-  if (form && form !== "add" && !hotplate(form)) closeForm();
+  if (form && ofHotplate(form) && !hotplate(form)) closeForm();
 }
 
 function openForm(what) {
-  if (!status || !status.hotplates) return;
+  if (!status || !(what in SECTIONS) && !status.hotplates || !mayOpen(what)) return;
   form = what;
+  if (what === "shift" || what === "cameras") {
+    drawCard();
+    if (what === "shift") beginsShift(); else lookOn();
+    return;
+  }
+  if (what === "sign-in") {
+    $("sign-in-says").textContent = "";
+    drawSignIn();
+    drawCard();
+    firstField().focus();
+    return;
+  }
   const one = hotplate(what);
   $("form-title").textContent = one ? `Remove hotplate ${one.plate}` : "Add a hotplate";
   $("form-what").textContent = one
@@ -319,9 +655,7 @@ async function send(event, path, what) {
   button.disabled = true;
   $("form-says").textContent = "";
   try {
-    const answer = await fetch(path, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(what),
-    });
+    const answer = await post(path, what);
     if (!answer.ok) throw new Error((await answer.text()).trim());
     event.target.elements[0].value = "";
     for (const name of ["jurisdiction", "reason", "case", "why"]) {
@@ -350,111 +684,28 @@ $("remove-form").addEventListener("submit", (event) => {
 $("add-hotplate").addEventListener("click", () => openForm("add"));
 for (const cancel of document.querySelectorAll(".cancel")) cancel.addEventListener("click", closeForm);
 
-// --- status
-
-function chip(kind, name, value) {
-  return make("li", kind, name ? `${name} ` : "", make("b", "", value));
-}
-
-const CALM = { working: "ok", starting: "warn", impaired: "warn", down: "bad", off: "" };
-
-function partChip(name, part, working, down) {
-  const says = { working, starting: "starting", impaired: part.detail, down: down || part.detail, off: "off" };
-  return chip(CALM[part.state], name, says[part.state]);
-}
-
-function drawStatus() {
-  const chips = [];
-  const tiles = [];
-  for (const camera of status.cameras) {
-    const fps = `${Math.round(camera.fps)} fps`;
-    const behind = camera.skipped > 1 ? `, ${Math.round(camera.skipped)} skipped` : "";
-    const [kind, says] = {
-      reading: [camera.detail ? "warn" : "ok", fps + behind],
-      starting: ["warn", "starting"],
-      not_reading: ["bad", "NOT READING"],
-    }[camera.state];
-    chips.push(chip(kind, camera.id, says));
-    const tile = make("div", `camera ${camera.state}`, make("h3", "", camera.id), make("b", "", says));
-    tile.append(make("p", "", camera.detail || `${camera.reads} vehicles read`));
-    tile.dataset.camera = camera.id;
-    tiles.push(tile);
-  }
-  const state = [];
-  const where = position(status.position);
-  const gps = status.parts.gps || { state: "off" };
-  const gpsKind = gps.state === "working" && !where ? "warn" : CALM[gps.state];
-  const accuracy = where && status.position.accuracy_m != null ? ` ±${Math.round(status.position.accuracy_m)} m` : "";
-  const dimension = where && status.position.three_d ? "3D" : "2D";
-  chips.push(chip(where ? gpsKind : gpsKind || "warn", "GPS", where ? dimension + accuracy : gps.state === "off" ? "off" : "NO FIX"));
-  fact(state, "GPS", where || `NO FIX${gps.detail ? `: ${gps.detail}` : ""}`, where ? "" : "warn");
-  // Hotplates stand in a place of their own, and each has an end rather than an age.
-  const lists = status.lists.filter((list) => list.name !== "hotplates");
-  if (lists.length === 0) chips.push(chip("bad", "Lists", "NONE"));
-  for (const list of lists) {
-    chips.push(chip(list.stale ? "warn" : "ok", list.name, since(list.source_time)));
-    fact(state, "List", `${list.name} version ${list.version.slice(0, 8)}: ${list.entries.toLocaleString("en-CA")} entries, its source is ${since(list.source_time)} old`
-      + (list.stale ? ": OLD" : ""), list.stale ? "warn" : "");
-  }
-  if (status.policy !== null) fact(state, "Policy", `version ${status.policy}`);
-  if (lists.length === 0) {
-    const only = status.lists.length > 0 ? "only hotplates" : "nothing";
-    fact(state, "Lists", `none in service: ${only} can be matched`, "bad");
-  }
-  const broker = status.parts.broker || { state: "off" };
-  const queue = status.waiting > 0 ? `${status.waiting} waiting` : "";
-  chips.push(partChip("Link", broker, queue || "ok", `offline${queue ? `, ${queue}` : ""}`));
-  fact(state, "Link", [broker.detail || { working: "broker reached", off: "no broker configured" }[broker.state] || broker.state,
-    queue ? `${queue} in the car` : "no hit waits"].join(", "), broker.state === "down" ? "warn" : "");
-  chips.push(chip("ok", "Non-hits", status.kept));
-  fact(state, "Non-hits", status.kept);
-  if (status.past.length) chips.push(chip("", "Seen before listed", status.past.length));
-  for (const past of status.past) {
-    const place = past.place ? `at ${past.place.map((degrees) => degrees.toFixed(5)).join(", ")}` : "NO FIX";
-    fact(state, "Seen before listed", `${past.plate}, now on ${past.list} (${past.category}, ${past.jurisdiction}): the same characters ${since(past.seen)} ago, ${past.camera}, ${place}. No alert: a past sighting`);
-  }
-  const sound = status.parts.sound || { state: "off" };
-  chips.push(partChip("Sound", sound, "on", "NONE"));
-  fact(state, "Sound", sound.detail || { working: "ready", starting: "starting" }[sound.state] || "off", CALM[sound.state] === "ok" ? "" : "warn");
-  for (const [name, part] of Object.entries(status.parts)) {
-    if (["gps", "broker", "sound"].includes(name) || name.startsWith("hotlist/")) continue;
-    if (part.state === "working" || part.state === "off") continue;
-    chips.push(partChip(name, part, "", part.state === "down" ? "DOWN" : ""));
-    fact(state, name, part.detail || part.state, CALM[part.state]);
-  }
-  for (const [name, part] of Object.entries(status.parts)) {
-    if (name.startsWith("hotlist/") && part.state === "down") chips.push(chip("bad", name.slice(8), "NOT LOADED"));
-    if (name.startsWith("hotlist/") && part.detail) fact(state, "List", `${name.slice(8)}: ${part.detail}`, CALM[part.state]);
-  }
-  refill($("chips"), ...chips);
-  refill($("cameras"), ...tiles);
-  refill($("state"), ...state);
-  const dark = status.cameras.filter((camera) => camera.state === "not_reading");
-  const starting = status.cameras.some((camera) => camera.state === "starting");
-  const word = $("watch-word");
-  word.className = dark.length ? "bad" : starting ? "warn" : "";
-  word.textContent = dark.length === 0 ? (starting ? "STARTING" : "WATCHING")
-    : dark.length === status.cameras.length ? "NOT READING" : "PARTLY BLIND";
-  $("watch-line").textContent = `${status.reads.toLocaleString("en-CA")} vehicles read, ${status.hits} ${status.hits === 1 ? "hit" : "hits"} since the start`;
-  drawBanner();
-}
+// --- banner
 
 function drawBanner() {
   const banner = $("banner");
   document.body.classList.toggle("lost", lostSince !== null);
   let says = "";
-  if (lostSince !== null) {
+  if (full) {
+    says = "NOT CONNECTED: too many pages are open, and this is the oldest. Load it again to go on here.";
+  } else if (lostSince !== null) {
     says = `NOT CONNECTED to Outrider since ${clock(lostSince)}: what is shown is old. Tones may still sound.`;
   } else if (status) {
     const dark = status.cameras.filter((camera) => camera.state === "not_reading");
-    const why = (camera) => (camera.detail ? `${camera.id} (${camera.detail})` : camera.id);
+    const why = (camera) => (camera.detail ? `${camera.id} (${brief(camera.detail)})` : camera.id);
+    const sound = status.parts.sound;
     if (dark.length) says = `NOT READING: ${dark.map(why).join(", ")}`;
     else if (status.cameras.length === 0) says = "NOT READING: no camera is configured";
+    if (sound && sound.state === "down") says = [says, "NO SOUND: watch this screen"].filter(Boolean).join(" · ");
   }
   banner.hidden = !says;
   if (banner.textContent !== says) banner.textContent = says;
   const front = hits.get(shown);
-  document.title = says ? `! ${says.split(":")[0]}` : front ? `${SHAPE[front.priority]} ${words(front.category)}` : "Outrider";
+  document.title = says ? `! ${says.split(":")[0]}` : front ? `${level(front)} ${words(front.category)}` : "Outrider";
 }
 
 // --- connection
@@ -471,7 +722,17 @@ function connect() {
   on("hello", (hello) => {
     if (version !== null && version !== hello.version) location.reload();
     version = hello.version;
+    issuers = hello.issuers;
     $("unit").textContent = `Unit ${hello.vehicle}`;
+    if (hello.screen) glass = hello.screen;
+    sizeForTheEye();
+    // What the connection took away is asked for again.
+    for (const [id, { plate, context }] of pictures) {
+      if (hits.has(id) && (plate.dataset.failed || context.dataset.failed)) { pictures.delete(id); picturesOf(hits.get(id)); }
+    }
+    if (hits.has(shown)) drawPictures(hits.get(shown));
+    nobodyDrives = hello.nobody_drives;
+    askSession();
   });
   on("status", (news) => {
     status = news;
@@ -479,10 +740,18 @@ function connect() {
     drawStatus();
     drawHotplates();
     drawAges();
+    sessionStatus(news);
   });
-  on("hit", (card) => { add(card, true); drawBanner(); });
-  on("earlier", (card) => { add(card, false); drawBanner(); });
+  for (const how of ["hit", "again", "earlier"]) on(how, (card) => { add(card, how); drawBanner(); });
+  on("standing", (news) => stand(news.hit, news.standing));
+  source.addEventListener("full", () => {
+    // A newer page has this one's seat; coming back would push another out.
+    source.close();
+    full = true;
+    lose();
+  });
   source.addEventListener("error", () => {
+    if (full) return;
     lose();
     // The browser tries again by itself, except after an answer that is no stream.
     if (source.readyState === EventSource.CLOSED) setTimeout(connect, 1000);
@@ -502,19 +771,22 @@ setInterval(() => {
 // --- looks and keys
 
 const LOOKS = ["auto", "dark", "light", "night"];
+const bright = matchMedia("(prefers-color-scheme: light)");
+let chosen = "auto";
 
 function look(name) {
-  if (name === "auto") delete document.documentElement.dataset.look;
-  else document.documentElement.dataset.look = name;
-  $("display-name").textContent = `◐ ${name}`;
-  $("display").setAttribute("aria-label", `Display: ${name}. Change`);
+  chosen = name;
+  document.documentElement.dataset.look = name === "auto" ? (bright.matches ? "light" : "dark") : name;
+  refill($("display-name"), "◐", make("span", "", ` ${name}`));
+  $("display").title = `Display: ${name}. Change`;
   try { localStorage.setItem("look", name); } catch { /* a terminal without storage forgets */ }
 }
 
 function nextLook() {
-  const at = LOOKS.indexOf(document.documentElement.dataset.look || "auto");
-  look(LOOKS[(at + 1) % LOOKS.length]);
+  look(LOOKS[(LOOKS.indexOf(chosen) + 1) % LOOKS.length]);
 }
+
+bright.addEventListener("change", () => { if (chosen === "auto") look("auto"); });
 
 function step(by) {
   const order = [...document.querySelectorAll(".hit")].map((button) => button.dataset.id);
@@ -525,17 +797,23 @@ function step(by) {
 
 $("display").addEventListener("click", nextLook);
 $("overview").addEventListener("click", overview);
-$("picture").addEventListener("error", () => { $("picture-note").textContent = "no picture"; });
+$("next").addEventListener("click", nextWaiting);
+$("quiet").addEventListener("click", quiet);
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
+  // Who was typing when a hit came goes on typing: no letter of it is a command.
+  if (suspended && event.key !== "Escape") return;
   // Who types a plate or a reason gives no commands.
   if (form && event.key !== "Escape") return;
+  // The start of a shift is gone through, or signed out of.
+  if (form === "shift") return;
   if (form) {
     event.preventDefault();
     closeForm();
     return;
   }
-  const does = { n: nextLook, N: nextLook, h: () => openForm("add"), H: () => openForm("add"), Escape: overview, ArrowDown: () => step(1), ArrowUp: () => step(-1) }[event.key];
+  const does = { n: nextLook, N: nextLook, v: () => openForm("cameras"), V: () => openForm("cameras"), h: () => openForm("add"), H: () => openForm("add"), Escape: overview, ArrowDown: () => step(1), ArrowUp: () => step(-1),
+    w: nextWaiting, W: nextWaiting, m: toggleMore, M: toggleMore, a: quiet, A: quiet, c: () => compare("characters"), C: () => compare("characters"), j: () => compare("jurisdiction"), J: () => compare("jurisdiction") }[event.key];
   if (!does) return;
   event.preventDefault();
   does();

@@ -4,17 +4,19 @@
 //! while frames are *looked at*, so a dead cable, a hung driver and a hung reading thread all show
 //! as NOT READING within two seconds, whatever they say of themselves.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::camera_id::CameraId;
+use crate::clock::ClockReport;
+use crate::entry::Priority;
 use crate::gps::Position;
-use crate::health::{PartState, Snapshot};
+use crate::health::{CameraSnapshot, PartState, Shown};
 use crate::hotlist::hotplate::Told;
-use crate::lookup::past::PastSighting;
-use crate::onboard::frame::CameraId;
+use crate::records::lookup::past::PastSighting;
 
 /// Time without a frame looked at after which a camera is not reading.
 ///
@@ -27,6 +29,15 @@ const STARTING: Duration = Duration::from_secs(8);
 
 /// Span over which rates are taken.
 const RATE_OVER: Duration = Duration::from_secs(3);
+
+/// Frames skipped a second that are no chance: one is a hiccup of the machine.
+const SKIPS: f32 = 1.0;
+
+/// Time for which frames must be skipped before a camera is called overloaded: a busy crossing is shorter.
+const OVERLOADED: Duration = Duration::from_secs(10);
+
+/// Span over which reads are counted.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Everything in the status row, at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -41,6 +52,8 @@ pub struct Status {
     pub hotplates: Option<Vec<Told>>,
     /// Version of the policy in force, if any.
     pub policy: Option<u64>,
+    /// Who vouches for the time, and how far the car's clock is from GPS.
+    pub clock: Option<ClockReport>,
     /// Where the car is.
     pub position: Position,
     /// Hits that the broker has not acknowledged yet.
@@ -55,10 +68,56 @@ pub struct Status {
     pub hits: u64,
     /// Plates that were seen before a list had them, where policy allows that comparison.
     pub past: Vec<PastSighting>,
+    /// The car's own computer, and its tones.
+    pub car: CarStatus,
+    /// Changes when a page should ask anew who is signed in.
+    pub sessions: u64,
+}
+
+/// The car's own computer, and its tones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CarStatus {
+    /// When the certificate for the broker ends, where there is one.
+    pub certificate_ends: Option<Timestamp>,
+    /// Bytes free where hits are kept; nothing where that cannot be told.
+    pub disk_free: Option<u64>,
+    /// Bytes below which only hits are kept.
+    pub disk_reserve: u64,
+    /// Priorities that make no sound, by setting.
+    pub muted: Vec<Priority>,
+    /// Hits whose tone comes again until they are answered.
+    pub sounding: Vec<String>,
+}
+
+/// Vehicles that were seen and gave no plate, by the reason, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    /// Too few pixels.
+    pub small: u64,
+    /// Blurred or low in contrast.
+    pub illegible: u64,
+    /// Hardly a plate.
+    pub implausible: u64,
+    /// Not sure of every character.
+    pub unsure: u64,
+    /// Too few frames agreed.
+    pub brief: u64,
+}
+
+impl Unread {
+    fn of(counts: &CameraSnapshot) -> Self {
+        Self {
+            small: counts.unread_small,
+            illegible: counts.unread_illegible,
+            implausible: counts.unread_implausible,
+            unsure: counts.unread_unsure,
+            brief: counts.unread_brief,
+        }
+    }
 }
 
 /// One camera.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CameraStatus {
     /// Its name.
     pub id: CameraId,
@@ -72,14 +131,20 @@ pub struct CameraStatus {
     pub skipped: f32,
     /// Vehicle passes read since the start.
     pub reads: u64,
+    /// Vehicle passes read in the last minute.
+    pub reads_a_minute: u64,
+    /// Vehicles that gave no plate.
+    pub unread: Unread,
 }
 
 /// Whether a camera reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CameraState {
     /// Frames are looked at.
     Reading,
+    /// Frames are looked at, and others have been skipped for so long that cars can pass unread.
+    Overloaded,
     /// No frame yet, and not too long for that.
     Starting,
     /// No frame is looked at.
@@ -87,7 +152,7 @@ pub enum CameraState {
 }
 
 /// One hotlist.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ListStatus {
     /// Its name.
     pub name: String,
@@ -114,10 +179,10 @@ pub struct Beside {
     pub waiting: u64,
     /// What becomes of non-hits.
     pub kept: String,
-    /// Parts that nothing in the car may show: covert lists.
-    pub hidden: BTreeSet<String>,
     /// Plates that were seen before a list had them.
     pub past: Vec<PastSighting>,
+    /// The car's own computer, and its tones.
+    pub car: CarStatus,
 }
 
 /// Makes a status of each snapshot.
@@ -132,6 +197,10 @@ struct Seen {
     moved: Option<Duration>,
     /// Time, frames looked at, frames skipped; the oldest is about `RATE_OVER` ago.
     past: VecDeque<(Duration, u64, u64)>,
+    /// Since when frames are skipped all the time.
+    behind: Option<Duration>,
+    /// Time and passes read; the oldest is a minute ago.
+    read: VecDeque<(Duration, u64)>,
 }
 
 impl Watch {
@@ -145,7 +214,7 @@ impl Watch {
         &mut self,
         monotonic: Duration,
         now: Timestamp,
-        snapshot: &Snapshot,
+        snapshot: &Shown,
         beside: Beside,
     ) -> Status {
         for id in snapshot.cameras.keys() {
@@ -160,12 +229,15 @@ impl Watch {
                 let part = snapshot.parts.get(&format!("camera/{id}"));
                 let (state, detail) = seen.judge(monotonic, looked, skipped, part);
                 let (fps, skipped) = seen.rates(monotonic);
+                let state = seen.keeps_up(monotonic, state, skipped);
                 let reads = counts.map_or(0, |c| c.reads);
-                CameraStatus { id: id.clone(), state, detail, fps, skipped, reads }
+                let reads_a_minute = seen.reads_a_minute(monotonic, reads);
+                let unread = counts.map(Unread::of).unwrap_or_default();
+                let id = id.clone();
+                CameraStatus { id, state, detail, fps, skipped, reads, reads_a_minute, unread }
             })
             .collect();
-        let shown = |name: &String| !name.starts_with("camera/") && !beside.hidden.contains(name);
-        let parts = snapshot.parts.iter().filter(|(name, _)| shown(name));
+        let parts = snapshot.parts.iter().filter(|(name, _)| !name.starts_with("camera/"));
         let parts = parts.map(|(name, state)| (name.clone(), state.clone())).collect();
         Status {
             now,
@@ -173,6 +245,7 @@ impl Watch {
             lists: beside.lists,
             hotplates: beside.hotplates,
             policy: snapshot.policy,
+            clock: snapshot.clock,
             position: beside.position,
             waiting: beside.waiting,
             kept: beside.kept,
@@ -180,6 +253,8 @@ impl Watch {
             reads: snapshot.cameras.values().map(|c| c.reads).sum(),
             hits: snapshot.hits,
             past: beside.past,
+            car: beside.car,
+            sessions: 0,
         }
     }
 }
@@ -222,6 +297,27 @@ impl Seen {
         }
     }
 
+    /// Calls a camera overloaded that reads and has skipped frames for too long.
+    fn keeps_up(&mut self, now: Duration, state: CameraState, skipped: f32) -> CameraState {
+        if state != CameraState::Reading || skipped <= SKIPS {
+            self.behind = None;
+            return state;
+        }
+        let since = *self.behind.get_or_insert(now);
+        match now.saturating_sub(since) >= OVERLOADED {
+            true => CameraState::Overloaded,
+            false => state,
+        }
+    }
+
+    fn reads_a_minute(&mut self, now: Duration, reads: u64) -> u64 {
+        self.read.push_back((now, reads));
+        while self.read.front().is_some_and(|(at, _)| now.saturating_sub(*at) > MINUTE) {
+            self.read.pop_front();
+        }
+        reads.saturating_sub(self.read.front().map_or(reads, |(_, before)| *before))
+    }
+
     /// Frames looked at and skipped a second.
     fn rates(&self, now: Duration) -> (f32, f32) {
         let (Some(old), Some(new)) = (self.past.front(), self.past.back()) else {
@@ -249,8 +345,8 @@ mod tests {
             position: Position::NoFix,
             waiting: 0,
             kept: "not kept".into(),
-            hidden: BTreeSet::new(),
             past: Vec::new(),
+            car: CarStatus::default(),
         }
     }
 
@@ -262,7 +358,7 @@ mod tests {
         (0..ticks)
             .map(|tick| {
                 health.camera(&id).looked.many(frames(tick));
-                let status = watch.step(TICK * tick, wall, &health.snapshot(), beside());
+                let status = watch.step(TICK * tick, wall, &health.shown(), beside());
                 status.cameras[0].clone()
             })
             .collect()
@@ -302,5 +398,26 @@ mod tests {
         assert_eq!(seen[0].state, CameraState::Starting);
         assert_eq!(seen[39].state, CameraState::NotReading);
         assert_eq!(seen[39].detail, "no frame since the start");
+    }
+
+    #[test]
+    fn camera_that_skips_frames_for_ten_seconds_is_overloaded_until_it_keeps_up() {
+        let health = Health::default();
+        let id = CameraId::new("front");
+        // Four frames a second are looked at; six are skipped from 10 s to 30 s.
+        let seen = drive(200, &health, |tick| {
+            health.camera(&id).frames_skipped.many(if (40..120).contains(&tick) { 2 } else { 0 });
+            health.camera(&id).reads.many(u64::from(tick % 4 == 0));
+            1
+        });
+        let states: Vec<_> = seen.iter().map(|one| one.state).collect();
+        let first = states.iter().position(|s| *s == CameraState::Overloaded).unwrap();
+        let last = states.iter().rposition(|s| *s == CameraState::Overloaded).unwrap();
+        // Rates are those of three seconds: it is noticed within them, and forgotten within them.
+        assert!((80..=80 + 13).contains(&first), "from tick {first}");
+        assert!((119..=120 + 13).contains(&last), "to tick {last}");
+        assert!(states[first..=last].iter().all(|s| *s == CameraState::Overloaded));
+        assert!(states[last + 1..].iter().all(|s| *s == CameraState::Reading));
+        assert_eq!(seen[199].reads_a_minute, 49, "all but the first of fifty seconds");
     }
 }
