@@ -1,67 +1,54 @@
 //! Outrider, an in-vehicle licence-plate reader for public safety.
 //!
-//! Reading this list from top to bottom follows a frame to an alert. Only [`onboard`] sees every
-//! plate that passes; what it hands out is a [`onboard::Hit`] or plate-free counters.
+//! Reading this list from top to bottom follows a frame to an alert and to the broker. Only [`onboard`] sees
+//! every plate that passes; what it hands out is a [`onboard::Hit`] or plate-free counters. The parts below
+//! are crates of their own in `crates/`, named here as if they were modules.
+
+// Printing. It comes first, because its macros replace those of the standard library.
+#[macro_use]
+pub mod print;
+// Which program this is.
+pub mod version;
+
+// The lists that turn a read into a hit; what the fleet sends to the car; the connection to its broker.
+pub use outrider_lists::{broker, downlink, hotlist};
+// Everything that sees every plate that passes; where the car is.
+pub use outrider_onboard::{gps, onboard};
+// Our own renderer: plates, cars, road, day and dusk.
+pub use outrider_render as render;
+// Plates, time, settings, health.
+pub(crate) use outrider_base::prompt;
+pub use outrider_base::threads;
+pub use outrider_base::{
+    aside, backoff, camera_id, clock, config, entry, files, geometry, health, plate, secret_file,
+    text,
+};
+// Secrets, signed documents, the audit log, policy, counters.
+pub use outrider_vault::{
+    audit, command, control, counters, dated, dsse, grounds, in_force, inbound, keys, pin, policy,
+    secret, sessions, sqlcipher, trust,
+};
 
 // How a hit reaches the officer: sound and screen.
 pub mod alert;
-// The hash-chained, device-signed record of who did what, and why.
-pub mod audit;
-// Time: the wall clock and the boot clock, real or simulated.
-pub mod clock;
-// One module per subcommand.
-pub mod cmd;
-// Signed commands from afar.
-pub mod command;
-// Where the settings come from: one TOML file, as types.
-pub mod config;
-// How a command on this machine asks the running daemon.
-pub mod control;
-// Counts without plates, per day and camera.
-pub mod counters;
+// Hits on the disk, and what the broker still has to acknowledge.
+pub mod hits;
+// What people do with the records of hits.
+pub mod records;
+// What leaves the vehicle, field by field.
+pub mod wire;
+// How a hit leaves the vehicle, and the only way anything does.
+pub mod uplink;
+// The daemon: all parts, connected.
+pub mod daemon;
+// Making lists at a desk.
+pub mod authoring;
 // A whole drive without a car: rendered cameras, simulated GPS, embedded broker.
+#[cfg(feature = "demo")]
 #[allow(
     clippy::disallowed_types,
     reason = "the demo's own broker, receiver and wire searcher, on loopback"
 )]
 pub mod demo;
-// What the fleet sends to the car.
-pub mod downlink;
-// What people make of a hit.
-pub mod disposition;
-// Signed documents.
-pub mod dsse;
-// One hit and all that is known of it, in one signed file.
-pub mod evidence;
-// Points, boxes and quadrilaterals in pixels.
-pub mod geometry;
-// Where the car is: fixes with their age and accuracy.
-pub mod gps;
-// Per-stage counters and the state of every part, free of plates.
-pub mod health;
-// The lists that turn a read into a hit.
-pub mod hotlist;
-// Secrets: the device key and what derives from it.
-pub mod keys;
-// One plate in what this car keeps, for somebody with grounds.
-pub mod lookup;
-// Everything that sees plates that are nobody's business.
-pub mod onboard;
-// Plate text, jurisdictions, look-alike characters.
-pub mod plate;
-// Signed policy: what the car may keep, match and allow.
-pub mod policy;
-// Our own renderer: plates, cars, road, day and dusk.
-pub mod render;
-// Secrets in files that only their owner reads.
-pub mod secret_file;
-// Small files that only this car can read back.
-pub mod sealed;
-// Opens the encrypted databases.
-pub mod sqlcipher;
-// Waiting for a thread, and not for ever.
-mod threads;
-// Who may sign what.
-pub mod trust;
-// How a hit leaves the vehicle, and the only way anything does.
-pub mod uplink;
+// One module per subcommand.
+pub mod cmd;

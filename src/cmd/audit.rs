@@ -4,24 +4,28 @@
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::audit::{self, Record};
 use crate::config::Config;
 use crate::dsse::{Envelope, PublicKey};
 
+mod findings;
 mod log;
 
+pub(super) use findings::plain;
 pub(crate) use log::{Broken, Log};
 
 /// Verify, export or show the audit log.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    after_help = "The car's public key is printed by `outrider provision device` and `outrider audit key`.\n\n\
+    Examples:\n  \
     outrider audit export -o car-4127.jsonl\n  \
-    outrider audit verify car-4127.jsonl --key 4f2c... --checkpoint from-broker.json\n  \
-    outrider audit show -n 20\n\n\
-    The car's public key is printed by `outrider provision device` and `outrider audit key`.")]
+    outrider audit verify car-4127.jsonl --key 4f2c... --witness from-broker.json\n  \
+    outrider audit show -n 20"
+)]
 pub struct AuditArgs {
     #[command(subcommand)]
     what: What,
@@ -29,13 +33,19 @@ pub struct AuditArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Check every record; says the first bad one.
+    /// Check every record, and name the first bad one.
+    #[command(
+        after_help = "Examples:\n  outrider audit verify\n  outrider audit verify car-4127.jsonl --key 4f2c... --witness from-broker.json"
+    )]
     Verify(VerifyArgs),
-    /// Write the log as JSON lines, sealed by a fresh checkpoint. That is recorded too.
+    /// Write the log as JSON lines, sealed by a fresh checkpoint. The export is recorded in the log.
+    #[command(after_help = "Example:\n  outrider audit export -o car-4127.jsonl")]
     Export(ExportArgs),
     /// Show the latest records.
+    #[command(after_help = "Examples:\n  outrider audit show -n 20\n  outrider audit show --json")]
     Show(ShowArgs),
     /// Print the public key that verifies this car's checkpoints and evidence.
+    #[command(after_help = "Example:\n  outrider audit key > 4127.pub")]
     Key(CarArgs),
 }
 
@@ -50,12 +60,13 @@ struct CarArgs {
 struct VerifyArgs {
     /// An export; `-` for standard input. Without it, the log of this car is checked in place.
     export: Option<PathBuf>,
-    /// The car's public key, 64 hexadecimal digits, or a file that holds them. Needed for an export.
+    /// The car's public key, 64 hexadecimal digits, or a file that contains them. Needed for an export: without
+    /// it everything in a log may have been made up.
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// A checkpoint that left the car (`vehicle/<id>/audit/checkpoint`): shows whether the end of the
-    /// log was cut off since. May be given several times.
-    #[arg(long, value_name = "FILE")]
+    /// A head of the log that left the car earlier (`vehicle/<id>/audit/checkpoint`, which the broker keeps):
+    /// shows whether records were cut off at the end since then. May be given several times.
+    #[arg(long, visible_alias = "witness", value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
     #[command(flatten)]
     car: CarArgs,
@@ -63,7 +74,7 @@ struct VerifyArgs {
 
 #[derive(Debug, Args)]
 struct ExportArgs {
-    /// Where to [default: standard output].
+    /// File to write to [default: standard output].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -75,7 +86,7 @@ struct ShowArgs {
     /// How many records.
     #[arg(short, default_value_t = 50)]
     n: u64,
-    /// JSON lines.
+    /// Print JSON lines.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -107,7 +118,7 @@ impl AuditArgs {
 }
 
 impl CarArgs {
-    /// The log of this car: asked of the daemon if it runs, which alone may have the key.
+    /// The log of this car, from the daemon if it runs, because it alone may have the key.
     fn log(&self) -> anyhow::Result<Log> {
         Log::of(&Config::load(&self.config)?)
     }
@@ -116,22 +127,22 @@ impl CarArgs {
 impl VerifyArgs {
     fn run(&self) -> anyhow::Result<String> {
         let key = self.key.as_deref().map(public_key).transpose()?;
-        let Some(export) = &self.export else {
-            if !self.checkpoint.is_empty() {
-                bail!("--checkpoint goes with an export: outrider audit export first");
-            }
-            let verdict = self.car.log()?.verify(key)?;
-            return Ok(said(&verdict, key.is_some()));
-        };
-        let key = key.context("an export needs --key: the car's public key")?;
-        let outside = self
+        let heads = self
             .checkpoint
             .iter()
             .map(|path| {
                 let json = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
-                Envelope::parse(&json).with_context(|| format!("{}", path.display()))
+                Envelope::parse_file(&json).with_context(|| format!("{}", path.display()))
             })
             .collect::<Result<Vec<_>, _>>()?;
+        let Some(export) = &self.export else {
+            let verdict = self.car.log()?.verify(key, &heads)?;
+            return Ok(findings::verdict(&verdict, key.is_some(), false));
+        };
+        let key = key.context(
+            "an export needs --key, the car's public key as `outrider provision device` printed it: \
+             whoever made a log up can have put any key into it",
+        )?;
         let mut text = Vec::new();
         match export.as_os_str() == "-" {
             true => std::io::stdin().lock().read_to_end(&mut text).map(|_| ())?,
@@ -140,9 +151,9 @@ impl VerifyArgs {
                     .with_context(|| format!("cannot read {}", export.display()))?;
             }
         }
-        let verdict = audit::verify(&text, key, &outside)
+        let verdict = audit::verify(&text, key, &heads)
             .with_context(|| format!("{} does not hold", export.display()))?;
-        Ok(said(&verdict, true))
+        Ok(findings::verdict(&verdict, true, true))
     }
 }
 
@@ -179,25 +190,7 @@ pub(super) fn public_key(text: &str) -> anyhow::Result<PublicKey> {
     Ok(PublicKey::parse(&held)?)
 }
 
-fn said(verdict: &audit::Verdict, key_given: bool) -> String {
-    let mut text = format!(
-        "holds: {} records, head {}\nsealed up to record {} by {}",
-        verdict.records,
-        verdict.head,
-        verdict.sealed,
-        verdict.keys.iter().map(|k| k.id().to_string()).collect::<Vec<_>>().join(", then "),
-    );
-    if verdict.sealed < verdict.records {
-        let open = verdict.records - verdict.sealed;
-        text += &format!("\nthe last {open} records are not sealed by a signature yet");
-    }
-    if !key_given {
-        text += "\nchecked with the key that the log itself names: give --key to check with one that you know";
-    }
-    text
-}
-
-/// One record for people.
+/// One record as people read it.
 fn line(record: &Record) -> String {
     let event = serde_json::to_value(&record.event).unwrap_or_default();
     let mut text = format!("{:>6}  {:.0}  {}", record.seq, record.wall, record.who);
@@ -209,6 +202,5 @@ fn line(record: &Record) -> String {
             text += &format!("  {name}={value}");
         }
     }
-    // What others wrote must not steer a terminal.
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    plain(&text)
 }

@@ -1,10 +1,12 @@
 //! `outrider check`: is this car fit for duty? Each part is really tried: cameras deliver a frame,
-//! the broker answers, models load. For each, a fact, and what to do where something is wrong.
+//! the broker answers, models load. For each part it prints what it found, and what to do where something is wrong.
 //!
-//! Nothing is changed and no plate is looked at: frames are counted, not read.
+//! Nothing is changed and no plate is read: frames are decoded and counted.
 
+mod cameras;
 mod kept;
-mod look;
+mod parts;
+mod sleep;
 
 use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
@@ -14,11 +16,12 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::text::ForeignText;
 
 /// Whether this car is fit for duty: settings, models, cameras, GPS, broker, clock, disk, sound.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  outrider check\n  outrider check --json | jq '.[] | select(.level == \"fail\")'\n\nEnds with 1 if a part fails; warnings do not count."
+    after_help = "The last line is PASS or FAIL. Ends with 1 if a part fails; warnings do not count.\n\nExamples:\n  outrider check\n  outrider check --json | jq '.[] | select(.level == \"fail\")'"
 )]
 pub struct CheckArgs {
     /// The configuration.
@@ -29,19 +32,19 @@ pub struct CheckArgs {
     json: bool,
 }
 
-/// How bad it is.
+/// How good or bad a part's result is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// As it should be.
     Ok,
-    /// Works, and somebody should look at it.
+    /// It works, but somebody should look at it.
     Warn,
-    /// Does not do its work.
+    /// It does not do its work.
     Fail,
 }
 
-/// What was found of one part.
+/// The result for one part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Which part, such as `camera front`.
@@ -54,6 +57,9 @@ pub struct Finding {
     pub advice: String,
 }
 
+/// Longest fact, in characters.
+const LONGEST_FACT: usize = 1_000;
+
 impl Finding {
     fn ok(part: &str, fact: impl fmt::Display) -> Self {
         Self::new(part, Level::Ok, fact, "")
@@ -65,12 +71,14 @@ impl Finding {
         Self::new(part, Level::Fail, fact, advice)
     }
     fn new(part: &str, level: Level, fact: impl fmt::Display, advice: &str) -> Self {
-        Self { part: part.into(), level, fact: fact.to_string(), advice: advice.into() }
+        // It may contain names that a driver, a broker or a list has chosen.
+        let fact = ForeignText::shown(&fact.to_string(), LONGEST_FACT).into();
+        Self { part: ForeignText::remark(part).into(), level, fact, advice: advice.into() }
     }
 }
 
 impl CheckArgs {
-    /// Looks at everything and reports.
+    /// Checks every part and reports.
     pub fn run(self) -> anyhow::Result<()> {
         let findings = match Config::load(&self.config) {
             Ok(config) => {
@@ -83,13 +91,13 @@ impl CheckArgs {
                     config.hotlist.len()
                 );
                 let mut findings = vec![Finding::ok("configuration", fact)];
-                look::at_all(&config, &mut findings);
+                parts::check_all(&config, &mut findings);
                 findings
             }
             Err(e) => vec![Finding::fail(
                 "configuration",
                 e,
-                "mend the file; examples/outrider.toml shows every key. Nothing else was checked",
+                "correct the file; examples/outrider.toml shows every key. Nothing else was checked",
             )],
         };
         let mut out = std::io::stdout().lock();
@@ -106,7 +114,7 @@ impl CheckArgs {
     }
 }
 
-/// One block per finding: the word, the part, the fact; under it what to do.
+/// One block per finding: the word, the part, the fact; under it what to do. The verdict is the last line.
 fn render(findings: &[Finding], colour: bool) -> String {
     let width = findings.iter().map(|f| f.part.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
@@ -122,7 +130,11 @@ fn render(findings: &[Finding], colour: bool) -> String {
             text += &format!("{:6}{:width$}  -> {}\n", "", "", finding.advice);
         }
     }
-    text
+    let of = |level| findings.iter().filter(|f| f.level == level).count();
+    let (fails, warnings) = (of(Level::Fail), of(Level::Warn));
+    let (word, paint) = if fails == 0 { ("PASS", "32;1") } else { ("FAIL", "31;1") };
+    let word = if colour { format!("\x1b[{paint}m{word}\x1b[0m") } else { word.to_owned() };
+    text + &format!("{word}  failed: {fails}, warnings: {warnings}, parts: {}\n", findings.len())
 }
 
 #[cfg(test)]
@@ -133,7 +145,7 @@ mod tests {
     fn findings(toml: &str) -> Vec<Finding> {
         let config = Config::parse(toml, Path::new("test.toml")).unwrap_or_else(|e| panic!("{e}"));
         let mut findings = Vec::new();
-        look::at_all(&config, &mut findings);
+        parts::check_all(&config, &mut findings);
         findings
     }
 
@@ -161,8 +173,11 @@ mod tests {
              warn  hotlist stolen  its source is 30 h old\n\
              \x20                     -> see why no newer one arrives\n\
              FAIL  camera front    camera /dev/video0 is not there\n\
-             \x20                     -> plug it in\n"
+             \x20                     -> plug it in\n\
+             FAIL  failed: 1, warnings: 1, parts: 3\n"
         );
+        let verdict = render(&report[..2], false);
+        assert!(verdict.ends_with("\nPASS  failed: 0, warnings: 1, parts: 2\n"), "{verdict}");
         assert_eq!(
             serde_json::to_string(&report[1]).unwrap(),
             "{\"part\":\"hotlist stolen\",\"level\":\"warn\",\"fact\":\"its source is 30 h old\",\
@@ -211,6 +226,42 @@ mod tests {
             assert!(!finding.fact.contains('\n') && !finding.fact.contains("***"), "{finding:?}");
         }
         assert!(!dir.path().join("state").exists(), "checking changes nothing");
+    }
+
+    #[test]
+    fn files_and_folders_that_others_can_change_are_named() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().display();
+        let toml = format!(
+            "[vehicle]\nid = \"1\"\nagency = \"a\"\n[gps]\nsource = \"off\"\n\
+             [console]\nenabled = false\n[keeping]\ndirectory = \"{at}/state\"\n\
+             [trust]\nroot = \"{at}/root.json\"\n[policy]\nceiling = \"{at}/ceiling.toml\"\n\
+             [[hotlist]]\nname = \"stolen\"\npath = \"{at}/stolen.csv\"\n"
+        );
+        std::fs::create_dir(dir.path().join("state")).unwrap();
+        for (name, text) in [
+            ("outrider.toml", toml.as_str()),
+            ("root.json", "{}"),
+            ("ceiling.toml", ""),
+            ("stolen.csv", "plate\nCKSV841\n"),
+        ] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let config = dir.path().join("outrider.toml");
+        Config::load(&config).unwrap();
+        for name in ["state", "root.json", "ceiling.toml", "stolen.csv", "outrider.toml"] {
+            let open_to_all = std::fs::Permissions::from_mode(0o777);
+            std::fs::set_permissions(dir.path().join(name), open_to_all).unwrap();
+        }
+        let refused = Config::load(&config).unwrap_err().to_string();
+        assert!(refused.contains("can be changed by others (mode 0777)"), "{refused}");
+        let found = findings(&toml);
+        for part in ["state folder", "root of trust", "policy", "hotlist stolen"] {
+            let finding = named(&found, part);
+            assert_eq!(finding.level, Level::Fail, "{finding:?}");
+            assert!(finding.fact.contains("can be changed by others"), "{finding:?}");
+        }
     }
 
     #[test]

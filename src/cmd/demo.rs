@@ -1,9 +1,9 @@
 //! `outrider demo`: the whole system on a drive that it renders itself.
 //!
-//! The daemon is the one that `outrider run` starts. Around it: rendered cameras, a simulated
+//! The daemon is the one that `outrider run` starts. Around it are rendered cameras, a simulated
 //! receiver that speaks gpsd's protocol, an MQTT broker, and a listener between car and broker
-//! that searches every byte for plates that should have stayed inside. All of it lives in this
-//! process and in a temporary folder that goes with it.
+//! that searches every byte for plates that should have stayed inside. All of it runs in this
+//! process and in a temporary folder that is removed with it.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -16,13 +16,14 @@ use clap::Args;
 use serde::Serialize;
 
 use super::model_args::ModelArgs;
-use super::run::{Daemon, SeamCamera, Seams};
 use crate::alert::Recorder;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::daemon::{Daemon, SeamCamera, Seams};
 use crate::demo::camera::{Departure, Pace, RenderedCamera};
 use crate::demo::gps::{Route, SimulatedGpsd};
 use crate::demo::listed::{DemoList, must_stay};
+use crate::demo::people;
 use crate::demo::scenario::{DriveScenario, DriveSettings, Region, Side, Visit};
 use crate::demo::watch::Screen;
 use crate::demo::wire::{Search, Tap};
@@ -43,10 +44,10 @@ pub struct DemoArgs {
     /// How long the drive lasts [default: 60 headless, else 900; Ctrl-C ends it at any time].
     #[arg(long, value_name = "N")]
     seconds: Option<f32>,
-    /// End with one line of JSON on standard output.
+    /// Print one line of JSON on standard output at the end.
     #[arg(long)]
     json: bool,
-    /// Who comes along: the same seed gives the same drive.
+    /// Seed of the traffic: the same seed gives the same drive.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Frames a second of each camera, 2 to 120.
@@ -55,7 +56,7 @@ pub struct DemoArgs {
     /// Size of the pictures.
     #[arg(long, value_name = "WxH", default_value = "1280x720", value_parser = parse_size)]
     size: (u32, u32),
-    /// What light there is.
+    /// The light in which the drive takes place.
     #[arg(long, value_enum, default_value = "day", conflicts_with = "dusk")]
     light: TimeOfDay,
     /// The same as `--light dusk`.
@@ -83,8 +84,8 @@ pub struct DemoArgs {
     models: ModelArgs,
 }
 
-/// The last line, and what it adds up to: every hit was told, recorded and delivered, and nobody
-/// else's plate left the car.
+/// The result of a drive, as the last line prints it. It should show that every hit was alerted, recorded and
+/// delivered, and that nobody else's plate left the car.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Outcome {
     /// Vehicles whose plate could be read and that left the picture before the end.
@@ -101,7 +102,7 @@ struct Outcome {
     beyond: u64,
     /// Reads on the list.
     hits: u64,
-    /// Hits told to the officer.
+    /// Hits that the officer was alerted to.
     alerted: u64,
     /// Hits committed to disk.
     recorded: u64,
@@ -111,9 +112,9 @@ struct Outcome {
     non_hits_on_wire: u64,
     /// Bytes that left the car, all of them searched.
     bytes_on_wire: u64,
-    /// Frames a second that were looked at, per camera.
+    /// Frames a second that were read, per camera.
     fps: f64,
-    /// Frames replaced by a newer one before anyone looked.
+    /// Frames replaced by a newer one before they were read.
     frames_skipped: u64,
     /// From the capture of the frame that made a vote sure to the alert: 95 % of hits were at least
     /// this quick. Null without hits.
@@ -122,7 +123,7 @@ struct Outcome {
     seconds: f64,
 }
 
-/// Legible is what the gates of the configuration let through: this wide, in this many frames.
+/// A plate counts as legible if the configuration's limits let it through: this width, in this many frames.
 fn gates(config: &Config) -> (f32, u32) {
     (config.reading.min_plate_width, config.reading.min_agreeing_frames)
 }
@@ -151,7 +152,7 @@ impl DemoArgs {
         Ok(settings)
     }
 
-    /// Drives until the time is up or someone has seen enough.
+    /// Drives until the time is up or somebody ends it.
     pub fn run(&self) -> anyhow::Result<()> {
         let settings = self.settings()?;
         let folder = Folder::new()?;
@@ -167,6 +168,7 @@ impl DemoArgs {
             ),
             std::path::Path::new("demo"),
         )?;
+        people::sign(&mut config, &folder.0)?;
         config.models = self.models.config()?;
         config.console.enabled = !self.headless;
         config.console.listen = free_address(self.listen);
@@ -206,12 +208,13 @@ impl DemoArgs {
                 cameras: Some(cameras(&plan, &departure, screen.as_ref())?),
                 annunciator: self.headless.then(|| Box::new(Recorder::default()) as _),
                 truth: Some(truth.clone()),
+                nobody_drives: true,
             },
         )?;
         self.welcome(&daemon, &plan, screen)?;
         let cut_short = self.watch(&daemon, &departure, &truth, &tap, plan.settings.seconds)?;
 
-        // The cameras are at their end; what is under way arrives before anything is counted.
+        // The cameras are at their end; wait for what is under way before anything is counted.
         departure.end();
         let seconds = departure.seconds().min(f64::from(plan.settings.seconds));
         daemon.wait_for_end(Duration::from_secs(20));
@@ -220,7 +223,7 @@ impl DemoArgs {
         let last = daemon.stop();
         let mut outcome = outcome(&truth.score(), &last, &tap, latency, seconds);
         if cut_short {
-            // Whoever had not come by then is no pass.
+            // A vehicle that had not come by then does not count as a pass.
             let gone = |v: &&Visit| plan.frame_s(v.visible.1) < seconds;
             let passed = visits.iter().filter(gone).filter(|v| v.legible_frames >= frames);
             outcome.passes = passed.count() as u64;
@@ -245,11 +248,15 @@ impl DemoArgs {
         let Some(screen) = screen else { return Ok(()) };
         let s = &plan.settings;
         eprintln!();
-        if let Some(address) = daemon.console() {
-            eprintln!("  Officer's console   http://{address}/   (open it in a browser)");
+        if let Some(page) = daemon.console() {
+            eprintln!("  Officer's console   {page}   (open it in a browser)");
         }
-        screen.link(daemon.console());
+        screen.link(daemon.console().map(ToString::to_string));
         let road = screen.serve(s.cameras.clone()).context("cannot serve the view of the road")?;
+        for (n, line) in people::lines().iter().enumerate() {
+            let title = if n == 0 { "To sign in there" } else { "" };
+            eprintln!("  {title:<18}  {line}");
+        }
         eprintln!("  View of the road    http://{road}/");
         eprintln!(
             "  The drive           {:.0} km/h, {}, {} camera{}, {:.0} frames a second",
@@ -263,7 +270,7 @@ impl DemoArgs {
         Ok(())
     }
 
-    /// Shows how it goes until the cameras are at their end or someone has seen enough; says which.
+    /// Shows progress until the cameras are at their end or somebody ends the drive; returns which.
     fn watch(
         &self,
         daemon: &Daemon,
@@ -307,7 +314,7 @@ fn clear_line(live: bool) {
     }
 }
 
-/// One line on how it goes.
+/// One line of progress.
 fn status_line(
     daemon: &Daemon,
     departure: &Departure,
@@ -381,7 +388,7 @@ fn print_outcome(o: &Outcome, cut_short: bool) {
         o.reads, o.misread, o.repeated, o.beyond
     );
     println!(
-        "  {} on the list: {} told, {} recorded, {} delivered and acknowledged",
+        "  {} on the list: {} alerted, {} recorded, {} delivered and acknowledged",
         o.hits, o.alerted, o.recorded, o.delivered
     );
     println!(
@@ -431,7 +438,7 @@ fn interrupted() -> anyhow::Result<Arc<std::sync::atomic::AtomicBool>> {
     let flag = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let told = flag.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
+    crate::threads::spawn("signals", move || {
         runtime.block_on(async {
             let (Ok(mut int), Ok(mut term)) =
                 (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))

@@ -7,20 +7,20 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::audit::{Actor, Audit, AuditEvent};
+use super::signed;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::control;
+use crate::hits::Holds;
 use crate::keys::DeviceKey;
-use crate::uplink::Holds;
+use crate::records::hold::{self, Done, HOLD, Request};
 
-/// Keep a hit and its pictures past their retention, because a court or a complaint says so.
+/// Keep a hit and its pictures past their retention, because a court or a complaint demands it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  outrider hold 01KXB3… --reason 'court order 26-118' --author 'Sgt. Okafor' --until 2027-06-01\n  outrider hold 01KXB3… --release --author 'Insp. Roy'\n  outrider hold --list"
+    after_help = "Examples:\n  outrider hold 01KXB3… --reason 'court order 26-118' --until 2027-06-01\n  outrider hold 01KXB3… --release\n  outrider hold --list"
 )]
 pub struct HoldArgs {
     /// The hit, by its ULID.
@@ -29,8 +29,8 @@ pub struct HoldArgs {
     /// Why it must be kept.
     #[arg(long, value_name = "TEXT", required_unless_present_any = ["release", "list"])]
     reason: Option<String>,
-    /// Who says so.
-    #[arg(long, value_name = "NAME", required_unless_present = "list")]
+    /// Number or name of the person who places the hold; must be the person who is signed in (outrider login).
+    #[arg(long, value_name = "NAME")]
     author: Option<String>,
     /// When the hold ends by itself: a date (its end, UTC) or a time such as 2027-06-01T12:00:00Z.
     #[arg(long, value_name = "DATE", required_unless_present_any = ["release", "list"])]
@@ -52,22 +52,24 @@ impl HoldArgs {
         let config = Config::load(&self.config)?;
         let request = self.request()?;
         let state = &config.keeping.directory;
-        // A daemon that runs is asked: it alone may have the key.
+        // A running daemon is asked, because it alone may have the key.
         let done: Done = match control::answers(state) {
-            true => control::ask(state, HOLD, &request)?,
-            false => {
+            true => signed::ask_daemon(state, HOLD, &request)?,
+            // Holds can be listed without the daemon; whoever places one must be signed in, which the daemon knows.
+            false if matches!(request, Request::List) => {
                 DeviceKey::existing(state)?;
-                let holds = Holds::open(state, Arc::new(SystemClock))?;
-                let (clock, health) = (Arc::new(SystemClock), Arc::default());
-                let audit = Audit::open(&config.keeping, &config.vehicle, clock, health)?;
-                let who = Actor::Shell(rustix::process::getuid().as_raw());
-                carry_out(&holds, &audit, who, request)?
+                hold::list(&Holds::open(state, Arc::new(SystemClock))?)?
             }
+            false => bail!(
+                "no daemon answers in {}: start it and sign in (outrider login); a hold is placed and ended by a \
+                 person who is signed in",
+                state.display()
+            ),
         };
         match done {
             Done::Placed { hit, until } => println!("hit {hit} held until {until}"),
             Done::Ended { hit, holds } => {
-                println!("hit {hit}: {holds} ended, its retention counts again");
+                println!("hit {hit}: legal holds ended: {holds}; its retention applies again");
             }
             Done::InForce(holds) => {
                 for hold in holds {
@@ -94,69 +96,7 @@ impl HoldArgs {
     }
 }
 
-/// What is asked of the control socket.
-pub(crate) const HOLD: &str = "hold";
-
-/// What is to be done.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum Request {
-    Place { hit: String, reason: String, author: String, until: Timestamp },
-    Release { hit: String, author: String },
-    List,
-}
-
-/// What was done.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Done {
-    Placed {
-        hit: String,
-        until: Timestamp,
-    },
-    Ended {
-        hit: String,
-        holds: usize,
-    },
-    /// A line of JSON each.
-    InForce(Vec<String>),
-}
-
-/// Does it, and writes it down.
-pub(crate) fn carry_out(
-    holds: &Holds,
-    audit: &Audit,
-    who: Actor,
-    request: Request,
-) -> anyhow::Result<Done> {
-    let named = |hit: &str| Ulid::from_string(hit).with_context(|| format!("{hit:?} is no hit"));
-    // What nobody could read of later is not done.
-    if let Some(why) = audit.closed().filter(|_| !matches!(request, Request::List)) {
-        bail!("no hold without a record: {why}");
-    }
-    Ok(match request {
-        Request::List => {
-            let each = holds.in_force()?;
-            let each = each.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-            Done::InForce(each)
-        }
-        Request::Release { hit, author } => {
-            let id = named(&hit)?;
-            let ended = holds.release(id, &author)?;
-            let why = format!("ended by {author}");
-            audit.append(who, AuditEvent::LegalHoldEnded { hit: id, why })?;
-            Done::Ended { hit, holds: ended }
-        }
-        Request::Place { hit, reason, author, until } => {
-            let hold = holds.place(named(&hit)?, &reason, &author, until)?;
-            let reason = format!("{}, for {}", hold.reason, hold.author);
-            audit.append(who, AuditEvent::LegalHold { hit: hold.hit, until, reason })?;
-            Done::Placed { hit, until: hold.until }
-        }
-    })
-}
-
-/// A date means its end.
+/// The time that a text means; a date means the end of that day.
 fn parse_until(text: &str) -> anyhow::Result<Timestamp> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);

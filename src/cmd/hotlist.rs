@@ -6,9 +6,10 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::authoring::publish::Store;
+use crate::clock::span;
 use crate::config::HumanDuration;
 use crate::hotlist::format::{ListKey, ListKeys, Manifest};
-use crate::hotlist::publish::Store;
 
 mod broker;
 mod build;
@@ -27,7 +28,7 @@ pub use broker::BrokerArgs;
 #[derive(Debug, Args)]
 #[command(
     about = "Make, sign and publish lists of plates",
-    after_help = "A list's way, with its key made by `outrider provision list-key`:\n\n  \
+    after_help = "Examples in the order in which a list is made; `outrider provision list-key` makes its key:\n  \
         outrider hotlist import ncic.txt --mapping ncic-fixed --list stolen --list-key stolen.list.key\n  \
         outrider hotlist build stolen.hotlist --store stolen --agency opp --list-key stolen.list.key\n  \
         outrider hotlist diff --store stolen --list-key stolen.list.key\n  \
@@ -81,7 +82,7 @@ pub struct StoreArgs {
 impl StoreArgs {
     fn open(&self) -> anyhow::Result<Store> {
         if !self.store.is_dir() {
-            bail!("{} is no folder: hotlist build makes it", self.store.display());
+            bail!("{} is not a folder: outrider hotlist build makes it", self.store.display());
         }
         Ok(Store::open(&self.store)?)
     }
@@ -105,30 +106,33 @@ impl ListKeyArgs {
 fn key_of<'k>(keys: &'k ListKeys, manifest: &Manifest) -> anyhow::Result<&'k ListKey> {
     keys.get(manifest.key).with_context(|| {
         format!(
-            "version {} is sealed with list key {}, which the key file does not hold",
+            "version {} is sealed with list key {}, which the key file does not contain",
             manifest.version, manifest.key
         )
     })
+}
+
+/// How many revocations are in force, for people.
+fn holding(revocations: usize) -> String {
+    match revocations {
+        1 => "1 revocation holds".into(),
+        n => format!("{n} revocations hold"),
+    }
 }
 
 /// How long a version may be used, within what a manifest takes.
 fn life(human: HumanDuration) -> anyhow::Result<SignedDuration> {
     let life = SignedDuration::try_from(human.get()).unwrap_or(SignedDuration::MAX);
     if life <= SignedDuration::ZERO || life > SignedDuration::from_hours(400 * 24) {
-        bail!("--expires-in {human}: must be more than nothing and at most 400d");
+        bail!("--expires-in {human}: must be more than 0 and at most 400d");
     }
     Ok(life)
 }
 
 /// How long ago, in the largest unit that says it.
 fn ago(then: Timestamp, now: Timestamp) -> String {
-    let seconds = now.duration_since(then).as_secs().max(0);
-    match seconds {
-        0..120 => format!("{seconds} s ago"),
-        120..7_200 => format!("{} min ago", seconds / 60),
-        7_200..172_800 => format!("{} h ago", seconds / 3_600),
-        _ => format!("{} days ago", seconds / 86_400),
-    }
+    let since = now.duration_since(then).max(SignedDuration::ZERO);
+    format!("{} ago", span(since.unsigned_abs()))
 }
 
 /// Bytes for people.
@@ -142,7 +146,7 @@ fn bytes(n: u64) -> String {
     }
 }
 
-/// A progress bar where somebody looks.
+/// A progress bar where standard error is a terminal.
 fn bar(length: u64, template: &str) -> indicatif::ProgressBar {
     let style = indicatif::ProgressStyle::with_template(template).expect("a fixed template");
     indicatif::ProgressBar::new(length).with_style(style)

@@ -1,24 +1,26 @@
 //! `outrider hotplate`: entries for a shift, added to the running car.
 //!
-//! The command asks the daemon over its control socket; the daemon checks, audits, keeps and serves.
-//! Officer and role are as stated here and go into the audit as stated.
+//! The command asks the daemon over its control socket; the daemon checks the entry, records it, keeps it and puts it
+//! into service. Whoever is signed in (`outrider login`) asks.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 
+use super::signed;
+use super::which_car::WhichCar;
 use crate::config::HumanDuration;
 use crate::control;
-use crate::hotlist::Priority;
+use crate::entry::Priority;
 use crate::hotlist::hotplate::{ADD, LIST, REMOVE, Remove, Told, Wanted};
 use crate::policy::Who;
 
 /// Add, list and remove entries for a shift in the running car.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  outrider hotplate add CKSV841 --reason \"left the scene, Main St\" --by 4411\n  outrider hotplate add 'CKS*41' --reason \"AMBER alert\" --by 97 --role supervisor --priority high --for 4h\n  outrider hotplate list\n  outrider hotplate remove 01KB0000000000000000000000 --by 4411 --why found"
+    after_help = "Examples:\n  outrider hotplate add CKSV841 --reason \"left the scene, Main St\"\n  outrider hotplate add 'CKS*41' --reason \"AMBER alert\" --priority high --for 4h\n  outrider hotplate list\n  outrider hotplate remove 01KB0000000000000000000000 --why found"
 )]
 pub struct HotplateArgs {
     #[command(subcommand)]
@@ -27,29 +29,29 @@ pub struct HotplateArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Add one. It ends by itself, at the end of the shift if nothing else is said.
+    #[command(
+        after_help = "Examples:\n  outrider hotplate add CKSV841 --reason \"left the scene, Main St\" --by 4411\n  outrider hotplate add 'CKS*41' --reason \"AMBER alert\" --by 97 --role supervisor --priority high --for 4h"
+    )]
+    /// Add a hotplate. It ends by itself, at the end of the shift unless --for says otherwise.
     Add(AddArgs),
-    /// Show those that run.
+    /// Show the hotplates in force.
+    #[command(after_help = "Examples:\n  outrider hotplate list\n  outrider hotplate list --json")]
     List(ListArgs),
-    /// Remove one.
+    /// Remove a hotplate.
+    #[command(
+        after_help = "Example:\n  outrider hotplate remove 01KB0000000000000000000000 --by 4411 --why found"
+    )]
     Remove(RemoveArgs),
 }
 
 #[derive(Debug, Args)]
-struct Daemon {
-    /// The car's state folder, where the daemon's control socket is.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/outrider")]
-    state: PathBuf,
-}
-
-#[derive(Debug, Args)]
 struct Person {
-    /// Number of the officer who asks; goes into the audit.
-    #[arg(long, value_name = "NUMBER")]
+    /// Number of the person who asks; must be the person who is signed in (outrider login).
+    #[arg(long, value_name = "NUMBER", default_value = "", hide_default_value = true)]
     by: String,
-    /// In which role.
-    #[arg(long, value_enum, default_value_t = Who::Officer)]
-    role: Who,
+    /// The role, where the person who is signed in has several.
+    #[arg(long, value_enum)]
+    role: Option<Who>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -63,12 +65,12 @@ enum Urgency {
 struct AddArgs {
     /// The plate. Where policy grants it, `?` stands for one character and `*` for any run.
     plate: String,
-    /// Why: shown on the alert, kept in the audit.
+    /// Why: shown on the alert and kept in the audit log.
     #[arg(long)]
     reason: String,
     #[command(flatten)]
     person: Person,
-    /// Who issued the plate, such as CA-ON; left out, any jurisdiction alarms and says so.
+    /// Who issued the plate, such as CA-ON; if left out, a plate of any jurisdiction alerts, and the alert says so.
     #[arg(long, value_name = "CODE", default_value = "")]
     jurisdiction: String,
     /// The case it belongs to.
@@ -77,20 +79,20 @@ struct AddArgs {
     /// How urgent.
     #[arg(long, value_enum, default_value_t = Urgency::Medium)]
     priority: Urgency,
-    /// For how long, such as 90m or 4h; left out, a shift.
+    /// For how long, such as 90m or 4h [default: hotplates.shift of the configuration].
     #[arg(long = "for", value_name = "TIME")]
     lasts: Option<HumanDuration>,
     #[command(flatten)]
-    daemon: Daemon,
+    car: WhichCar,
 }
 
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// A JSON array.
+    /// Print a JSON array.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    daemon: Daemon,
+    car: WhichCar,
 }
 
 #[derive(Debug, Args)]
@@ -99,11 +101,11 @@ struct RemoveArgs {
     id: String,
     #[command(flatten)]
     person: Person,
-    /// Why: kept in the audit.
+    /// Why: kept in the audit log.
     #[arg(long)]
     why: String,
     #[command(flatten)]
-    daemon: Daemon,
+    car: WhichCar,
 }
 
 impl HotplateArgs {
@@ -112,20 +114,20 @@ impl HotplateArgs {
         let mut out = std::io::stdout().lock();
         match self.what {
             What::Add(args) => {
-                let state = args.daemon.state.clone();
-                let told: Told = control::ask(&state, ADD, &args.wanted())?;
+                let state = args.car.state()?;
+                let told: Told = signed::ask_daemon(&state, ADD, &args.wanted())?;
                 writeln!(out, "{} until {:.0}", told.id, told.expires)?;
             }
-            What::List(ListArgs { json, daemon }) => {
-                let told: Vec<Told> = ask_for_all(&daemon.state)?;
+            What::List(ListArgs { json, car }) => {
+                let told: Vec<Told> = list_running(&car.state()?)?;
                 match json {
                     true => writeln!(out, "{}", serde_json::to_string_pretty(&told)?)?,
                     false => writeln!(out, "{}", table(&told))?,
                 }
             }
-            What::Remove(RemoveArgs { id, person, why, daemon }) => {
+            What::Remove(RemoveArgs { id, person, why, car }) => {
                 let asked = Remove { id, by: person.by, role: person.role, why };
-                let () = control::ask(&daemon.state, REMOVE, &asked)?;
+                let () = signed::ask_daemon(&car.state()?, REMOVE, &asked)?;
                 writeln!(out, "removed")?;
             }
         }
@@ -133,7 +135,7 @@ impl HotplateArgs {
     }
 }
 
-fn ask_for_all(state: &Path) -> Result<Vec<Told>, control::AskError> {
+fn list_running(state: &Path) -> Result<Vec<Told>, control::AskError> {
     control::ask(state, LIST, &())
 }
 

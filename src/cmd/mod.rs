@@ -6,6 +6,7 @@ pub mod audit;
     reason = "tries whether the console's port is free, sends nothing"
 )]
 pub mod check;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod disposition;
 pub mod eval;
@@ -13,29 +14,39 @@ pub mod evidence;
 pub mod hold;
 pub mod hotlist;
 pub mod hotplate;
+pub mod login;
+pub mod man;
 pub mod model_args;
 pub mod pictures;
 pub mod policy;
 pub mod provision;
 pub mod query;
 pub mod read;
+#[cfg(feature = "demo")]
 pub mod replay;
 pub mod report;
 pub mod run;
-mod secret;
+mod signed;
+pub mod status;
 pub mod unlock;
+mod which_car;
 
 use clap::{Parser, Subcommand};
 
+pub use crate::daemon::one_line;
+
 /// In-vehicle licence-plate reader whose privacy promises anyone can verify.
 #[derive(Debug, Parser)]
-#[command(name = "outrider", version, about, max_term_width = 100)]
+#[command(name = "outrider", version = crate::version::text(), about, max_term_width = 100)]
+#[command(
+    after_help = "Examples for the car, its daemon, a picture and a policy:\n  outrider check\n  outrider status\n  outrider read car.jpg\n  outrider policy explain draft.toml"
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
     /// Log level: error, warn, info, debug or trace, or a tracing filter [default: info; warn for
-    /// demo and replay, whose own words go to the same place].
+    /// demo and replay, which print to the same place].
     #[arg(long, global = true, env = "OUTRIDER_LOG")]
     pub log: Option<String>,
 }
@@ -45,11 +56,15 @@ pub struct Cli {
 pub enum Command {
     /// Run on the car's cameras until a signal stops it.
     Run(run::RunArgs),
-    /// Say whether this car is fit for duty, and what to do where it is not.
+    /// Check whether this car is fit for duty, and say what to do where it is not.
     Check(check::CheckArgs),
+    /// Ask the running daemon how this car is.
+    Status(status::StatusArgs),
     /// Watch the whole system on a drive that it renders itself.
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
     /// Run a recorded or rendered drive through the pipeline, as fast as it goes.
+    #[cfg(feature = "demo")]
     Replay(replay::ReplayArgs),
     /// Find and read the plates in pictures.
     Read(read::ReadArgs),
@@ -57,51 +72,48 @@ pub enum Command {
     Eval(eval::EvalArgs),
     /// Verify, export or show the audit log.
     Audit(audit::AuditArgs),
-    /// Keep a hit past its retention, or end that.
+    /// Place or end a legal hold, which keeps a hit past its retention.
     Hold(hold::HoldArgs),
     /// Make, sign and publish lists of plates.
     Hotlist(hotlist::HotlistArgs),
     /// Make, change and destroy keys.
     Provision(provision::ProvisionArgs),
-    /// Type the passphrase of the device key to a daemon that waits for it.
+    /// Give the passphrase of the device key to a daemon that waits for it.
     Unlock(unlock::UnlockArgs),
-    /// Look one plate up in what this car still keeps, on grounds and on record.
+    /// Sign in with officer number and PIN, for the commands that follow.
+    Login(login::LoginArgs),
+    /// Sign out.
+    Logout(login::LogoutArgs),
+    /// Look one plate up in what this car still keeps; a reason is needed and recorded.
     Query(query::QueryArgs),
-    /// Say what a hit was, and what came of it.
+    /// Record what a hit was, and what came of it.
     Disposition(disposition::DispositionArgs),
     /// Write everything about a hit into one signed file, or check such a file.
     Evidence(evidence::EvidenceArgs),
-    /// Write the transparency report.
+    /// Write the transparency report of this car or of many.
     Report(report::ReportArgs),
     /// Write, explain, sign and publish what cars may keep, match and allow.
     Policy(policy::PolicyArgs),
-    /// Add, list and remove entries for a shift in the running car.
+    /// Add, list and remove hotplates: entries for one shift in the running car.
     Hotplate(hotplate::HotplateArgs),
     /// Print a completion script for a shell.
-    #[command(after_help = "Example: outrider completions bash > /etc/bash_completion.d/outrider")]
+    #[command(
+        after_help = "Example:\n  outrider completions bash > /etc/bash_completion.d/outrider"
+    )]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
     },
-}
-
-/// An error and its causes on one line. A cause that the line names already is not said twice:
-/// messages meant to be read alone name their cause themselves.
-pub fn one_line(error: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if !line.contains(&cause) {
-            line += if line.is_empty() { "" } else { ": " };
-            line += &cause;
-        }
-    }
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
+    /// Write the manual pages, one for each subcommand.
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 impl Cli {
     /// What is logged.
     pub fn log_filter(&self) -> &str {
         let usual = match self.command {
+            #[cfg(feature = "demo")]
             Command::Demo(_) | Command::Replay(_) => "warn,rumqttd=off",
             _ => "info",
         };
@@ -113,7 +125,10 @@ impl Cli {
         match self.command {
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),
+            Command::Status(args) => args.run(),
+            #[cfg(feature = "demo")]
             Command::Demo(args) => args.run(),
+            #[cfg(feature = "demo")]
             Command::Replay(args) => args.run(),
             Command::Read(args) => args.run(),
             Command::Eval(args) => args.run(),
@@ -122,19 +137,21 @@ impl Cli {
             Command::Hotlist(args) => args.run(),
             Command::Provision(args) => args.run(),
             Command::Unlock(args) => args.run(),
+            Command::Login(args) => args.run(),
+            Command::Logout(args) => args.run(),
             Command::Query(args) => args.run(),
             Command::Disposition(args) => args.run(),
             Command::Evidence(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Policy(args) => args.run(),
             Command::Hotplate(args) => args.run(),
+            Command::Man(args) => args.run(),
             Command::Completions { shell } => {
-                clap_complete::generate(
-                    shell,
-                    &mut <Self as clap::CommandFactory>::command(),
-                    "outrider",
-                    &mut std::io::stdout(),
-                );
+                // Into memory first, because writing it directly would panic where the reader of a pipe has left.
+                let mut script = Vec::new();
+                let mut command = <Self as clap::CommandFactory>::command();
+                clap_complete::generate(shell, &mut command, "outrider", &mut script);
+                print!("{}", String::from_utf8_lossy(&script));
                 Ok(())
             }
         }

@@ -1,4 +1,4 @@
-//! The options of `read` and `eval` that say which models run.
+//! The options of `read` and `eval` that choose the models.
 
 use std::path::PathBuf;
 
@@ -16,6 +16,9 @@ pub struct ModelArgs {
     /// OCR: package name, folder with model.toml, or an ONNX file with its fast-plate-ocr YAML.
     #[arg(long, value_name = "MODEL")]
     ocr: Option<String>,
+    /// Model that reads the jurisdiction: package name, folder with model.toml, or off.
+    #[arg(long, value_name = "MODEL")]
+    jurisdiction: Option<String>,
     /// Folder of the packages.
     #[arg(long, value_name = "DIR", env = "OUTRIDER_MODELS")]
     models: Option<PathBuf>,
@@ -25,7 +28,7 @@ pub struct ModelArgs {
     /// Flatten plates by their corners before they are read.
     #[arg(long, value_enum)]
     rectify: Option<Rectify>,
-    /// Do not read plates in doubt once more.
+    /// Do not read doubtful plates again.
     #[arg(long)]
     no_second_look: bool,
     /// Lowest detector score, 0.05 to 0.95.
@@ -34,7 +37,7 @@ pub struct ModelArgs {
     /// Margin around a plate before it is read, as a fraction of its size, -0.1 to 0.5.
     #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
     crop_margin: Option<f32>,
-    /// Size at the detector, for a model that takes any.
+    /// Size of the detector's input, for a model that takes any size.
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     detector_input: Option<[u32; 2]>,
 }
@@ -46,6 +49,7 @@ impl ModelArgs {
         let config = ModelsConfig {
             detector: self.detector.clone().unwrap_or(default.detector),
             ocr: self.ocr.clone().unwrap_or(default.ocr),
+            jurisdiction: self.jurisdiction.clone().unwrap_or(default.jurisdiction),
             folder: self.models.clone(),
             onnxruntime: self.onnxruntime.clone(),
             second_look: !self.no_second_look,

@@ -1,31 +1,54 @@
-//! Picture files for the offline tools: which there are, and what is in them.
+//! Finds and reads picture files for the offline tools.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use image::RgbImage;
 
-use crate::onboard::frame::{Frame, Pixels, Raw};
-use crate::onboard::vision::{Picture, VisionError, still};
+use crate::onboard::frame::Frame;
+use crate::onboard::vision::{Picture, VisionError, picture_file, still};
 
 /// Name endings that count as pictures when a folder is read.
 const ENDINGS: [&str; 5] = ["jpg", "jpeg", "png", "bmp", "webp"];
 
+/// Name endings of pictures that cannot be read here: each such file is reported, so that a folder of them is not taken
+/// for one without plates.
+const NOT_READ: [&str; 13] =
+    ["tif", "tiff", "heic", "heif", "avif", "gif", "jp2", "jxl", "dng", "cr2", "cr3", "nef", "arw"];
+
+/// The pictures that were found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Those that are read.
+    pub files: Vec<PathBuf>,
+    /// Those that look like pictures and are not read.
+    pub left_out: Vec<PathBuf>,
+}
+
+impl Found {
+    /// A line for each picture that is not read.
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
+        self.left_out
+            .iter()
+            .map(|file| format!("{}: not read, only {} are", file.display(), ENDINGS.join(", ")))
+    }
+}
+
 /// The picture files that `paths` name, folders searched through, in order of name. A path that is
 /// named itself is taken whatever it is called.
-pub fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
+pub fn find(paths: &[PathBuf]) -> anyhow::Result<Found> {
+    let mut found = Found::default();
     for path in paths {
         if path.is_dir() {
             walk(path, &mut found)?;
         } else {
-            found.push(path.clone());
+            found.files.push(path.clone());
         }
     }
     Ok(found)
 }
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+fn walk(folder: &Path, found: &mut Found) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(folder)
         .and_then(|entries| entries.map(|e| Ok(e?.path())).collect::<Result<Vec<_>, _>>());
     let mut entries =
@@ -36,33 +59,24 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         if path.is_dir() {
             walk(&path, found)?;
         } else if ENDINGS.contains(&ending.as_str()) {
-            found.push(path);
+            found.files.push(path);
+        } else if NOT_READ.contains(&ending.as_str()) {
+            found.left_out.push(path);
         }
     }
     Ok(())
 }
 
-/// Reads a file. A JPEG stays as it is, so that it takes the same way as a camera's.
+/// Reads a file. A JPEG is not decoded here, so that it is decoded as a camera's frame is.
 pub fn load(path: &Path) -> anyhow::Result<Frame> {
-    let bytes = std::fs::read(path)?;
-    if bytes.is_empty() {
+    let pixels = picture_file::read(path)?;
+    if pixels.bytes().is_empty() {
         return Err(VisionError::EmptyFrame.into());
     }
-    if bytes.starts_with(&[0xff, 0xd8]) {
-        return Ok(still(Pixels::Mjpeg(bytes)));
-    }
-    Ok(still(rgb(&bytes)?))
+    Ok(still(pixels))
 }
 
-/// Decodes a file that no camera would send: PNG and the like, or a JPEG in CMYK.
-pub fn rgb(bytes: &[u8]) -> anyhow::Result<Pixels> {
-    let image = image::load_from_memory(bytes).context("not a picture that can be read")?;
-    let image = image.into_rgb8();
-    let (width, height) = image.dimensions();
-    Ok(Pixels::Rgb(Raw { width, height, bytes: image.into_raw() }))
-}
-
-/// The last picture looked at, in colour, to draw on.
+/// The picture that was read last, in colour, to draw on.
 pub fn canvas(picture: &Picture) -> RgbImage {
     let (width, height) = picture.size();
     RgbImage::from_raw(width, height, picture.to_rgb()).expect("three bytes per pixel")
@@ -71,6 +85,7 @@ pub fn canvas(picture: &Picture) -> RgbImage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onboard::frame::Pixels;
 
     #[test]
     fn folders_are_searched_and_sorted_and_other_files_left_out() {
@@ -81,10 +96,26 @@ mod tests {
         }
         let names: Vec<_> = find(&[folder.path().to_owned()])
             .unwrap()
+            .files
             .iter()
             .map(|p| p.strip_prefix(folder.path()).unwrap().display().to_string())
             .collect();
         assert_eq!(names, ["a.png", "b.JPG", "sub/c.webp"]);
+    }
+
+    #[test]
+    fn pictures_that_are_not_read_are_told_apart_from_files_that_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        for name in ["a.png", "b.HEIC", "notes.txt", "sub/c.tiff", "labels.jsonl"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let found = find(&[folder.path().to_owned()]).unwrap();
+        assert_eq!(found.files.len(), 1);
+        let told: Vec<_> = found.remarks().collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("b.HEIC: not read, only jpg"), "{told:?}");
+        assert!(told[1].contains("c.tiff: not read"), "{told:?}");
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! it, and the broker's retained topic. What counts as widening is decided in `policy/changes.rs`, for
 //! the car and for this command alike.
 
+mod describe;
 mod publish;
-mod tell;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,17 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::cmd::which_car::WhichCar;
 use crate::control;
-use crate::dsse::{Envelope, SigningKey};
-use crate::policy::{self, POLICY_TYPE, Policy, Rules, State};
-use crate::trust::TrustDocument;
+use crate::dsse::{self, Envelope, SigningKey};
+use crate::policy::{self, POLICY_TYPE, Policy, PolicyError, Previous, Rules, State};
+use crate::trust::{Root, TRUST_TYPE, Trust, TrustDocument};
 
 /// Write, explain, sign and publish what cars may keep, match and allow.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  outrider policy explain draft.toml --previous policy-6.json\n  outrider policy sign draft.toml --previous policy-6.json --key chief.key --out policy-7.json\n  outrider policy publish policy-7.json --broker mqtts://broker.example --ca ca.pem --certificate admin.pem --key admin.key\n  outrider policy show"
+)]
 pub struct PolicyArgs {
     #[command(subcommand)]
     what: What,
@@ -32,15 +36,18 @@ pub struct PolicyArgs {
 enum What {
     /// Sign a draft, or add a signature to an envelope.
     #[command(
-        after_help = "Examples:\n  outrider policy sign draft.toml --previous policy-6.json --key chief.key --out policy-7.json\n  outrider policy sign policy-7.json --key commissioner.key --out policy-7.json\n\nA draft is TOML: agency, version (left out: one more than the previous), expires, note, and the tables\nrules.keeping, rules.lists, rules.hotplates, rules.lookups, rules.alerts, rules.roles; see docs/policy.md."
+        after_help = "Without --previous the command cannot know what a policy widens or silences, and says so. A draft is TOML: agency, version (if left out, one more than the previous), expires, note, and the tables rules.keeping, rules.lists, rules.hotplates, rules.lookups, rules.alerts, rules.roles, rules.sign_in, rules.users; see docs/policy.md.\n\nExamples:\n  outrider policy sign draft.toml --previous policy-6.json --key chief.key --out policy-7.json\n  outrider policy sign policy-7.json --previous policy-6.json --key commissioner.key --out policy-7.json"
     )]
     Sign(SignArgs),
-    /// Say in plain words what a policy changes and who must sign it.
+    /// Explain what a policy changes and who must sign it.
     #[command(
         after_help = "Examples:\n  outrider policy explain policy-7.json --previous policy-6.json\n  outrider policy explain draft.toml --previous policy-6.json --ceiling ceiling.toml"
     )]
     Explain(ExplainArgs),
     /// Show the policy that the running car obeys, or one in a file.
+    #[command(
+        after_help = "Examples:\n  outrider policy show\n  outrider policy show policy-7.json"
+    )]
     Show(ShowArgs),
     /// Hand a signed policy to the broker, which keeps it for every car.
     Publish(publish::PublishArgs),
@@ -53,7 +60,8 @@ struct SignArgs {
     /// Secret key of whoever signs; given twice, two people sign.
     #[arg(long, value_name = "FILE", required = true)]
     key: Vec<PathBuf>,
-    /// The policy in force, to compare and to count versions from; without it, the first policy.
+    /// The policy in force, to compare with and to count versions from; without it the command cannot say what the
+    /// policy changes.
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
     /// Where to write the envelope.
@@ -65,15 +73,18 @@ struct SignArgs {
 struct ExplainArgs {
     /// A draft in TOML, or an envelope in JSON.
     file: PathBuf,
-    /// The policy in force; without it, the first policy is explained.
+    /// The policy in force; without it, the policy is explained as the first one of a car that has none.
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
-    /// Rules that no policy may go past, as the cars are provisioned.
+    /// The ceiling that the cars are provisioned with: rules that no policy may go past.
     #[arg(long, value_name = "FILE")]
     ceiling: Option<PathBuf>,
-    /// The trust document, to name those who have signed.
+    /// The trust document, to check the signatures and to name those who have signed.
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
+    /// The root's public keys, to check the trust document.
+    #[arg(long, value_name = "FILE", requires = "trust")]
+    root: Option<PathBuf>,
     /// The changes as a JSON array.
     #[arg(long)]
     json: bool,
@@ -83,12 +94,11 @@ struct ExplainArgs {
 struct ShowArgs {
     /// An envelope or a draft; without it, the running car is asked.
     file: Option<PathBuf>,
-    /// The car's state folder, where the daemon's control socket is.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/outrider")]
-    state: PathBuf,
+    #[command(flatten)]
+    car: WhichCar,
 }
 
-/// A policy as a person writes it.
+/// A policy as a person drafts it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Draft {
@@ -101,7 +111,7 @@ struct Draft {
     rules: Rules,
 }
 
-/// What a file holds: a policy, in the envelope if it is signed.
+/// The content of a file: a policy, with its envelope if it is signed.
 struct Found {
     policy: Policy,
     envelope: Option<Envelope>,
@@ -132,22 +142,15 @@ impl SignArgs {
         for key in &keys {
             envelope.add(key);
         }
-        if let Some(previous) = &previous
-            && previous.version >= found.policy.version
-        {
-            bail!(
-                "the draft is version {}, and {} is in force: no car would take it",
-                found.policy.version,
-                previous.version
-            );
-        }
+        no_car_takes(&found.policy, previous.as_ref())?;
         std::fs::write(&self.out, envelope.to_json())
             .with_context(|| format!("cannot write {}", self.out.display()))?;
         let changes = policy::changes(&rules_before(previous.as_ref()), &found.policy.rules);
         let mut out = std::io::stdout().lock();
-        write!(out, "{}", tell::changes(&found.policy, previous.as_ref(), &changes))?;
-        let signers = tell::signers(&envelope, None);
-        write!(out, "{}", tell::who_must_sign(&changes, &signers, &self.out))?;
+        write!(out, "{}", describe::changes(&found.policy, previous.as_ref(), &changes))?;
+        let own: Vec<_> = keys.iter().map(|key| key.public()).collect();
+        let signers = describe::signers(&envelope, None, &own)?;
+        write!(out, "{}", describe::who_must_sign(&changes, &signers, &self.out))?;
         Ok(())
     }
 }
@@ -162,10 +165,26 @@ impl ExplainArgs {
             writeln!(out, "{}", serde_json::to_string_pretty(&changes)?)?;
             return Ok(());
         }
-        write!(out, "{}", tell::changes(&found.policy, previous.as_ref(), &changes))?;
-        let trust = self.trust.as_deref().map(trust).transpose()?;
-        let signers = found.envelope.map_or_else(Vec::new, |e| tell::signers(&e, trust.as_ref()));
-        write!(out, "{}", tell::who_must_sign(&changes, &signers, &self.file))?;
+        write!(out, "{}", describe::changes(&found.policy, previous.as_ref(), &changes))?;
+        let root = self.root.as_deref();
+        let trust = self.trust.as_deref().map(|file| trust(file, root)).transpose()?;
+        let signers = match &found.envelope {
+            Some(envelope) => describe::signers(envelope, trust.as_ref(), &[])
+                .with_context(|| format!("{}", self.file.display()))?,
+            None => Vec::new(),
+        };
+        if trust.is_some() && root.is_none() {
+            writeln!(out, "The trust document itself was not checked: give --root.")?;
+        }
+        write!(out, "{}", describe::who_must_sign(&changes, &signers, &self.file))?;
+        if trust.is_some()
+            && let Some(stranger) = signers.iter().find(|signer| signer.name.is_none())
+        {
+            bail!(
+                "no car takes it: key {} has signed it and may not sign policy; sign the draft anew without it",
+                stranger.key
+            );
+        }
         if let Some(path) = &self.ceiling {
             let past = policy::past_ceiling(&found.policy.rules, &policy::load_ceiling(path)?);
             if !past.is_empty() {
@@ -182,18 +201,52 @@ impl ShowArgs {
         let mut out = std::io::stdout().lock();
         if let Some(path) = &self.file {
             let found = read(path)?;
-            let changes = policy::changes(&Rules::default(), &found.policy.rules);
-            write!(out, "{}", tell::changes(&found.policy, None, &changes))?;
+            write!(out, "{}", describe::all_rules(&found.policy))?;
+            writeln!(
+                out,
+                "This is what the file says: no signature was checked (outrider policy explain --trust checks them)."
+            )?;
             return Ok(());
         }
-        let state: State = control::ask(&self.state, policy::SHOW, &())?;
-        write!(out, "{}", tell::state(&state))?;
+        let state: State = control::ask(&self.car.state()?, policy::SHOW, &())?;
+        write!(out, "{}", describe::state(&state))?;
         Ok(())
     }
 }
 
+/// What a car with this policy in force, or with none, compares a new policy with.
 fn rules_before(previous: Option<&Policy>) -> Rules {
-    previous.map_or_else(Rules::default, |p| p.rules_at(Timestamp::now()))
+    before(previous).compared_with(Timestamp::now())
+}
+
+fn before(previous: Option<&Policy>) -> Previous {
+    let highest = previous.map_or(0, |policy| policy.version);
+    Previous { policy: previous.cloned(), highest, lost: false }
+}
+
+/// Refuses a policy that no car takes, whoever signs it: one whose version is used up or leaves no room, or whose dates
+/// are impossible.
+fn no_car_takes(policy: &Policy, previous: Option<&Policy>) -> anyhow::Result<()> {
+    if let Some(previous) = previous
+        && previous.version >= policy.version
+    {
+        bail!(
+            "the draft is version {}, but {} is in force: no car would take it",
+            policy.version,
+            previous.version
+        );
+    }
+    let now = Timestamp::now();
+    if let Some(end) = policy.expires.filter(|end| *end <= now) {
+        bail!("the policy expired at {end}: no car would take it");
+    }
+    let known = previous.map_or(0, |policy| policy.version);
+    policy.dated(known).check(&now.into()).context("no car would take it")?;
+    policy.check_people().context("no car would take it")?;
+    if let Some(at) = policy.rules.hotplates.revoked_before.filter(|at| *at > policy.issued) {
+        return Err(PolicyError::RevokedBefore(at)).context("no car would take it");
+    }
+    Ok(())
 }
 
 /// Reads an envelope, or a draft that states its version.
@@ -204,7 +257,8 @@ fn read(path: &Path) -> anyhow::Result<Found> {
 fn read_draft(path: &Path, previous: Option<&Policy>) -> anyhow::Result<Found> {
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     if text.trim_ascii_start().starts_with(b"{") {
-        let envelope = Envelope::parse(&text).with_context(|| format!("{}", path.display()))?;
+        let envelope =
+            Envelope::parse_file(&text).with_context(|| format!("{}", path.display()))?;
         if envelope.kind() != POLICY_TYPE {
             bail!("{} is signed as {:?}, not as a policy", path.display(), envelope.kind());
         }
@@ -219,7 +273,7 @@ fn read_draft(path: &Path, previous: Option<&Policy>) -> anyhow::Result<Found> {
     let policy = Policy {
         agency: draft.agency,
         version: draft.version.unwrap_or(next),
-        // Whole seconds: what people compare.
+        // Whole seconds, because people compare this time.
         issued: Timestamp::from_second(Timestamp::now().as_second()).expect("a time of our age"),
         expires: draft.expires,
         note: draft.note,
@@ -233,12 +287,21 @@ fn key(path: &Path) -> anyhow::Result<SigningKey> {
     super::hotlist::signing_key(path)
 }
 
-/// The trust document as it stands in a file: good enough to name people, proven only in a car.
-fn trust(path: &Path) -> anyhow::Result<TrustDocument> {
+/// The trust document of a file; proven where the root's public keys are given.
+fn trust(path: &Path, root: Option<&Path>) -> anyhow::Result<TrustDocument> {
+    let shown = || format!("{}", path.display());
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let envelope = Envelope::parse(&text).with_context(|| format!("{}", path.display()))?;
-    serde_json::from_slice(envelope.unverified_payload())
-        .with_context(|| format!("{}", path.display()))
+    let envelope = Envelope::parse_file(&text).with_context(shown)?;
+    if envelope.kind() != TRUST_TYPE {
+        bail!("{} is signed as {:?}, not as a trust document", path.display(), envelope.kind());
+    }
+    let document: TrustDocument = dsse::document(envelope.unverified_payload())
+        .map_err(|why| anyhow::anyhow!("{} is no trust document: {why}", path.display()))?;
+    if let Some(root) = root {
+        Trust::open(&envelope, &Root::load(root)?, &document.agency, 0, Timestamp::now())
+            .with_context(shown)?;
+    }
+    Ok(document)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `outrider query`: looks one plate up in what this car still keeps, on grounds and on record.
+//! `outrider query`: looks one plate up in what this car still keeps; a reason is needed and recorded.
 
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
@@ -7,36 +7,35 @@ use anyhow::Context as _;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
+use super::signed;
 use crate::config::{Config, HumanDuration};
-use crate::control;
-use crate::lookup::{Found, Reason, Request};
+use crate::daemon::asked::QUERY;
+use crate::grounds::Reason;
 use crate::policy::Who;
-
-/// What is asked of the control socket.
-pub(crate) const QUERY: &str = "query";
+use crate::records::lookup::{Found, Request};
 
 /// Look one plate up; the daemon writes it into the audit log before it answers.
 #[derive(Debug, Args)]
 #[command(after_help = reasons())]
 pub struct QueryArgs {
-    /// The plate, whole; `-` reads it from standard input, so that it is in no list of processes.
+    /// The whole plate; `-` reads it from standard input, so that no list of processes shows it.
     plate: String,
-    /// Why, by code: see below.
+    /// Code of the reason; the codes are listed below.
     #[arg(long, value_name = "CODE")]
     reason: String,
-    /// For which case.
+    /// Number of the case that it is for.
     #[arg(long, value_name = "NUMBER")]
     case: String,
-    /// Who asks.
-    #[arg(long, value_name = "ID")]
+    /// Number of the person who asks; must be the person who is signed in (outrider login).
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     officer: String,
-    /// In which role.
+    /// The role, where the person who is signed in has several.
     #[arg(long)]
-    role: Who,
-    /// How far back, such as 2h, 3d, or a time [default: a day]. More than a day takes a supervisor.
+    role: Option<Who>,
+    /// How far back to look, such as 2h or 3d, or a time [default: a day]. More than a day needs a supervisor.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
     /// The configuration.
@@ -49,7 +48,7 @@ fn reasons() -> String {
     for (_, code, what) in Reason::ALL {
         text += &format!("  {code:<16} {what}\n");
     }
-    text + "\nExample: outrider query CKSV841 --reason hit_and_run --case 26-00417 --officer 1234 --role officer"
+    text + "\nExample:\n  outrider query CKSV841 --reason hit_and_run --case 26-00417"
 }
 
 impl QueryArgs {
@@ -72,7 +71,7 @@ impl QueryArgs {
             case: self.case,
             since: self.since.as_deref().map(time).transpose()?,
         };
-        let found: Found = control::ask(&config.keeping.directory, QUERY, &request)?;
+        let found: Found = signed::ask_daemon(&config.keeping.directory, QUERY, &request)?;
         let mut out = std::io::stdout().lock();
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&found)?)?;

@@ -1,5 +1,5 @@
-//! `outrider read`: pictures in, plates out. For trying the models on pictures that the user names;
-//! nothing is kept.
+//! `outrider read`: reads the plates in pictures, to try the models on pictures that the user names.
+//! Nothing is kept.
 
 use std::collections::HashSet;
 use std::io::{IsTerminal as _, Write as _};
@@ -18,7 +18,7 @@ use super::pictures;
 use crate::geometry::{Point, Quad, Rect};
 use crate::onboard::frame::{Frame, Pixels};
 use crate::onboard::vision::candidate::{Candidate, Sighted};
-use crate::onboard::vision::{Reader, VisionError, jpeg};
+use crate::onboard::vision::{Reader, VisionError, jpeg, picture_file};
 use crate::render::text;
 
 /// Find and read the plates in pictures.
@@ -30,10 +30,10 @@ pub struct ReadArgs {
     /// Pictures (JPEG, PNG, BMP, WebP), or folders of them.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// One JSON object per picture and line; the default when the output is not a terminal.
+    /// Print one JSON object per picture and line; the default when the output is not a terminal.
     #[arg(long, conflicts_with = "table")]
     json: bool,
-    /// A table; the default on a terminal.
+    /// Print a table; the default on a terminal.
     #[arg(long)]
     table: bool,
     /// Write each picture with its plates marked into this folder.
@@ -65,8 +65,7 @@ struct SeenPlate {
     weakest: f32,
     /// The detector's score.
     detection: f32,
-    /// How plausible it is that this is a plate at all: the daemon reads nothing below
-    /// `reading.min_plausibility`.
+    /// How plausible it is that this is a plate at all: below `reading.min_plausibility` the daemon makes no read of it.
     plausibility: f32,
     /// Left, top, width, height.
     #[serde(rename = "box")]
@@ -75,14 +74,23 @@ struct SeenPlate {
     corners: Option<[[f32; 2]; 4]>,
     /// Probability of each character.
     characters: Vec<f32>,
+    /// Who issued it, an ISO 3166 code such as US-CA; null where that is unknown.
+    jurisdiction: Option<String>,
+    /// How sure the jurisdiction is; null where it is unknown.
+    jurisdiction_confidence: Option<f32>,
 }
 
 impl ReadArgs {
     /// Does what was asked. Pictures that cannot be read are reported and the rest go on; the error
     /// at the end says how many there were.
     pub fn run(&self) -> anyhow::Result<()> {
-        let files = pictures::find(&self.paths)?;
-        anyhow::ensure!(!files.is_empty(), "no pictures (jpg, jpeg, png, bmp, webp) found");
+        let found = pictures::find(&self.paths)?;
+        found.remarks().for_each(|line| eprintln!("{line}"));
+        let (files, left_out) = (found.files, found.left_out.len());
+        anyhow::ensure!(
+            !files.is_empty(),
+            "no pictures (jpg, jpeg, png, bmp, webp) found, {left_out} of other kinds"
+        );
         if let Some(folder) = &self.draw {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make folder {}", folder.display()))?;
@@ -107,7 +115,8 @@ impl ReadArgs {
         if !as_json {
             print_line(&table(&seen).to_string())?;
         }
-        anyhow::ensure!(failed == 0, "{failed} of {} pictures could not be read", files.len());
+        let (lost, all) = (failed + left_out, files.len() + left_out);
+        anyhow::ensure!(lost == 0, "{lost} of {all} pictures could not be read");
         Ok(())
     }
 
@@ -117,7 +126,7 @@ impl ReadArgs {
         file: &Path,
         drawn: &mut HashSet<PathBuf>,
     ) -> anyhow::Result<Seen> {
-        let mut sighted = look(reader, &pictures::load(file)?)?;
+        let mut sighted = read_picture(reader, &pictures::load(file)?)?;
         sighted.candidates.retain(|c| c.weakest().get() >= self.min_confidence);
         if let Some(folder) = &self.draw {
             let mut image = pictures::canvas(reader.picture());
@@ -137,18 +146,18 @@ impl ReadArgs {
     }
 }
 
-/// Looks at a picture; a JPEG in colours that no camera sends is converted first.
-pub(super) fn look(reader: &mut Reader, frame: &Frame) -> anyhow::Result<Sighted> {
-    match (reader.look(frame), &frame.pixels) {
+/// Reads a picture; a JPEG in colours that no camera sends is converted first.
+pub(super) fn read_picture(reader: &mut Reader, frame: &Frame) -> anyhow::Result<Sighted> {
+    match (reader.read_whole(frame), &frame.pixels) {
         (Err(VisionError::JpegColours { .. }), Pixels::Mjpeg(bytes)) => {
-            let frame = Frame { pixels: pictures::rgb(bytes)?, ..frame.clone() };
-            Ok(reader.look(&frame)?)
+            let frame = Frame { pixels: picture_file::decode(bytes)?, ..frame.clone() };
+            Ok(reader.read_whole(&frame)?)
         }
         (seen, _) => Ok(seen?),
     }
 }
 
-/// A bar for work that takes longer than a moment, on the error output.
+/// A progress bar on standard error, for more than two pictures.
 pub(super) fn progress(n: usize) -> ProgressBar {
     if n < 3 {
         return ProgressBar::hidden();
@@ -170,6 +179,7 @@ fn plate(c: &Candidate) -> SeenPlate {
     let Rect { x, y, w, h } = c.detection.bbox;
     let characters: Vec<f32> = c.slots.iter().map(|s| s.best().1.get()).collect();
     let all: f32 = characters.iter().product();
+    let issuer = c.jurisdiction();
     SeenPlate {
         text: c.text().to_string(),
         confidence: if characters.is_empty() { 0.0 } else { all },
@@ -179,13 +189,23 @@ fn plate(c: &Candidate) -> SeenPlate {
         bbox: [x, y, w, h],
         corners: c.detection.corners.map(|quad| quad.map(|p| [p.x, p.y])),
         characters,
+        jurisdiction: issuer.map(|read| read.jurisdiction().to_string()),
+        jurisdiction_confidence: issuer.map(|read| read.probability().get()),
     }
 }
 
 fn table(seen: &[Seen]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["picture", "plate", "all right", "weakest", "detection", "left, top, size"]);
+    table.set_header([
+        "picture",
+        "plate",
+        "jurisdiction",
+        "all right",
+        "weakest",
+        "detection",
+        "left, top, size",
+    ]);
     for one in seen {
         if one.plates.is_empty() {
             table.add_row([one.file.as_str(), "no plate"]);
@@ -195,6 +215,10 @@ fn table(seen: &[Seen]) -> Table {
             table.add_row([
                 one.file.clone(),
                 if p.text.is_empty() { "not readable".into() } else { p.text.clone() },
+                match (&p.jurisdiction, p.jurisdiction_confidence) {
+                    (Some(code), Some(sure)) => format!("{code} {sure:.2}"),
+                    _ => "unknown".into(),
+                },
                 format!("{:.2}", p.confidence),
                 format!("{:.2}", p.weakest),
                 format!("{:.2}", p.detection),

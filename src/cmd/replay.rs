@@ -1,4 +1,4 @@
-//! `outrider replay`: a recorded or rendered drive through the pipeline, as fast as it goes.
+//! `outrider replay`: runs a recorded or rendered drive through the pipeline, as fast as possible.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -14,7 +14,8 @@ use crate::gps::Position;
 use crate::onboard::vision::Reader;
 use crate::onboard::{Hit, MatchKind};
 
-/// Run a drive through the pipeline on a simulated clock; print hits and counters.
+/// Run a drive through the pipeline on a simulated clock; print hits and counters. Ends with an
+/// error if anything of it was left out: damaged frames, rows of the list, a track.
 #[derive(Debug, Args)]
 #[command(
     after_help = "A drive is a folder with drive.toml (rendered), or one with frames/ or frames.avi, track.nmea\nand hotlist.csv (recorded); a film or a folder of pictures will do.\n\nExamples:\n  outrider replay tests/drives/day\n  outrider replay --json dashcam.avi"
@@ -23,7 +24,7 @@ pub struct ReplayArgs {
     /// Folder or film.
     #[arg(value_name = "DIR|FILE")]
     path: PathBuf,
-    /// One JSON object per hit and line, then one with the counters.
+    /// Print one JSON object per hit and line, then one with the counters.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -40,6 +41,9 @@ impl ReplayArgs {
         if !drive.about.is_empty() && !self.json {
             println!("{}", drive.about);
         }
+        if let (Some(rows), false) = (drive.rows_that_serve(), self.json) {
+            println!("list: {rows} rows serve");
+        }
         let began = Instant::now();
         let replayed =
             drive.play(&reading, || anyhow::Ok(Box::new(Reader::load(&models)?) as _))?;
@@ -52,11 +56,19 @@ impl ReplayArgs {
             }
         }
         print_counters(&replayed, seconds, self.json);
+        for line in replayed.remarks.iter().chain(&replayed.left_out) {
+            eprintln!("{line}");
+        }
+        anyhow::ensure!(
+            replayed.left_out.is_empty(),
+            "{} was not replayed whole: see the lines above",
+            self.path.display()
+        );
         Ok(())
     }
 }
 
-/// A hit on one line. Hits may be told: they are on the list that came with the drive.
+/// A hit on one line. It may be printed, because it is on the list that came with the drive.
 fn in_words(hit: &Hit) -> String {
     let entry = hit.entry();
     let place = match hit.position() {
@@ -110,6 +122,10 @@ fn print_counters(replayed: &Replayed, seconds: f64, as_json: bool) {
             "hits": replayed.hits.len(),
             "non_hits": health.non_hits,
             "fps": fps,
+            "frames_bad": health.cameras.values().map(|c| c.frames_bad).sum::<u64>(),
+            "frames_lost": health.cameras.values().map(|c| c.frames_lost).sum::<u64>(),
+            "left_out": replayed.left_out,
+            "remarks": replayed.remarks,
         });
         if let Some(score) = replayed.score {
             for (key, value) in [

@@ -2,31 +2,23 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 
+use crate::audit::Audit;
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::control;
 use crate::counters::report::Report;
 use crate::counters::{Counters, DayReport};
+use crate::daemon::asked::{DAYS, Days};
 use crate::keys::DeviceKey;
-use crate::uplink::wire::StatsReport;
+use crate::wire::StatsReport;
 
-/// What is asked of the control socket.
-pub(crate) const DAYS: &str = "report/days";
-
-/// Which days are wanted, both included.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Days {
-    pub(crate) from: Date,
-    pub(crate) to: Date,
-}
-
-/// MCCA's seven statistics and ours, as JSON, CSV and a page for the public.
+/// Write MCCA's seven statistics and ours as JSON, CSV and a page for the public.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  outrider report --from 2026-01-01 --to 2026-12-31 -o report\n  mosquitto_sub -t 'alpr/v1/peel/vehicle/+/stats/+' >> stats.jsonl\n  outrider report --stats stats.jsonl --from 2026-01-01 -o report"
@@ -38,7 +30,7 @@ pub struct ReportArgs {
     /// Last day [default: today].
     #[arg(long, value_name = "DATE")]
     to: Option<Date>,
-    /// Days of many cars, one message of `vehicle/<id>/stats/<day>` per line, instead of this car's own.
+    /// File with the days of many cars, one message of `vehicle/<id>/stats/<day>` per line, instead of this car's own.
     #[arg(long, value_name = "FILE")]
     stats: Vec<PathBuf>,
     /// Folder for report.json, report.csv and report.html [default: JSON on standard output].
@@ -91,17 +83,25 @@ impl ReportArgs {
     }
 }
 
-/// This car's own days: asked of the daemon if it runs, which alone may have the key.
+/// This car's own days, from the daemon if it runs, because it alone may have the key.
 fn own(config: &Config, days: Days) -> anyhow::Result<Vec<(String, DayReport)>> {
     let state = &config.keeping.directory;
     if control::answers(state) {
         let days: Vec<StatsReport> = control::ask(state, DAYS, &days)?;
         return Ok(days.into_iter().map(StatsReport::into_day).collect());
     }
-    // Looking must not make counters, nor a key.
+    // A report must make neither counters nor a key.
     DeviceKey::existing(state)?;
-    let days = Counters::open(&config.keeping)?.days(days.from, days.to)?;
-    Ok(days.into_iter().map(|day| (config.vehicle.id.clone(), day)).collect())
+    let counters = Counters::open(&config.keeping)?;
+    if state.join("audit.db").exists() {
+        // Count what the audit log has and the daemon did not count before it ended.
+        let (clock, health) = (Arc::new(SystemClock), Arc::default());
+        let audit = Audit::open(&config.keeping, &config.vehicle, clock, health)
+            .context("the figures cannot be reconciled with the audit log")?;
+        counters.count(&audit)?;
+    }
+    let days = counters.days(days.from, days.to)?;
+    Ok(days.into_iter().map(|day| (config.vehicle.id.clone(), day.shown())).collect())
 }
 
 fn read(files: &[PathBuf]) -> anyhow::Result<(String, Vec<(String, DayReport)>)> {

@@ -1,18 +1,17 @@
-//! `outrider unlock`: types the passphrase of the device key to a daemon that waits for it.
+//! `outrider unlock`: gives the passphrase of the device key to a daemon that waits for it.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::secret;
 use crate::config::Config;
 use crate::control;
+use crate::daemon::asked::UNLOCK;
+use crate::prompt;
 
-/// What is asked of the control socket.
-pub(crate) const UNLOCK: &str = "unlock";
-
-/// Type the passphrase at the start of the shift.
+/// Give the passphrase to the daemon at the start of the shift; it is asked for at the terminal.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  outrider unlock")]
 pub struct UnlockArgs {
     /// The configuration.
     #[arg(long, value_name = "FILE", default_value = "/etc/outrider/outrider.toml")]
@@ -23,7 +22,7 @@ impl UnlockArgs {
     /// Asks and tells the daemon.
     pub fn run(self) -> anyhow::Result<()> {
         let config = Config::load(&self.config)?;
-        let words = secret::ask("Passphrase of this car's device key")?;
+        let words = prompt::read_secret("Passphrase of this car's device key")?;
         let () = control::ask(&config.keeping.directory, UNLOCK, &*words)?;
         eprintln!("unlocked");
         Ok(())

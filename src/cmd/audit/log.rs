@@ -1,4 +1,4 @@
-//! A car's log, wherever it can be read: from the running daemon, which has the key, else from its files.
+//! Reads a car's audit log from the running daemon, which has the key, or else from its files.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::audit::{Actor, Audit, AuditEvent, Fault, Record, Seq, Verdict, Verifi
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::control;
-use crate::dsse::PublicKey;
+use crate::dsse::{Envelope, PublicKey};
 use crate::health::Health;
 use crate::keys::DeviceKey;
 
@@ -23,13 +23,13 @@ pub(crate) enum Log {
     Files(Box<Audit>),
 }
 
-/// What is wrong with a log that could be read.
+/// What is wrong with a log that could be read but is not valid.
 #[derive(Debug, thiserror::Error)]
 #[error("audit log: {0}; keep the file, and ask who had access")]
 pub(crate) struct Broken(pub(crate) Fault);
 
 impl Log {
-    /// Finds the log of the configuration's car. Looking makes neither a log nor a key.
+    /// Finds the log of the configuration's car. Neither a log nor a key is made for it.
     pub(crate) fn of(config: &Config) -> anyhow::Result<Self> {
         let keeping = &config.keeping;
         let state = &keeping.directory;
@@ -44,7 +44,7 @@ impl Log {
         Ok(Self::Files(Box::new(Audit::open(keeping, &config.vehicle, clock, health)?)))
     }
 
-    /// How far it has come, and who signs it.
+    /// The number of the last record, and the key that signs.
     pub(crate) fn outline(&self) -> anyhow::Result<Outline> {
         Ok(match self {
             Self::Running(state) => control::ask(state, OUTLINE, &())?,
@@ -59,18 +59,18 @@ impl Log {
         })
     }
 
-    /// Shows every line behind a record and up to another to `look`, for as long as it says yes.
+    /// Hands every wanted line to `each`, until it returns `false`.
     fn walk(
         &self,
         mut wanted: Wanted,
-        look: &mut dyn FnMut(Line) -> anyhow::Result<bool>,
+        each: &mut dyn FnMut(Line) -> anyhow::Result<bool>,
     ) -> anyhow::Result<()> {
         while wanted.after < wanted.last {
             let page = self.page(wanted)?;
             let Some(last) = page.last().map(|line| line.seq) else { return Ok(()) };
             wanted.after = last;
             for line in page {
-                if !look(line)? {
+                if !each(line)? {
                     return Ok(());
                 }
             }
@@ -119,9 +119,14 @@ impl Log {
         Ok((last, head))
     }
 
-    /// Checks the whole chain, here and not in the daemon. `key` is the car's public key as somebody else
-    /// knows it; the one that the log begins with if nobody says.
-    pub(crate) fn verify(&self, key: Option<PublicKey>) -> anyhow::Result<Verdict> {
+    /// Checks the whole chain, here and not in the daemon, against heads that were kept elsewhere. `key` is the
+    /// car's public key as somebody else knows it. If nobody says, it is the one that the log begins with, and
+    /// the log must come to the key that this car has: that is consistent and no more.
+    pub(crate) fn verify(
+        &self,
+        key: Option<PublicKey>,
+        heads: &[Envelope],
+    ) -> anyhow::Result<Verdict> {
         let outline: Outline = match self {
             Self::Running(state) => control::ask(state, SEAL, &())?,
             Self::Files(audit) => audit.sealed_outline()?,
@@ -130,12 +135,25 @@ impl Log {
             bail!("this car has no key yet");
         };
         let mut verifier = Verifier::new(key);
+        for head in heads {
+            verifier.against(head.clone()).map_err(Broken)?;
+        }
         self.walk(Wanted { after: 0, last: outline.last }, &mut |Line { line, seal, .. }| {
             verifier.line(line.as_bytes()).map_err(Broken)?;
             seal.map_or(Ok(()), |seal| verifier.line(seal.as_bytes())).map_err(Broken)?;
             Ok(true)
         })?;
-        Ok(verifier.end().map_err(Broken)?)
+        let verdict = verifier.end_in_place().map_err(Broken)?;
+        if let Some(own) = outline.key
+            && !verdict.keys.contains(&own)
+        {
+            let last = verdict.keys.last().map_or_else(String::new, |key| key.id().to_string());
+            bail!(
+                "the log ends with key {last}, but this car has key {}: it is another car's log",
+                own.id()
+            );
+        }
+        Ok(verdict)
     }
 
     /// The key that the log begins with, if it says so.

@@ -1,8 +1,8 @@
-//! Reads that no label covers: which they are, what they look like, and what somebody saw there.
+//! Lists the reads that no label covers, with their pictures and with what a person saw there.
 //!
 //! In: what was read away from every label. Out: a folder with `reads.jsonl` (every text, counted or
 //! not), `reads.txt` (the counted ones, a line each) and a crop of each with its surroundings, so that
-//! anyone can look. Where only one plate per picture is labelled many of them are plates.
+//! a person can look at it. Where only one plate per picture is labelled, many of these reads are of plates.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub(super) struct Beside {
     pub(super) plausibility: f32,
     /// Whether it counts as a read: plausible, whatever its confidence.
     pub(super) is_read: bool,
-    /// What somebody saw there: whether it is a plate, and in words.
+    /// What a person saw there: whether it is a plate, and a description.
     pub(super) is_plate: Option<bool>,
     pub(super) what: Option<String>,
     /// File of its crop in the folder, if one was written.
@@ -92,7 +92,7 @@ impl Beside {
     }
 }
 
-/// What the reads beside labels are, as far as somebody has looked.
+/// What the reads beside labels are, as far as a person has looked at them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct LookedAt {
     pub(super) plates: usize,

@@ -1,7 +1,7 @@
-//! The selective curve as a file: data (CSV) or a drawing (SVG), by the name's ending.
+//! Writes the selective curve as data (CSV) or a drawing (SVG), by the ending of the file's name.
 //!
-//! Along: the share of all plates whose read is accepted. Upwards: the share of accepted reads that
-//! are right, with its 95 % interval. Both change with the threshold for the least certain character,
+//! The horizontal axis is the share of all plates whose read is accepted, the vertical one the share of accepted reads
+//! that are right, with its 95 % interval. Both change with the threshold for the least certain character,
 //! which is written beside the line at round values.
 
 use std::fmt::Write as _;

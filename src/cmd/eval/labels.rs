@@ -1,8 +1,9 @@
 //! `labels.jsonl`: what a labelled folder says is in its pictures.
 //!
 //! One object per line: `{file, w, h, boxes: [[x, y, w, h]], text: [string or null], source}`.
-//! A text of null labels a place only. A picture that is nothing but the plate, its box as large as
-//! itself or left out, is a *crop*: it is read, but counts nowhere in the detection figures.
+//! A text of null labels a place only. `jurisdiction` says who issued each plate: an ISO 3166 code such as
+//! `US-CA`, or null where nobody knows, one per box or one for all of them. A picture that shows nothing but the plate,
+//! whose box is as large as the picture or left out, is a *crop*: it is read, but does not count for detection.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use crate::geometry::Rect;
+use crate::plate::Jurisdiction;
 
 /// One labelled picture.
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub(super) struct LabelledPlate {
     pub(super) bbox: Option<Rect>,
     /// What it says, letters and digits only; none where only its place is known.
     pub(super) text: Option<String>,
+    /// Whose it is; unknown where nobody says.
+    pub(super) jurisdiction: Jurisdiction,
 }
 
 /// A line as written; keys that nobody here needs are left alone.
@@ -42,7 +46,29 @@ struct Line {
     #[serde(default)]
     text: Vec<Option<String>>,
     #[serde(default)]
+    jurisdiction: Whose,
+    #[serde(default)]
     source: String,
+}
+
+/// One jurisdiction for all plates of a picture, or one for each.
+#[derive(Deserialize, Default)]
+#[serde(untagged)]
+enum Whose {
+    #[default]
+    Nobody,
+    All(Jurisdiction),
+    Each(Vec<Option<Jurisdiction>>),
+}
+
+impl Whose {
+    fn of(&self, plate: usize) -> Jurisdiction {
+        match self {
+            Self::Nobody => Jurisdiction::UNKNOWN,
+            Self::All(all) => *all,
+            Self::Each(each) => each.get(plate).copied().flatten().unwrap_or_default(),
+        }
+    }
 }
 
 /// Reads a folder's `labels.jsonl`.
@@ -84,15 +110,20 @@ fn labelled(folder: &Path, line: Line, by_folder: bool) -> Labelled {
     };
     let texts = line.text.into_iter().map(|t| t.map(|t| normal(&t)).filter(|t| !t.is_empty()));
     let plates = if is_crop {
-        texts.take(1).map(|text| LabelledPlate { bbox: None, text }).collect()
+        texts
+            .take(1)
+            .map(|text| LabelledPlate { bbox: None, text, jurisdiction: line.jurisdiction.of(0) })
+            .collect()
     } else {
         let texts = texts.chain(std::iter::repeat(None));
         line.boxes
             .iter()
             .zip(texts)
-            .map(|([x, y, w, h], text)| LabelledPlate {
+            .enumerate()
+            .map(|(i, ([x, y, w, h], text))| LabelledPlate {
                 bbox: Some(Rect { x: *x, y: *y, w: *w, h: *h }),
                 text,
+                jurisdiction: line.jurisdiction.of(i),
             })
             .collect()
     };
@@ -139,8 +170,8 @@ pub(super) fn known_errors(path: &Path) -> anyhow::Result<Vec<KnownError>> {
     })
 }
 
-/// Reads a list that a person keeps: an entry per line, `#` for remarks; a line that is none is named
-/// with what it needs.
+/// Reads a list that a person keeps: an entry per line, `#` for remarks. An error names a wrong line and what it
+/// needs.
 pub(super) fn listed<T>(
     path: &Path,
     needs: &str,
@@ -182,6 +213,31 @@ mod tests {
         );
         assert_eq!(labels[0].source, "somewhere");
         assert_eq!(labels[0].plates[0].text, None);
+    }
+
+    #[test]
+    fn jurisdictions_are_one_per_box_or_one_for_all_or_unsaid() {
+        let (_f, labels) = folder(
+            r#"{"file":"a.jpg","boxes":[[1,2,3,4],[5,6,7,8],[9,9,9,9]],"text":["AB1","CD2",null],"jurisdiction":["US-CA",null,"ca-on"]}
+{"file":"b.jpg","boxes":[],"text":["FHG521"],"jurisdiction":"US-AK"}
+{"file":"c.jpg","boxes":[[1,2,3,4]],"text":["AB1"],"jurisdiction":[]}
+{"file":"d.jpg","boxes":[[1,2,3,4]],"text":["AB1"],"jurisdiction":null}
+{"file":"e.jpg","boxes":[[1,2,3,4]],"text":["AB1"]}"#,
+        );
+        let said: Vec<_> = labels
+            .iter()
+            .flat_map(|l| l.plates.iter().map(|p| p.jurisdiction.to_string()))
+            .collect();
+        let unknown = "unknown";
+        assert_eq!(said, ["US-CA", unknown, "CA-ON", "US-AK", unknown, unknown, unknown]);
+    }
+
+    #[test]
+    fn jurisdiction_that_is_no_code_is_refused_by_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = r#"{"file":"a.jpg","text":["AB1"],"jurisdiction":["California"]}"#;
+        std::fs::write(folder.path().join("labels.jsonl"), line).unwrap();
+        assert!(format!("{:#}", load(folder.path()).unwrap_err()).contains("labels.jsonl line 1"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Places in labelled pictures that somebody has looked at: plates that nobody labelled, and what a
+//! Places in labelled pictures that a person has looked at: plates that nobody labelled, and things that a
 //! reader may take for one.
 //!
 //! In: a list made by hand, `file x y plate|other what-is-there` per line, `#` for remarks; x and y
@@ -10,7 +10,7 @@ use std::path::Path;
 use super::labels;
 use crate::geometry::{Point, Rect};
 
-/// What somebody saw at a place.
+/// What a person saw at a place.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Place {
     file: String,

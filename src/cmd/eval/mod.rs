@@ -9,7 +9,6 @@
 //! `--looked-at` takes what somebody saw.
 
 mod beside;
-mod conditions;
 mod curve;
 mod drawing;
 mod labels;
@@ -35,23 +34,23 @@ use self::sheet::Worst;
 use self::tally::Tally;
 use super::model_args::ModelArgs;
 use super::pictures;
-use super::read::{look, print_line, progress};
+use super::read::{print_line, progress, read_picture};
 use crate::config::ReadingConfig;
 use crate::onboard::vision::candidate::{Candidate, Confidence, Detection};
-use crate::onboard::vision::{Reader, Runtime};
+use crate::onboard::vision::{Reader, Runtime, conditions};
 
 /// Measure the models on a labelled folder.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every figure is of single pictures; the vote over a pass does better. A plate counts as detected\nwhere a box overlaps it by half, as read where the text is right, whatever its confidence.\n\nSlices: width of the labelled plate in pixels; sharpness, the variance of the Laplacian over the\nvariance of the luma, at 160 pixels of width at most; light, the mean luma, 0 to 255; tilt, the slope\nof its lines in whole degrees; region, the two letters in which a source's name ends. Slices overlap: narrow plates are also the blurred ones.\n\nExamples:\n  outrider eval data/evaluation\n  outrider eval data/evaluation --slices --curve curve.svg --reliability reliability.svg --worst worst.png\n  outrider eval data/evaluation --beside beside/ --looked-at looked-at.txt\n  outrider eval data/evaluation --detector yolo.onnx --ocr cct.onnx --crop-margin 0.1\n  outrider eval data/evaluation --source e2e_us --labelled-boxes"
+    after_help = "Every figure is of single pictures; the vote over a pass does better. A plate counts as detected\nwhere a box overlaps it by half, as read where the text is right, whatever its confidence.\n\nSlices: width of the labelled plate in pixels; sharpness, the variance of the Laplacian over the variance of the luma, at 160 pixels of width at most; light, the mean luma, 0 to 255; tilt, the slope of its lines in whole degrees; region, the two letters in which a source's name ends. Slices overlap: narrow plates are also the blurred ones.\n\nExamples:\n  outrider eval data/evaluation\n  outrider eval data/evaluation --slices --curve curve.svg --reliability reliability.svg --worst worst.png\n  outrider eval data/evaluation --beside beside/ --looked-at looked-at.txt\n  outrider eval data/evaluation --detector yolo.onnx --ocr cct.onnx --crop-margin 0.1\n  outrider eval data/evaluation --source e2e_us --labelled-boxes"
 )]
 pub struct EvalArgs {
     /// Folder with pictures and a labels.jsonl.
     dir: PathBuf,
-    /// One JSON object instead of a table.
+    /// Print one JSON object instead of a table.
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
-    /// A Markdown table, for documents.
+    /// Print a Markdown table, for documents.
     #[arg(long)]
     markdown: bool,
     /// Write the worst cases into this picture (PNG).
@@ -68,15 +67,15 @@ pub struct EvalArgs {
     /// for both.
     #[arg(long, value_name = "FILE")]
     curve: Vec<PathBuf>,
-    /// Write how often reads are right by what they say, as .svg or .csv; may be given for both. (In
-    /// JSON it is always there.)
+    /// Write the reliability diagram, how often reads of each confidence are right, as .svg or .csv; may be given for
+    /// both. (In JSON it is always there.)
     #[arg(long, value_name = "FILE")]
     reliability: Vec<PathBuf>,
     /// Write what was read away from every label into this folder: reads.jsonl, reads.txt, and a
     /// picture of each.
     #[arg(long, value_name = "DIR")]
     beside: Option<PathBuf>,
-    /// Places that somebody has looked at: file, x, y, plate or other, what is there.
+    /// List of places that a person has looked at: file, x, y, plate or other, what is there.
     #[arg(long, value_name = "FILE")]
     looked_at: Option<PathBuf>,
     /// Write each labelled plate and what was read, one JSON object per line.
@@ -88,9 +87,14 @@ pub struct EvalArgs {
     /// Only these sources, such as e2e_us.
     #[arg(long, value_name = "NAME")]
     source: Vec<String>,
-    /// Read at the labelled boxes instead of the detector's: what the reader does alone.
+    /// Read at the labelled boxes instead of the detector's, to measure the reader alone.
     #[arg(long, conflicts_with = "beside")]
     labelled_boxes: bool,
+    /// Read each picture this many times, as successive frames of a standing camera, and count what is found at the last
+    /// time: of a picture that is searched in pieces, each frame searches one piece and where plates were found before.
+    /// Times are means.
+    #[arg(long, value_name = "N", conflicts_with = "labelled_boxes")]
+    frames: Option<u32>,
     /// Confidence from which a read away from every label counts as a false one.
     #[arg(long, value_name = "P", default_value_t = 0.5)]
     false_read_confidence: f32,
@@ -106,6 +110,15 @@ impl EvalArgs {
     /// Does what was asked.
     pub fn run(&self) -> anyhow::Result<()> {
         let mut labelled = labels::load(&self.dir)?;
+        // Pictures without a label are not measured; those of kinds that cannot be read are reported.
+        let others = pictures::find(std::slice::from_ref(&self.dir))?;
+        others.remarks().for_each(|line| eprintln!("{line}"));
+        let left_out = others.left_out.len();
+        if left_out > 0 {
+            eprintln!(
+                "{left_out} pictures of kinds that are not read; with labels they count as unreadable"
+            );
+        }
         if !self.source.is_empty() {
             labelled.retain(|l| self.source.contains(&l.source));
             anyhow::ensure!(!labelled.is_empty(), "no labels of source {}", self.source.join(", "));
@@ -127,6 +140,7 @@ impl EvalArgs {
             least: reading.min_plausibility,
             from: self.false_read_confidence,
             labelled_boxes: self.labelled_boxes,
+            frames: self.frames.filter(|n| *n > 0),
             worst: Worst::new(if self.worst.is_some() { self.worst_count } else { 0 }),
             folder: self.beside.as_deref().map(beside::Folder::new).transpose()?,
         };
@@ -154,7 +168,7 @@ impl EvalArgs {
         })
     }
 
-    /// What was asked for beside the figures.
+    /// Writes what was requested besides the figures.
     fn write_files(&self, measuring: &Measuring, all: &Tally) -> anyhow::Result<()> {
         if let Some(path) = &self.cases {
             let lines = all.cases.iter().map(serde_json::to_string);
@@ -198,6 +212,7 @@ impl EvalArgs {
             iou_same_plate: score::SAME_PLATE,
             detector: detector.clone(),
             ocr: ocr.clone(),
+            jurisdiction_model: measuring.reader.jurisdiction_weights().cloned(),
             onnxruntime: Runtime::find(onnxruntime)?.version(),
             outrider: env!("CARGO_PKG_VERSION"),
             set_aside: all.cases.iter().filter(|c| c.aside.is_some()).cloned().collect(),
@@ -205,7 +220,7 @@ impl EvalArgs {
     }
 }
 
-/// What looks at the pictures, and what it is to know.
+/// The reader, and the settings of the measurement.
 struct Measuring {
     reader: Reader,
     known: Vec<KnownError>,
@@ -216,14 +231,16 @@ struct Measuring {
     from: f32,
     /// Whether plates are read where their labels are.
     labelled_boxes: bool,
+    /// How often a picture is read as a camera's frame; `None` to read it once, as a single picture.
+    frames: Option<u32>,
     worst: Worst,
     folder: Option<beside::Folder>,
 }
 
 impl Measuring {
-    /// Looks at one picture and adds what comes of it.
+    /// Reads one picture and adds the result.
     fn measure(&mut self, one: &Labelled, tally: &mut Tally) -> anyhow::Result<()> {
-        let candidates = self.look(one, tally)?;
+        let candidates = self.read_labelled(one, tally)?;
         let (mut cases, beside) = score::judge(one, &candidates, self.least);
         for (case, plate) in cases.iter_mut().zip(&one.plates) {
             let label = case.label.as_deref().unwrap_or_default();
@@ -249,7 +266,11 @@ impl Measuring {
         Ok(())
     }
 
-    fn look(&mut self, one: &Labelled, tally: &mut Tally) -> anyhow::Result<Vec<Candidate>> {
+    fn read_labelled(
+        &mut self,
+        one: &Labelled,
+        tally: &mut Tally,
+    ) -> anyhow::Result<Vec<Candidate>> {
         let frame = pictures::load(&one.path)?;
         let reader = &mut self.reader;
         let known = |bbox| Detection { bbox, corners: None, score: Confidence::new(1.0) };
@@ -258,21 +279,37 @@ impl Measuring {
             reader.decode(&frame)?;
             let candidates = reader.read_at(&[known(reader.picture().bounds())])?;
             tally.ocr_of_crops += reader.spent().ocr;
+            tally.issuer += reader.spent().issuer;
             return Ok(candidates);
         }
         tally.frames += 1;
+        if let Some(frames) = self.frames {
+            let mut candidates = Vec::new();
+            for _ in 0..frames {
+                candidates = reader.read_next(&frame)?.candidates;
+                let spent = reader.spent();
+                tally.decode += spent.decode / frames;
+                tally.detect += spent.detect / frames;
+                tally.ocr += spent.ocr / frames;
+                tally.colour_crops += spent.crops / frames;
+                tally.issuer += spent.issuer / frames;
+            }
+            tally.detections += candidates.len();
+            return Ok(candidates);
+        }
         let candidates = if self.labelled_boxes {
             reader.decode(&frame)?;
             let boxes: Vec<_> = one.plates.iter().filter_map(|p| p.bbox).map(known).collect();
             reader.read_at(&boxes)?
         } else {
-            look(reader, &frame)?.candidates
+            read_picture(reader, &frame)?.candidates
         };
         let spent = reader.spent();
         tally.decode += spent.decode;
         tally.detect += spent.detect;
         tally.ocr += spent.ocr;
         tally.colour_crops += spent.crops;
+        tally.issuer += spent.issuer;
         tally.detections += candidates.len();
         Ok(candidates)
     }

@@ -1,4 +1,4 @@
-//! How often reads are right by what they say: where 0.99 is said, 99 of a hundred should be.
+//! How often reads of each confidence are right: of reads with 0.99, 99 of a hundred should be.
 //!
 //! A reliability diagram (Niculescu-Mizil and Caruana, Predicting good probabilities with supervised
 //! learning, 2005) over the least certain character, as the daemon joins its looks; look-alikes that
@@ -15,13 +15,13 @@ use super::selective::wilson;
 /// Where bins begin: finer where reads are accepted.
 const FROM: [f32; 9] = [0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99];
 
-/// The reads that say about the same.
+/// Reads of about the same confidence.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Bin {
     /// Confidence of the least certain character from which a read belongs here, up to the next bin.
     pub(super) from: f32,
     pub(super) n: usize,
-    /// What they say in the mean, 0 to 1.
+    /// Their mean confidence, 0 to 1.
     pub(super) said: f64,
     /// Share that is right, 0 to 1.
     pub(super) right: f64,

@@ -51,9 +51,9 @@ pub(super) struct Figures {
     pub(super) false_reads: usize,
     /// The same, of any confidence.
     pub(super) false_reads_any: usize,
-    /// What the former are, as far as somebody has looked; absent without a list of places.
+    /// What the reads beside labels are, as far as a person has looked at them; absent without a list of places.
     pub(super) false_reads_looked_at: Option<LookedAt>,
-    /// Labelled plates whose text was read and does not count, because hardly a plate says it.
+    /// Labelled plates whose text was read and does not count, because it is implausible for a plate.
     pub(super) refused: usize,
     /// CPU milliseconds of detector and OCR per frame (per crop where there are no frames), one
     /// thread.
@@ -62,12 +62,28 @@ pub(super) struct Figures {
     pub(super) detect_ms_per_frame: Option<f64>,
     pub(super) ocr_ms_per_frame: Option<f64>,
     pub(super) colour_crop_ms_per_frame: Option<f64>,
+    /// Whose plates they are.
+    pub(super) jurisdiction: Issuers,
     /// 95 % intervals by Wilson's score.
     pub(super) intervals: BTreeMap<&'static str, [f64; 2]>,
     /// At which confidence nearly all accepted reads are right, and how many are accepted.
     pub(super) selective: Selective,
     /// Folded reads by width of the labelled plate.
     pub(super) by_width: Vec<Slice>,
+}
+
+/// Whose plates were said to be whose. Counts, of labelled plates whose jurisdiction is known, found or
+/// not.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(super) struct Issuers {
+    /// Such plates.
+    pub(super) n: usize,
+    /// Of these, those of which a jurisdiction was read; of the rest it is unknown.
+    pub(super) said: usize,
+    /// Of these, those of which the labelled one was.
+    pub(super) right: usize,
+    /// CPU milliseconds per picture that the head costs.
+    pub(super) cpu_ms: Option<f64>,
 }
 
 /// A part of the plates.
@@ -87,7 +103,7 @@ pub(super) struct Report {
     #[serde(flatten)]
     pub(super) pooled: Figures,
     pub(super) sources: BTreeMap<String, Figures>,
-    /// How often reads are right by what they say.
+    /// How often reads of each confidence are right.
     pub(super) reliability: Vec<Bin>,
     /// The same figures by width, sharpness, light, tilt and region.
     pub(super) slices: Slices,
@@ -102,6 +118,8 @@ pub(super) struct Report {
     pub(super) iou_same_plate: f32,
     pub(super) detector: Weights,
     pub(super) ocr: Weights,
+    /// The model that reads jurisdictions; null where none does.
+    pub(super) jurisdiction_model: Option<Weights>,
     pub(super) onnxruntime: String,
     pub(super) outrider: &'static str,
     /// Labels known to be wrong, left out of the figures.
@@ -141,12 +159,29 @@ impl Figures {
             intervals.insert("exact", wilson(exact, n_text));
             intervals.insert("folded", wilson(is_folded, n_text));
         }
+        let labelled: Vec<_> = cases.iter().filter(|c| c.jurisdiction.is_some()).collect();
+        let mut issuers = Issuers {
+            n: labelled.len(),
+            said: labelled.iter().filter(|c| c.jurisdiction_read.is_some()).count(),
+            right: labelled.iter().filter(|c| c.is_issuer_right()).count(),
+            cpu_ms: None,
+        };
+        if issuers.n > 0 {
+            intervals.insert("jurisdiction_said", wilson(issuers.said, issuers.n));
+        }
+        if issuers.said > 0 {
+            intervals.insert("jurisdiction_right", wilson(issuers.right, issuers.said));
+        }
         let (pictures, ocr) = match tally.frames {
             0 => (tally.crops, tally.ocr_of_crops),
             frames => (frames, tally.ocr),
         };
         let ms = |spent: Duration| {
             (pictures > 0).then(|| spent.as_secs_f64() * 1000.0 / pictures as f64)
+        };
+        issuers.cpu_ms = match tally.frames + tally.crops {
+            0 => None,
+            all => Some(tally.issuer.as_secs_f64() * 1000.0 / all as f64),
         };
         Self {
             n: cases.len(),
@@ -170,6 +205,7 @@ impl Figures {
             detect_ms_per_frame: ms(tally.detect),
             ocr_ms_per_frame: ms(ocr),
             colour_crop_ms_per_frame: ms(tally.colour_crops),
+            jurisdiction: issuers,
             intervals,
             selective: selective(&tally.reads(), SELECTIVE_TARGET),
             by_width: by_width(&cases),
@@ -177,7 +213,7 @@ impl Figures {
     }
 }
 
-/// A plate wants some 50 pixels to be read, and the detector some 22 at its own scale.
+/// A plate must be some 50 pixels wide to be read, and some 22 at the detector's scale to be found.
 const WIDTHS: [f32; 5] = [0.0, 50.0, 70.0, 100.0, 150.0];
 
 fn by_width(cases: &[&Case]) -> Vec<Slice> {
@@ -219,8 +255,16 @@ const HEAD: [&str; 8] = [
     "CPU ms, detect + read",
 ];
 
+/// Further columns, where labels say whose the plates are.
+const ISSUERS: [&str; 2] = ["jurisdiction said %", "of these right %"];
+
 impl Report {
-    fn rows(&self) -> Vec<[String; 8]> {
+    fn head(&self) -> Vec<String> {
+        let issuers = ISSUERS.iter().filter(|_| self.pooled.jurisdiction.n > 0);
+        HEAD.iter().chain(issuers).map(|name| (*name).to_owned()).collect()
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
         let sources = self.sources.iter().map(|(name, f)| (name.as_str(), f));
         let all = std::iter::once(("all", &self.pooled)).filter(|_| self.sources.len() != 1);
         sources
@@ -242,7 +286,7 @@ impl Report {
                     Some(t) => format!("{:.1} (from {t:.3})", s.accepted * 100.0),
                     None => "none".into(),
                 };
-                [
+                let mut row = vec![
                     name.to_owned(),
                     percent(f.detection_recall, recall, f.n_boxes),
                     percent(f.exact, f.intervals.get("exact"), f.n_text),
@@ -251,7 +295,15 @@ impl Report {
                     if f.n_frames > 0 { beside } else { "-".into() },
                     if f.n_text > 0 { accepted } else { "-".into() },
                     ms,
-                ]
+                ];
+                if self.pooled.jurisdiction.n > 0 {
+                    let issuers = &f.jurisdiction;
+                    let share = rate(issuers.said, issuers.n);
+                    row.push(percent(share, f.intervals.get("jurisdiction_said"), issuers.n));
+                    let share = rate(issuers.right, issuers.said);
+                    row.push(percent(share, f.intervals.get("jurisdiction_right"), issuers.said));
+                }
+                row
             })
             .collect()
     }
@@ -259,9 +311,10 @@ impl Report {
     fn models(&self) -> String {
         let model = |w: &Weights| format!("{} {} ({})", w.name, w.version, &w.sha256[..12]);
         format!(
-            "{}, {}; ONNX Runtime {}; Outrider {}",
+            "{}, {}{}; ONNX Runtime {}; Outrider {}",
             model(&self.detector),
             model(&self.ocr),
+            self.jurisdiction_model.as_ref().map_or(String::new(), |w| format!(", {}", model(w))),
             self.onnxruntime,
             self.outrider
         )
@@ -271,7 +324,7 @@ impl Report {
     pub(super) fn table(&self, slices: bool) -> String {
         let mut table = Table::new();
         table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-        table.set_header(HEAD);
+        table.set_header(self.head());
         for row in self.rows() {
             table.add_row(row);
         }
@@ -304,7 +357,7 @@ impl Report {
         text.trim_end().to_owned()
     }
 
-    /// What the columns mean where a reader might take them for something else.
+    /// Explains columns that could be misunderstood.
     fn remarks(&self) -> String {
         let f = &self.pooled;
         let mut text = format!(
@@ -344,8 +397,9 @@ impl Report {
     /// For a document: the same figures, so that none is typed by hand.
     pub(super) fn markdown(&self, slices: bool) -> String {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-        let mut text = line(&HEAD.map(String::from));
-        text += &format!("|{}\n", "---|".repeat(HEAD.len()));
+        let head = self.head();
+        let mut text = line(&head);
+        text += &format!("|{}\n", "---|".repeat(head.len()));
         for row in self.rows() {
             text += &line(&row);
         }
@@ -371,6 +425,7 @@ impl Report {
 mod tests {
     use super::super::reliability;
     use super::*;
+    use crate::plate::Jurisdiction;
 
     fn case(label: Option<&str>, read: &str, weakest: f32, detected: Option<bool>) -> Case {
         Case {
@@ -401,6 +456,13 @@ mod tests {
         }
     }
 
+    fn of(mut case: Case, labelled: &str, read: Option<&str>) -> Case {
+        case.jurisdiction = Some(Jurisdiction::parse(labelled).unwrap());
+        case.jurisdiction_read = read.map(|code| Jurisdiction::parse(code).unwrap());
+        case.jurisdiction_confidence = read.map(|_| 0.98);
+        case
+    }
+
     fn tally() -> Tally {
         let mut wrong_label = case(Some("WRONG1"), "RIGHT1", 0.99, Some(true));
         wrong_label.aside = Some("shows RIGHT1".into());
@@ -409,9 +471,9 @@ mod tests {
             crops: 1,
             unreadable: 0,
             cases: vec![
-                case(Some("ABC123"), "ABC123", 0.99, Some(true)),
-                case(Some("OIQ"), "010", 0.9, Some(true)),
-                case(Some("XYZ987"), "", 0.0, Some(false)),
+                of(case(Some("ABC123"), "ABC123", 0.99, Some(true)), "US-CA", Some("US-CA")),
+                of(case(Some("OIQ"), "010", 0.9, Some(true)), "US-CA", Some("US-NV")),
+                of(case(Some("XYZ987"), "", 0.0, Some(false)), "US", None),
                 case(None, "QQ", 0.5, Some(true)),
                 case(Some("CROP1"), "CR0P", 0.4, None),
                 wrong_label,
@@ -423,6 +485,7 @@ mod tests {
             ocr: Duration::from_millis(8),
             ocr_of_crops: Duration::from_millis(2),
             colour_crops: Duration::from_millis(1),
+            issuer: Duration::from_millis(2),
         }
     }
 
@@ -440,6 +503,7 @@ mod tests {
         assert_eq!((looked.plates, looked.others, looked.not_looked_at), (1, 1, 0));
         assert_eq!(f.cpu_ms_per_frame, Some(12.0));
         assert_eq!(f.selective.accepted, 0.5);
+        assert_eq!((f.jurisdiction.n, f.jurisdiction.said, f.jurisdiction.right), (3, 2, 1));
     }
 
     #[test]
@@ -470,6 +534,7 @@ mod tests {
             iou_same_plate: 0.1,
             detector: weights("detector"),
             ocr: weights("ocr"),
+            jurisdiction_model: Some(weights("jurisdiction")),
             onnxruntime: "1.26.0".into(),
             outrider: "0.1.0",
             set_aside: vec![with_reason],

@@ -1,11 +1,11 @@
-//! What is right and what is wrong, and how sure that is.
+//! Decides which reads are right and which are wrong.
 
 use serde::Serialize;
 
-use super::labels::Labelled;
+use super::labels::{Labelled, LabelledPlate};
 use crate::geometry::Rect;
 use crate::onboard::vision::candidate::Candidate;
-use crate::plate::fold;
+use crate::plate::{Jurisdiction, fold};
 
 /// Overlap from which a detection counts as the labelled plate.
 pub(super) const DETECTED: f32 = 0.5;
@@ -13,7 +13,7 @@ pub(super) const DETECTED: f32 = 0.5;
 /// the frame, so a reading may be right where the box is half off.
 pub(super) const SAME_PLATE: f32 = 0.1;
 
-/// One labelled plate and what was made of it.
+/// One labelled plate and what was read of it.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Case {
     pub(super) source: String,
@@ -29,19 +29,31 @@ pub(super) struct Case {
     pub(super) detected: Option<bool>,
     /// The detector's score; none in a crop and where nothing was found.
     pub(super) score: Option<f32>,
-    /// What was read and is not counted, because it is hardly a plate's text.
+    /// The text that was read and is not counted, because it is implausible for a plate.
     pub(super) refused: Option<String>,
     /// Width of the labelled box in pixels; none in a crop.
     pub(super) width: Option<f32>,
-    /// Mean brightness, sharpness and slope of the labelled plate; see [`super::conditions`].
+    /// Mean brightness, sharpness and slope of the labelled plate; see [`conditions`](crate::onboard::vision::conditions).
     pub(super) light: Option<f32>,
     pub(super) sharpness: Option<f32>,
     pub(super) tilt: Option<f32>,
+    /// Whose it is as labelled; none where nobody says.
+    pub(super) jurisdiction: Option<Jurisdiction>,
+    /// Whose it was read as, and how surely; none where that is unknown.
+    pub(super) jurisdiction_read: Option<Jurisdiction>,
+    pub(super) jurisdiction_confidence: Option<f32>,
     /// Why it is set aside, if it is.
     pub(super) aside: Option<String>,
 }
 
 impl Case {
+    /// Whether the jurisdiction was read as labelled; a label that names the country alone is met by any
+    /// of its parts.
+    pub(super) fn is_issuer_right(&self) -> bool {
+        let (read, labelled) = (self.jurisdiction_read, self.jurisdiction);
+        read.zip(labelled).is_some_and(|(read, labelled)| read.may_be(&labelled))
+    }
+
     pub(super) fn is_exact(&self) -> bool {
         self.label.as_deref() == Some(self.read.as_str())
     }
@@ -102,15 +114,19 @@ pub(super) fn judge(
     least: f32,
 ) -> (Vec<Case>, Vec<usize>) {
     let file = labelled.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let case = |label: &Option<String>| Case {
+    let case = |plate: &LabelledPlate| Case {
         source: labelled.source.clone(),
         file: file.clone(),
-        label: label.clone(),
+        label: plate.text.clone(),
+        jurisdiction: (!plate.jurisdiction.is_unknown()).then_some(plate.jurisdiction),
         ..Case::default()
     };
     let with = |mut case: Case, candidate: Option<&Candidate>| {
         let Some(c) = candidate else { return case };
         let text = c.text().to_string();
+        let issuer = c.jurisdiction();
+        case.jurisdiction_read = issuer.map(|read| read.jurisdiction());
+        case.jurisdiction_confidence = issuer.map(|read| read.probability().get());
         if is_read(c, least) {
             (case.read, case.weakest) = (text, weakest_folded(c));
         } else if !text.is_empty() {
@@ -122,7 +138,7 @@ pub(super) fn judge(
         case
     };
     if labelled.is_crop {
-        let cases = labelled.plates.iter().map(|p| with(case(&p.text), found.first())).collect();
+        let cases = labelled.plates.iter().map(|p| with(case(p), found.first())).collect();
         return (cases, Vec::new());
     }
     let labels: Vec<Rect> = labelled.plates.iter().filter_map(|p| p.bbox).collect();
@@ -131,7 +147,7 @@ pub(super) fn judge(
     let same = assign(&labels, &boxes, SAME_PLATE);
     let cases = labelled.plates.iter().zip(&labels).zip(detected.iter().zip(&same));
     let cases = cases.map(|((plate, bbox), (detected, same))| {
-        let mut case = with(case(&plate.text), same.map(|i| &found[i]));
+        let mut case = with(case(plate), same.map(|i| &found[i]));
         (case.detected, case.width) = (Some(detected.is_some()), Some(bbox.w));
         case
     });

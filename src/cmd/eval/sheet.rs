@@ -1,4 +1,4 @@
-//! The worst cases as one picture: the most certain of the wrong reads first.
+//! Draws the worst cases as one picture, the wrong reads of highest confidence first.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ const CELL: (u32, u32) = (260, 132);
 /// Height of the plate's picture within the cell.
 const PICTURE: u32 = 88;
 
-/// Cases that went wrong, as many as the sheet will show.
+/// The wrong cases that the sheet shows.
 pub(super) struct Worst {
     most: usize,
     kept: Vec<(f32, Case, RgbImage)>,

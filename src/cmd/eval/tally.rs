@@ -1,11 +1,11 @@
-//! What is counted while pictures are looked at.
+//! Counts and times while pictures are read.
 
 use std::time::Duration;
 
 use super::beside::Beside;
 use super::score::Case;
 
-/// What one source, or all together, added up to.
+/// The sums of one source, or of all.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Tally {
     pub(super) frames: usize,
@@ -19,10 +19,12 @@ pub(super) struct Tally {
     pub(super) decode: Duration,
     pub(super) detect: Duration,
     pub(super) ocr: Duration,
-    /// Reading pictures that are nothing but a plate.
+    /// Time for reading pictures that are nothing but a plate.
     pub(super) ocr_of_crops: Duration,
-    /// Cutting plates out in colour for the officer.
+    /// Time for cutting plates out in colour for the officer.
     pub(super) colour_crops: Duration,
+    /// Time for reading jurisdictions.
+    pub(super) issuer: Duration,
 }
 
 impl Tally {
@@ -38,6 +40,7 @@ impl Tally {
         self.ocr += other.ocr;
         self.ocr_of_crops += other.ocr_of_crops;
         self.colour_crops += other.colour_crops;
+        self.issuer += other.issuer;
     }
 
     /// The cases that count: all but those set aside.

@@ -1,11 +1,11 @@
-//! Where to publish: the arguments that every publishing command has.
+//! The arguments of every command that publishes: which broker, and how to get in.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::authoring::publish::{BrokerError, MqttBroker};
 use crate::config::UplinkConfig;
-use crate::hotlist::publish::{BrokerError, MqttBroker};
 
 /// The broker and how to get in.
 #[derive(Debug, Clone, Args)]
@@ -39,7 +39,7 @@ impl BrokerArgs {
         self.broker.is_some()
     }
 
-    /// What the broker is called in the store's files.
+    /// The broker's name in the files of the list's folder.
     pub fn name(&self) -> String {
         let settings = self.settings();
         let address = settings.address().ok().flatten();

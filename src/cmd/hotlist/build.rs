@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{ListKeyArgs, bar, bytes, life, print_json};
+use super::{ListKeyArgs, bar, bytes, holding, life, print_json};
+use crate::authoring::publish::{Building, Store, WorkFile, build};
 use crate::config::HumanDuration;
-use crate::hotlist::Matching;
-use crate::hotlist::publish::{Building, Store, WorkFile, build};
+use crate::entry::Matching;
 
 /// Arguments of `outrider hotlist build`.
 #[derive(Debug, Args)]
@@ -27,28 +27,31 @@ pub(super) struct BuildArgs {
     store: PathBuf,
     #[command(flatten)]
     list_key: ListKeyArgs,
-    /// Whose cars it is for: the agency in the topics.
+    /// The agency whose cars it is for, as in the topics.
     #[arg(long)]
     agency: String,
-    /// How it is meant to be matched: exact, look_alike or wildcard. Policy may
+    /// The matching that its author wants: exact, look_alike or wildcard. Policy may
     /// allow less.
     #[arg(long, default_value = "exact", value_parser = matching)]
     matching: Matching,
     /// How long cars may use it if no other version comes.
     #[arg(long, value_name = "TIME", default_value = "7d")]
     expires_in: HumanDuration,
-    /// Change in the number of entries, in percent, that needs --confirm-size.
+    /// Change in the number of entries, or of entries themselves, in percent, that needs --confirm-size.
     #[arg(long, value_name = "PERCENT", default_value_t = 20)]
     most_change: u32,
-    /// The list did shrink or grow that much: cars are told that it is meant.
+    /// Confirm that the list did shrink, grow or change that much; the manifest tells the cars so.
     #[arg(long)]
     confirm_size: bool,
     /// Let the first version of a list be empty.
     #[arg(long)]
     allow_empty: bool,
-    /// Make the base anew, whatever cars then fetch.
+    /// Make a new base although cars then fetch the whole list; also where chunks of the version before are gone.
     #[arg(long)]
     rebase: bool,
+    /// End revocations whose entry the import did not find, although it could not read some rows.
+    #[arg(long)]
+    end_revocations: bool,
     /// Report as JSON.
     #[arg(long)]
     json: bool,
@@ -73,6 +76,7 @@ impl BuildArgs {
             confirm_size: self.confirm_size,
             allow_empty: self.allow_empty,
             rebase: self.rebase,
+            end_revocations: self.end_revocations,
         };
         let bar = bar(work.header.entries, "building {wide_bar} {pos}/{len} {eta}");
         let built = build(&store, &mut work, &keys, &with, |n| bar.set_position(n))?;
@@ -83,6 +87,8 @@ impl BuildArgs {
                 "version": built.manifest.version,
                 "entries": built.manifest.counts.entries,
                 "change": built.change,
+                "revocations": built.revocations,
+                "key": built.manifest.key,
                 "rebased": built.rebased,
                 "layers": built.manifest.layers.len(),
                 "bytes": built.manifest.counts.bytes,
@@ -109,9 +115,19 @@ impl BuildArgs {
             built.new_messages,
             bytes(built.new_bytes)
         );
-        if !m.revoked.is_empty() {
-            println!("  {} revocations go on: their source still lists them", m.revoked.len());
+        let r = &built.revocations;
+        println!(
+            "  {}, {} ended because their source no longer lists them",
+            holding(m.revoked.len()),
+            r.ended
+        );
+        if r.waiting > 0 {
+            println!(
+                "  of those, {} were not found by an import that left out {} rows with something wrong",
+                r.waiting, work.header.quarantined
+            );
         }
+        println!("  sealed with list key {}", m.key);
         println!("  source of {}, expires {}", m.source_time, m.expires);
         println!("next: outrider hotlist sign --store {} --author-key FILE", self.store.display());
         Ok(())

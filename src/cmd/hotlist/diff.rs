@@ -1,11 +1,11 @@
-//! `outrider hotlist diff`: what changes for cars, and what it costs them.
+//! `outrider hotlist diff`: shows what changes for cars, and how many bytes they fetch for it.
 
 use anyhow::bail;
 use clap::Args;
 
-use super::{ListKeyArgs, StoreArgs, bytes, key_of, print_json};
+use super::{ListKeyArgs, StoreArgs, bytes, holding, key_of, print_json};
+use crate::authoring::publish::difference;
 use crate::hotlist::format::Record;
-use crate::hotlist::publish::difference;
 
 /// Arguments of `outrider hotlist diff`.
 #[derive(Debug, Args)]
@@ -87,6 +87,13 @@ impl DiffArgs {
             d.messages,
             bytes(d.bytes),
             bytes(d.all_bytes)
+        );
+        println!(
+            "  {} in version {}, {} in version {}",
+            holding(from.revoked.len()),
+            d.from,
+            holding(to.revoked.len()),
+            d.to
         );
         Ok(())
     }

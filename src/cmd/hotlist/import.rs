@@ -1,4 +1,4 @@
-//! `outrider hotlist import`: a source's file becomes a work file.
+//! `outrider hotlist import`: makes a work file from a source's file.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
@@ -12,18 +12,18 @@ use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 use super::{bar, print_json};
-use crate::hotlist::format::{ListKeys, valid_list_name};
-use crate::hotlist::import::{
+use crate::authoring::import::{
     Defaults, Importing, Mapping, Opening, Progress, explain, import, names, open, valid_category,
 };
-use crate::hotlist::publish::{WorkHeader, write_work};
+use crate::authoring::publish::{WorkHeader, write_work};
+use crate::hotlist::format::{ListKeys, valid_list_name};
 use crate::plate::Jurisdiction;
 
 /// Arguments of `outrider hotlist import`.
 #[derive(Debug, Args)]
 #[command(
     about = "Read a source's file by a mapping into a work file",
-    after_help = "Examples:\n  \
+    after_help = "Ends with an error and writes no work file if no entry is left or too many rows are wrong.\n\nExamples:\n  \
         outrider hotlist import --mappings\n  \
         outrider hotlist import ncic.zip --mapping ncic-fixed --list stolen --list-key stolen.list.key \
         --password-file ncic.pass\n  \
@@ -35,7 +35,7 @@ pub(super) struct ImportArgs {
     /// The source's file: plain, gzip or zip.
     #[arg(required_unless_present_any = ["mappings", "show_mapping"])]
     file: Option<PathBuf>,
-    /// How the source writes: the name of a built-in mapping, or the path of a .toml file.
+    /// How the source writes its rows: the name of a built-in mapping, or the path of a .toml file.
     #[arg(long, required_unless_present_any = ["mappings", "show_mapping"])]
     mapping: Option<String>,
     /// Name of the list.
@@ -51,7 +51,7 @@ pub(super) struct ImportArgs {
     /// The work file [default: LIST.hotlist].
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// File for line and reason of every row that is not taken [default: beside the work file].
+    /// File for line and reason of every row that is left out [default: beside the work file].
     #[arg(long, value_name = "FILE")]
     quarantine: Option<PathBuf>,
     /// Category of rows that state none.
@@ -60,21 +60,32 @@ pub(super) struct ImportArgs {
     /// Issuer of the plates of rows that state none, such as CA-ON.
     #[arg(long)]
     jurisdiction: Option<String>,
-    /// A category that the mapping has off and that is wanted here; may be repeated.
+    /// A category that the mapping switches off and that is wanted here; may be repeated.
     #[arg(long)]
     with: Vec<String>,
-    /// Take plates with ? and * as patterns. Whether cars match them is policy's business.
+    /// Take plates with ? and * as patterns. Policy decides whether cars match them.
     #[arg(long)]
     patterns: bool,
-    /// When the source last said so [default: the file's own date].
+    /// Time of the source [default: the file's own date].
     #[arg(long, value_name = "TIME")]
     source_time: Option<Timestamp>,
-    /// Of a zip with several files, which.
+    /// Which file of a zip with several.
     #[arg(long)]
     member: Option<String>,
-    /// File whose first line is the zip's password; asked for in a terminal if it is needed.
+    /// File whose first line is the zip's password; without it the password is asked for at the terminal.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Largest share of rows with something wrong, in percent, with which the import still succeeds. One wrong row alone
+    /// does not fail it.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
+    most_bad: u32,
+    /// Largest share of rows whose category the mapping does not list, in percent, with which the import still
+    /// succeeds.
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100))]
+    most_unlisted: u32,
+    /// Take a file without any entry: the list is intended to be empty.
+    #[arg(long)]
+    allow_empty: bool,
     /// Show how one line is read, field by field, and write nothing.
     #[arg(long, value_name = "LINE")]
     explain: Option<u64>,
@@ -129,7 +140,7 @@ impl ImportArgs {
         })
     }
 
-    /// Opens the source, asking for a password if need be, and hands its bytes on.
+    /// Opens the source, asks for a password if need be, and hands the bytes on.
     fn reading<T>(
         &self,
         file: &Path,
@@ -170,7 +181,7 @@ impl ImportArgs {
         })??;
         let Some(told) = told else {
             bail!(
-                "line {line} of {} is no row: a comment, a header, or past the end",
+                "line {line} of {} is no row: it is a comment or a header, or behind the end",
                 file.display()
             );
         };
@@ -226,18 +237,33 @@ impl ImportArgs {
         let (gathered, report) =
             read?.with_context(|| format!("{} as {}", file.display(), mapping.name))?;
         quarantine.flush()?;
+        let judged = report.judge(self.most_bad, self.most_unlisted, self.allow_empty);
+        let told_where = || {
+            if let Some(path) =
+                quarantine_path.as_deref().filter(|_| report.quarantined + report.repeats > 0)
+            {
+                println!("lines and reasons of what was left out: {}", path.display());
+            }
+        };
+        if let Err(refused) = judged {
+            match self.json {
+                true => print_json(&report)?,
+                false => {
+                    print!("{report}");
+                    told_where();
+                }
+            }
+            bail!("nothing written: {refused}");
+        }
 
         if let (false, Some(keys)) = (self.dry_run, &keys) {
             let source_time = match self.source_time {
                 Some(time) => time,
                 None => Timestamp::try_from(meta.modified()?)?,
             };
-            let category = match (&self.category, report.categories.iter().max_by_key(|(_, n)| **n))
-            {
-                (Some(name), _) => name.clone(),
-                (None, Some((name, _))) => name.clone(),
-                (None, None) => "listed".into(),
-            };
+            // The name travels in clear, so it must not be a word of a row.
+            let named = self.category.as_deref().or(report.main_category());
+            let category = named.or(mapping.category.as_deref()).unwrap_or("listed").to_owned();
             let whole = Timestamp::from_second(source_time.as_second())?;
             let header = WorkHeader::of(&list, &category, keys.newest(), whole, &report);
             let bar = super::bar(report.entries, "sealing {wide_bar} {pos}/{len} {eta}");
@@ -251,9 +277,7 @@ impl ImportArgs {
         if !self.dry_run {
             println!("written to {}", out.display());
         }
-        if let Some(path) = quarantine_path.filter(|_| report.quarantined + report.repeats > 0) {
-            println!("lines and reasons of what was left out: {}", path.display());
-        }
+        told_where();
         Ok(())
     }
 }
@@ -270,7 +294,7 @@ fn ask_password(file: &Path) -> Option<Zeroizing<String>> {
     let mut hidden = before.clone();
     hidden.local_modes &= !LocalModes::ECHO;
     tcsetattr(&stdin, OptionalActions::Flush, &hidden).ok()?;
-    // Room at once: a buffer that grows leaves copies behind.
+    // All its room is allocated at once, because a buffer that grows leaves copies behind.
     let mut line = Zeroizing::new(String::with_capacity(1_024));
     let read = stdin.read_line(&mut line);
     let _ = tcsetattr(&stdin, OptionalActions::Flush, &before);

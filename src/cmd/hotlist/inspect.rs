@@ -1,17 +1,17 @@
-//! `outrider hotlist inspect`: what a version holds.
+//! `outrider hotlist inspect`: shows what a version contains.
 
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{ListKeyArgs, StoreArgs, ago, bytes, key_of, print_json};
-use crate::hotlist::Matching;
-use crate::hotlist::false_hits::{MISREAD_RATE, SHIFT_READS, Shape, expected_false_hits};
-use crate::hotlist::publish::inspect;
+use super::{ListKeyArgs, StoreArgs, ago, bytes, holding, key_of, print_json};
+use crate::authoring::publish::inspect;
+use crate::entry::Matching;
+use crate::hotlist::false_hits::{MISREAD_RATE, SHIFT_READS, Shape, expected_false_hits, in_words};
 
 /// Arguments of `outrider hotlist inspect`.
 #[derive(Debug, Args)]
 #[command(
-    about = "Show what a version holds: counts, ages, bytes, categories, issuers",
+    about = "Show what a version contains: counts, ages, bytes, categories, issuers",
     after_help = "Examples:\n  \
         outrider hotlist inspect --store stolen --list-key stolen.list.key\n  \
         outrider hotlist inspect --store stolen --list-key stolen.list.key --version-number 12 --json"
@@ -100,7 +100,15 @@ impl InspectArgs {
                 println!("  {what}: {n}");
             }
         }
-        let words: Vec<_> = false_hits.iter().map(|(way, n)| format!("{way} {n:.1}")).collect();
+        println!("  {}", holding(manifest.revoked.len()));
+        if manifest.key != keys.newest().id() {
+            println!(
+                "  CAUTION: it is sealed with an older list key than the newest, {}",
+                keys.newest().id()
+            );
+        }
+        let words: Vec<_> =
+            false_hits.iter().map(|(way, n)| format!("{way} {}", in_words(*n))).collect();
         println!(
             "  expected false hits among {SHIFT_READS} reads, {:.0} % of them wrong: {}",
             MISREAD_RATE * 100.0,

@@ -1,20 +1,20 @@
-//! `outrider hotlist publish`: a signed version to the broker.
+//! `outrider hotlist publish`: brings a signed version to the broker.
 
 use anyhow::bail;
 use clap::Args;
 
-use super::{BrokerArgs, ListKeyArgs, StoreArgs, bar, bytes, print_json};
+use super::{BrokerArgs, ListKeyArgs, StoreArgs, bar, bytes, holding, print_json};
+use crate::authoring::publish::{BrokerError, PublishError, Published, Store, publish};
 use crate::hotlist::format::ListKeys;
-use crate::hotlist::publish::{BrokerError, PublishError, Published, Store, publish};
 
-/// Attempts without any progress after which it is given up.
+/// Number of attempts without progress after which publishing is given up.
 const ATTEMPTS: u32 = 3;
 
 /// Arguments of `outrider hotlist publish`.
 #[derive(Debug, Args)]
 #[command(
     about = "Publish the newest signed version: missing chunks first, then the manifest",
-    after_help = "Interrupted, it goes on where it was. Examples:\n  \
+    after_help = "After an interruption the same command goes on where it was.\n\nExamples:\n  \
         outrider hotlist publish --store stolen --list-key stolen.list.key --broker mqtts://broker.example \
         --ca ca.pem --certificate author.pem --key author.key.pem\n  \
         outrider hotlist publish --store stolen --list-key stolen.list.key --broker mqtt://localhost --anew"
@@ -26,12 +26,15 @@ pub(super) struct PublishArgs {
     list_key: ListKeyArgs,
     #[command(flatten)]
     broker: BrokerArgs,
-    /// Versions that stay whole at the broker, for cars that are still fetching them.
+    /// Number of versions that stay complete at the broker, for cars that are still fetching them.
     #[arg(long, value_name = "N", default_value_t = 3)]
     keep: usize,
     /// Send everything, for a broker that has lost what it had.
     #[arg(long)]
     anew: bool,
+    /// Publish although the newest version is sealed with an older list key than the newest.
+    #[arg(long)]
+    under_old_key: bool,
     /// Report as JSON.
     #[arg(long)]
     json: bool,
@@ -41,20 +44,32 @@ impl PublishArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let (store, keys) = (self.store.open()?, self.list_key.load()?);
         if !self.broker.is_given() {
-            bail!("no broker given: say --broker mqtts://host");
+            bail!("no broker is given: add --broker mqtts://host");
+        }
+        let newest = store.newest_or_error(true)?;
+        if newest.key != keys.newest().id() && !self.under_old_key {
+            return Err(PublishError::OldKey {
+                version: newest.version,
+                key: newest.key.to_string(),
+                newest: keys.newest().id().to_string(),
+            }
+            .into());
         }
         let done = publish_to(&store, &keys, &self.broker, (self.keep, self.anew))?;
         if self.json {
-            return print_json(&done);
+            let mut json = serde_json::to_value(done)?;
+            json["revocations"] = newest.revoked.len().into();
+            return print_json(&json);
         }
         println!(
-            "version {} published: {} messages sent ({}), {} there already, {} cleaned",
+            "version {} published: {} messages sent ({}), {} already there, {} old ones removed",
             done.version,
             done.sent,
             bytes(done.bytes),
             done.had,
             done.cleaned,
         );
+        println!("  {}; sealed with list key {}", holding(newest.revoked.len()), newest.key);
         Ok(())
     }
 }
@@ -79,7 +94,7 @@ pub(super) fn publish_to(
             broker.close();
             Ok(done)
         });
-        // Only the first attempt begins from nothing; the next goes on from what was acknowledged.
+        // Only the first attempt begins from nothing; later ones go on from what was acknowledged.
         anew &= through == 0;
         match done {
             Ok(done) => {

@@ -1,4 +1,4 @@
-//! `outrider hotlist revoke`: an entry that is wrong stops alerting, before the next update is made.
+//! `outrider hotlist revoke`: takes a wrong entry out of force before the next update is made.
 
 use std::path::PathBuf;
 
@@ -6,10 +6,10 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    BrokerArgs, ListKeyArgs, StoreArgs, life, print_json, publish::publish_to, signing_key,
+    BrokerArgs, ListKeyArgs, StoreArgs, holding, life, print_json, publish::publish_to, signing_key,
 };
+use crate::authoring::publish::{Revoking, revoke};
 use crate::config::HumanDuration;
-use crate::hotlist::publish::{Revoking, revoke};
 use crate::plate::{Jurisdiction, ListedPlate};
 
 /// Arguments of `outrider hotlist revoke`.
@@ -20,7 +20,8 @@ use crate::plate::{Jurisdiction, ListedPlate};
         shell history.\nThe revocation goes on with every version until the source no longer lists the \
         entry.\n\nExample:\n  \
         echo ABC123 | outrider hotlist revoke --jurisdiction CA-ON --store stolen \
-        --list-key stolen.list.key --author-key stolen.author.key --broker mqtts://broker.example ..."
+        --list-key stolen.list.key --author-key stolen.author.key --broker mqtts://broker.example \
+        --ca ca.pem --certificate author.pem --key author.key.pem"
 )]
 pub(super) struct RevokeArgs {
     #[command(flatten)]
@@ -30,7 +31,7 @@ pub(super) struct RevokeArgs {
     /// File with the author's secret key.
     #[arg(long, value_name = "FILE")]
     author_key: PathBuf,
-    /// Of this issuer only [default: whoever issued it].
+    /// Only the entry of this issuer [default: of all issuers].
     #[arg(long)]
     jurisdiction: Option<String>,
     /// How long cars may use the version if no other comes.
@@ -67,19 +68,26 @@ impl RevokeArgs {
                 "revoked_entries": done.issuers.len(),
                 "revocations": manifest.revoked.len(),
                 "published": published,
+                "under_old_key": done.old_key,
             }));
         }
         let issuers: Vec<_> = done.issuers.iter().map(ToString::to_string).collect();
         println!(
-            "{} version {}: {} entries revoked ({}), {} revocations in all",
+            "{} version {}: {} entries revoked ({}); {}",
             manifest.list,
             manifest.version,
             done.issuers.len(),
             issuers.join(", "),
-            manifest.revoked.len()
+            holding(manifest.revoked.len())
         );
+        if done.old_key {
+            println!(
+                "CAUTION: this version is sealed with the old list key {}, as its chunks are; import and build to get rid of it",
+                manifest.key
+            );
+        }
         match published {
-            Some(_) => println!("published: cars drop it as soon as they see the manifest"),
+            Some(_) => println!("published: cars drop the entry as soon as they get the manifest"),
             None => println!("not published yet: outrider hotlist publish"),
         }
         Ok(())

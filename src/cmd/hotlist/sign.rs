@@ -1,11 +1,11 @@
-//! `outrider hotlist sign`: the author's word for a version.
+//! `outrider hotlist sign`: signs a version with the author's key.
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{StoreArgs, print_json, signing_key};
+use super::{StoreArgs, holding, print_json, signing_key};
 
 /// Arguments of `outrider hotlist sign`.
 #[derive(Debug, Args)]
@@ -42,9 +42,11 @@ impl SignArgs {
         if self.json {
             return print_json(&serde_json::json!({
                 "list": manifest.list, "version": manifest.version, "signed_by": id,
+                "revocations": manifest.revoked.len(),
             }));
         }
         println!("{} version {} signed by key {id}", manifest.list, manifest.version);
+        println!("  {}", holding(manifest.revoked.len()));
         println!("next: outrider hotlist publish --store {} ...", store.folder().display());
         Ok(())
     }

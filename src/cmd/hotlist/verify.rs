@@ -1,4 +1,4 @@
-//! `outrider hotlist verify`: everything about a version, offline.
+//! `outrider hotlist verify`: checks everything about a version, offline.
 
 use std::path::PathBuf;
 
@@ -6,9 +6,9 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{ListKeyArgs, StoreArgs, key_of, print_json};
+use super::{ListKeyArgs, StoreArgs, holding, key_of, print_json};
+use crate::authoring::publish::verify;
 use crate::dsse::{Envelope, PublicKey};
-use crate::hotlist::publish::verify;
 use crate::trust::{Role, Root, Trust};
 
 /// Arguments of `outrider hotlist verify`.
@@ -53,10 +53,12 @@ impl VerifyArgs {
         let now = Timestamp::now();
         let authors = match (&self.root, &self.trust) {
             (Some(root), Some(trust)) => {
-                let root: Root = serde_json::from_slice(&std::fs::read(root)?)
-                    .with_context(|| root.display().to_string())?;
-                let envelope = Envelope::parse(&std::fs::read(trust)?)?;
-                let trust = Trust::open(&envelope, &root, &manifest.agency, 0, now)?;
+                let root = Root::load(root)?;
+                let shown = || trust.display().to_string();
+                let json = std::fs::read(trust).with_context(shown)?;
+                let envelope = Envelope::parse_file(&json).with_context(shown)?;
+                let trust =
+                    Trust::open(&envelope, &root, &manifest.agency, 0, now).with_context(shown)?;
                 trust.keys_for(&Role::ListAuthor(manifest.list.clone()))
             }
             _ => self.author.iter().map(|text| PublicKey::parse(text)).collect::<Result<_, _>>()?,
@@ -68,7 +70,9 @@ impl VerifyArgs {
                     trust.display(),
                     manifest.list
                 ),
-                None => bail!("whose signature is believed? Give --root and --trust, or --author"),
+                None => bail!(
+                    "nothing says whose signature to believe: give --root and --trust, or --author"
+                ),
             }
         }
         let held = verify(&store, key_of(&keys, &manifest)?, version, &authors, now)?;
@@ -79,6 +83,18 @@ impl VerifyArgs {
             "{} version {} holds: signed by key {}, {} messages, {} entries",
             manifest.list, held.version, held.signed_by, held.messages, held.entries
         );
+        println!(
+            "  list {} of agency {}, source of {}, issued {}, expires {}",
+            manifest.list, held.agency, held.source_time, held.issued, held.expires
+        );
+        if held.revoked + held.out_of_force > 0 {
+            println!(
+                "  of the entries {} are revoked and {} are not in force now",
+                held.revoked, held.out_of_force
+            );
+        }
+        println!("  not known: whether a newer version exists; only the broker knows");
+        println!("  {}", holding(manifest.revoked.len()));
         Ok(())
     }
 }

@@ -71,7 +71,7 @@ fn version_counts_on_from_the_previous_and_never_back() {
         out: desk.at("policy-8.json"),
     };
     let message = back.run().unwrap_err().to_string();
-    assert_eq!(message, "the draft is version 7, and 7 is in force: no car would take it");
+    assert_eq!(message, "the draft is version 7, but 7 is in force: no car would take it");
     assert!(!desk.at("policy-8.json").exists());
 }
 
@@ -93,24 +93,54 @@ fn what_is_told() {
     let before = Policy { rules: narrow, version: 6, ..policy.clone() };
     policy.version = 7;
     let changed = policy::changes(&before.rules, &policy.rules);
-    let mut text = tell::changes(&policy, Some(&before), &changed);
-    let signed = |name: &str, n: u8| tell::Signed {
+    let mut text = describe::changes(&policy, Some(&before), &changed);
+    let signed = |name: &str, n: u8| describe::Signed {
         key: SigningKey::parse(&format!("{n:02x}").repeat(32)).unwrap().public().id(),
         name: Some(name.into()),
     };
-    text += &tell::who_must_sign(&changed, &[signed("A. Chief", 1)], Path::new("policy-7.json"));
+    text +=
+        &describe::who_must_sign(&changed, &[signed("A. Chief", 1)], Path::new("policy-7.json"));
     assert_eq!(
         text,
         "Policy 7 of peel, issued 2026-11-24T07:00:00Z, without an end: after the review of 12 November\n\
          Compared with version 6:\n\
          \x20 WIDENS   keeps reads that match nothing for 24 hours instead of not at all: keeps MORE, needs two signatures\n\
          \x20 WIDENS   list amber: matches the text as read, what the vote held possible, and partial plates instead of the text as read and what the vote held possible: matches MORE, needs two signatures\n\
-         \x20 narrows  alarms for entries of missing, stolen_vehicle instead of entries of any category: matches LESS, one signature does\n\
-         It widens: two different people must sign.\n\
+         \x20 SILENCES  alarms for entries of missing, stolen_vehicle instead of entries of any category: what alarmed alarms NO MORE, needs two signatures\n\
+         It widens and silences: two different people must sign.\n\
          Signed by A. Chief.\n\
          Lacks one signature: outrider policy sign policy-7.json --key KEY --out FILE\n"
     );
     let both = [signed("A. Chief", 1), signed("B. Commissioner", 2)];
-    let enough = tell::who_must_sign(&changed, &both, Path::new("policy-7.json"));
+    let enough = describe::who_must_sign(&changed, &both, Path::new("policy-7.json"));
     assert!(enough.ends_with("Signed by B. Commissioner.\n"), "{enough}");
+}
+
+#[test]
+fn what_no_car_may_take_is_not_published() {
+    let desk = Desk::new();
+    std::fs::write(desk.at("draft.toml"), DRAFT).unwrap();
+    let policy = read(&desk.at("draft.toml")).unwrap().policy;
+    let before = Policy { version: 6, ..policy.clone() };
+    let next = |rules: &str| Policy {
+        version: 7,
+        rules: serde_json::from_str(rules).unwrap(),
+        ..policy.clone()
+    };
+    let (a, b) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    let refused = |policy: &Policy, keys: &[&SigningKey], previous| {
+        let done = publish::some_car_takes(policy, &policy.sign(keys), previous, None);
+        done.err().map(|e| format!("{e:#}")).unwrap_or_default()
+    };
+    let silent = next(r#"{"lists":{"categories":[]}}"#);
+    assert_eq!(refused(&silent, &[], Some(&before)), "nobody has signed it: outrider policy sign");
+    let once = refused(&silent, &[&a], Some(&before));
+    assert!(once.starts_with("it silences and one person has signed it"), "{once}");
+    let unknown = refused(&silent, &[&a], None);
+    assert!(unknown.contains("without --previous FILE this command cannot know"), "{unknown}");
+    assert_eq!(refused(&silent, &[&a, &b], Some(&before)), "");
+    let last = Policy { version: u64::MAX, ..silent.clone() };
+    assert!(refused(&last, &[&a, &b], Some(&before)).contains("no car would take it"));
+    let same = Policy { version: 7, ..before.clone() };
+    assert_eq!(refused(&same, &[&a], Some(&before)), "", "one is enough where nothing changes");
 }

@@ -11,18 +11,17 @@ use crate::secret_file;
 /// Arguments of `outrider provision author-key`.
 #[derive(Debug, Args)]
 #[command(
-    about = "Make a signing key for an author; the trust document says what it may sign",
-    after_help = "Examples:\n  \
+    about = "Make a signing key for an author; the trust document says what the key may sign",
+    after_help = "To rotate: make a new key, grant it (outrider provision trust grant), publish, then withdraw the \
+        old one (outrider provision trust withdraw).\n\nExamples:\n  \
         outrider provision author-key --out stolen.author.key\n  \
-        outrider provision author-key --show stolen.author.key\n\n\
-        To rotate: make a new key, grant it (outrider provision trust grant), publish, then withdraw the old \
-        one (outrider provision trust withdraw)."
+        outrider provision author-key --show stolen.author.key"
 )]
 pub(super) struct AuthorKeyArgs {
     /// File for the secret half, mode 0600.
     #[arg(long, value_name = "FILE", required_unless_present = "show")]
     out: Option<PathBuf>,
-    /// Show the public half of a key that is there.
+    /// Show the public half of an existing key.
     #[arg(long, value_name = "FILE", conflicts_with = "out")]
     show: Option<PathBuf>,
 }

@@ -8,25 +8,30 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::audit::{Actor, Audit, AuditEvent, Change};
+use crate::authoring::publish::{Broker as _, topics};
 use crate::clock::SystemClock;
-use crate::cmd::hotlist::BrokerArgs;
-use crate::cmd::secret;
-use crate::command::{Command, Order};
+use crate::cmd::hotlist::{BrokerArgs, signing_key};
+use crate::command::{COMMAND_TYPE, Command, Order};
 use crate::config::{Config, KeySource, Vehicle};
 use crate::control;
-use crate::dsse::{Envelope, PublicKey, SigningKey};
+use crate::daemon::asked::WIPE;
+use crate::dsse::{self, Envelope, PublicKey};
 use crate::health::Health;
-use crate::hotlist::publish::{Broker as _, topics};
 use crate::keys::credential::{self, Sealed};
 use crate::keys::rotation::{self, Rotation};
 use crate::keys::{DeviceKey, KEY_FILE, Protection, passphrase};
+use crate::prompt;
+use crate::records::hold::refuse_held;
 use crate::trust::{Root, pin};
 
 /// Make this car's device key, where `keeping.key` wants it, and print the public key to register.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  outrider provision device\n  outrider provision device --passphrase"
+)]
 pub(super) struct DeviceArgs {
-    /// Behind a passphrase, asked for at the terminal now and at every start (`outrider unlock`): what
-    /// keeping.key = "passphrase" always does.
+    /// Protect the key by a passphrase, which is asked for at the terminal now and at every start
+    /// (`outrider unlock`). keeping.key = "passphrase" has the same effect.
     #[arg(long)]
     passphrase: bool,
     #[command(flatten)]
@@ -35,10 +40,10 @@ pub(super) struct DeviceArgs {
     car: Car,
 }
 
-/// Give this car a new device key: everything it keeps is written anew under it.
+/// Give this car a new device key, and encrypt everything that it keeps anew with it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The daemon must be stopped. With keeping.key = \"passphrase\" a key that was a file goes behind one; with \"credential\" systemd-creds seals the new key in the old one's place, which takes root."
+    after_help = "The daemon must be stopped. With keeping.key = \"passphrase\" a key that was a plain file gets a passphrase; with \"credential\" systemd-creds seals the new key in the old one's place, which only root can do.\n\nExample:\n  outrider provision rotate"
 )]
 pub(super) struct RotateArgs {
     #[command(flatten)]
@@ -47,8 +52,9 @@ pub(super) struct RotateArgs {
     car: Car,
 }
 
-/// Make the root of the configuration the one that this car believes: after the agency got a new one.
+/// Make this car believe the root in the configuration and no other, after the agency got a new root.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  outrider provision pin-root")]
 pub(super) struct PinRootArgs {
     #[command(flatten)]
     credential: CredentialArgs,
@@ -56,13 +62,13 @@ pub(super) struct PinRootArgs {
     car: Car,
 }
 
-/// Where a key that systemd seals is.
+/// Where the key is that systemd seals.
 #[derive(Debug, Args)]
 struct CredentialArgs {
     /// The sealed credential, as the unit's LoadCredentialEncrypted= names it.
     #[arg(long, value_name = "FILE", default_value = credential::SEALED_FILE)]
     credential: PathBuf,
-    /// What it is sealed to, such as tpm2, host or host+tpm2 [default: what the machine has].
+    /// What the key is sealed with, such as tpm2, host or host+tpm2 [default: what the machine has].
     #[arg(long, value_name = "WHAT")]
     with_key: Option<String>,
 }
@@ -73,13 +79,14 @@ impl CredentialArgs {
     }
 }
 
-/// Make this car unreadable at once: its keys first, then everything it keeps.
+/// Make this car unreadable at once: destroy its keys first, then everything that it keeps.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  outrider provision wipe --reason 'sold' --yes")]
 pub(super) struct WipeArgs {
-    /// Why, for those who read what is left of the audit log elsewhere.
+    /// Why; recorded in the audit log, for those who keep an export of it elsewhere.
     #[arg(long)]
     reason: String,
-    /// Do it: there is no way back.
+    /// Confirm the wipe: there is no way back.
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -88,36 +95,42 @@ pub(super) struct WipeArgs {
 
 /// Write the signed command that wipes a car from afar.
 #[derive(Debug, Args)]
-#[command(after_help = "Publish it for the car to find:\n  \
-    outrider provision send-command wipe.json --broker mqtts://broker.example --ca ca.pem --certificate \
-    admin.pem --key admin.key\n  \
-    mosquitto_pub ... -q 1 -r -t alpr/v1/peel/vehicle/4127/cmd -f wipe.json")]
+#[command(
+    after_help = "Publish it for the car to find (outrider provision send-command, or mosquitto_pub ... -q 1 -r -t \
+    alpr/v1/peel/vehicle/4127/cmd -f wipe.json).\n\nExample:\n  \
+    outrider provision wipe-command --agency peel --vehicle 4127 --car-key 4127.pub --key commander.key \
+    --reason 'stolen with the car' -o wipe.json"
+)]
 pub(super) struct WipeCommandArgs {
-    /// Whose car.
+    /// The agency that the car belongs to.
     #[arg(long)]
     agency: String,
-    /// Which car.
+    /// The vehicle's number.
     #[arg(long)]
     vehicle: String,
     /// The car's public key, as registered.
     #[arg(long, value_name = "KEY")]
     car_key: String,
-    /// File of the secret key that may command cars (role `command` in the trust document).
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// Why.
+    /// File of a secret key that may command cars (role `command` in the trust document). Given twice,
+    /// two people sign, which a car with a hit under legal hold requires.
+    #[arg(long, value_name = "FILE", required = true)]
+    key: Vec<PathBuf>,
+    /// Why the car is wiped.
     #[arg(long)]
     reason: String,
     /// For how many days the car may still follow it, 30 at most.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=30))]
     days: i64,
-    /// Where to.
+    /// File to write the command to.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 }
 
 /// Publish a signed command, retained, for its car to find.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    outrider provision send-command wipe.json --broker mqtts://broker.example --ca ca.pem --certificate \
+    admin.pem --key admin.key")]
 pub(super) struct SendCommandArgs {
     /// The signed command.
     file: PathBuf,
@@ -162,11 +175,11 @@ impl DeviceArgs {
         let wanted = config.keeping.key;
         let words = match (wanted, self.passphrase) {
             (KeySource::Passphrase, _) | (KeySource::Auto, true) => {
-                Some(secret::chosen("New passphrase for this car's device key")?)
+                Some(prompt::read_new_secret("New passphrase for this car's device key")?)
             }
             (_, false) => None,
             (_, true) => bail!(
-                "keeping.key = \"{wanted}\" and --passphrase do not go together: set \"passphrase\""
+                "keeping.key = \"{wanted}\" contradicts --passphrase: set keeping.key to \"passphrase\""
             ),
         };
         let device = match wanted {
@@ -183,7 +196,7 @@ impl DeviceArgs {
             },
         )?;
         pin_root(&config, &device)?;
-        tell_public(&config.vehicle, &public, device.protection());
+        print_public(&config.vehicle, &public, device.protection());
         if wanted == KeySource::Credential {
             eprintln!(
                 "sealed in {}; in the unit ([Service], systemctl edit outrider): \
@@ -197,12 +210,12 @@ impl DeviceArgs {
     }
 }
 
-/// Remembers the root of the configuration as the one that this car is for, and writes that down.
+/// Pins the root of the configuration as the only one that this car believes, and records that.
 fn pin_root(config: &Config, device: &DeviceKey) -> anyhow::Result<()> {
     let Some(path) = &config.trust.root else { return Ok(()) };
     let state = &config.keeping.directory;
     let root = Root::load(path)?;
-    // One that cannot be read any more is replaced as well.
+    // A pin that cannot be read any more is replaced as well.
     let old = pin::pinned(state, device).unwrap_or_else(|e| Some(e.to_string()));
     let change = Change { field: "trust.root".into(), old, new: Some(root.name()) };
     audit(config)?.append(shell(), AuditEvent::ConfigChanged { changes: vec![change] })?;
@@ -221,17 +234,20 @@ impl PinRootArgs {
             bail!("{} has no [trust] root", self.car.config.display());
         }
         if passphrase::is_locked(state) {
-            passphrase::unlock(state, &secret::ask("Passphrase of this car's device key")?)?;
+            passphrase::unlock(
+                state,
+                &prompt::read_secret("Passphrase of this car's device key")?,
+            )?;
         }
         if config.keeping.key == KeySource::Credential {
             let sealed = self.credential.sealed();
             sealed.hold(state, &sealed.open()?);
         }
-        pin_root(&config, &DeviceKey::look(&config.keeping)?)
+        pin_root(&config, &DeviceKey::open_existing(&config.keeping)?)
     }
 }
 
-fn tell_public(vehicle: &Vehicle, public: &PublicKey, protection: Protection) {
+fn print_public(vehicle: &Vehicle, public: &PublicKey, protection: Protection) {
     println!("{public}");
     let how = match protection {
         Protection::SystemdCredential => "a systemd credential",
@@ -263,14 +279,14 @@ impl RotateArgs {
             }
             _ => {
                 if passphrase::is_locked(state) {
-                    let words = secret::ask("Passphrase of this car's device key")?;
+                    let words = prompt::read_secret("Passphrase of this car's device key")?;
                     passphrase::unlock(state, &words)?;
                 }
                 Rotation::begin(state, wanted == KeySource::Passphrase)?
             }
         };
         let words = match rotation.new_key().protection() {
-            Protection::Passphrase => Some(secret::chosen("Passphrase for the new key")?),
+            Protection::Passphrase => Some(prompt::read_new_secret("Passphrase for the new key")?),
             _ => None,
         };
         let public = {
@@ -279,8 +295,8 @@ impl RotateArgs {
         };
         let protection = rotation.new_key().protection();
         rotation.finish(words.as_ref().map(|w| w.as_str()))?;
-        tell_public(&config.vehicle, &public, protection);
-        eprintln!("What the ring kept of reads on no list is forgotten.");
+        print_public(&config.vehicle, &public, protection);
+        eprintln!("The reads on no list that the ring kept are destroyed.");
         Ok(())
     }
 }
@@ -291,15 +307,16 @@ impl WipeArgs {
         let config = self.car.load()?;
         let state = &config.keeping.directory;
         if !self.yes {
-            bail!("this destroys everything in {}: add --yes", state.display());
+            bail!("this destroys everything in {}: add --yes if that is intended", state.display());
         }
         if control::answers(state) {
-            // It has the keys in memory and says goodbye to the broker.
+            // The daemon has the keys in memory, and its last message tells the broker of the wipe.
             let () = control::ask(state, WIPE, &self.reason)?;
             eprintln!("the daemon is wiping this car and ends");
             return Ok(());
         }
-        // The record goes with everything else, unless somebody has its head.
+        refuse_held(state, Arc::new(SystemClock))?;
+        // The record is destroyed with everything else; whoever has the log's head elsewhere can still prove it.
         if DeviceKey::existing(state).is_ok()
             && let Ok(audit) = audit(&config)
             && let Some(key) = audit.public_key()
@@ -307,22 +324,29 @@ impl WipeArgs {
             audit.note(shell(), AuditEvent::KeyWiped { key: key.id(), why: self.reason });
         }
         let files = rotation::wipe(state)
-            .with_context(|| format!("{} is not wiped whole", state.display()))?;
+            .with_context(|| format!("{} is not wiped completely", state.display()))?;
         eprintln!("keys destroyed, {files} files removed from {}", state.display());
+        // Only root comes at what systemd unseals.
+        let secrets = match rustix::process::geteuid().is_root() {
+            true => super::finish::all_secrets(&config),
+            false => config.secrets(),
+        };
+        let left = rotation::destroy_secrets(&secrets);
+        if let [(path, why), ..] = &left[..] {
+            bail!("{} secrets are left, such as {}: {why}", left.len(), path.display());
+        }
+        eprintln!(
+            "keys of lists and of TLS destroyed; only outrider provision device ends the wipe"
+        );
         Ok(())
     }
 }
 
-/// What a command asks of the control socket to have a running daemon wipe.
-pub(crate) const WIPE: &str = "wipe";
-
 impl WipeCommandArgs {
     /// Writes the command.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let text = crate::secret_file::read(&self.key)?;
-        // Lines that begin with # are for people.
-        let seed = text.lines().find(|l| !l.trim().is_empty() && !l.starts_with('#'));
-        let key = SigningKey::parse(seed.unwrap_or_default())?;
+        let keys = self.key.iter().map(|path| signing_key(path));
+        let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
         let car = crate::cmd::audit::public_key(&self.car_key)?;
         let now = Timestamp::now();
         let command = Command {
@@ -334,11 +358,18 @@ impl WipeCommandArgs {
             issued: now,
             expires: now + jiff::SignedDuration::from_hours(24 * self.days),
         };
-        std::fs::write(&self.output, command.sign(&key).to_json())
+        let envelope = command.sign_with(&keys.iter().collect::<Vec<_>>());
+        std::fs::write(&self.output, envelope.to_json())
             .with_context(|| format!("cannot write {}", self.output.display()))?;
+        let names: Vec<_> = keys.iter().map(|key| key.public().id().to_string()).collect();
         eprintln!(
-            "signed by {}; the car needs role `command` for it in its trust document",
-            key.public().id()
+            "signed by {}; the car needs role `command` for {} in its trust document{}",
+            names.join(" and "),
+            if names.len() == 1 { "it" } else { "each" },
+            match names.len() {
+                1 => "; a car that has a hit under legal hold takes it from two people",
+                _ => "",
+            }
         );
         Ok(())
     }
@@ -349,14 +380,17 @@ impl SendCommandArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let shown = self.file.display();
         let json = std::fs::read(&self.file).with_context(|| format!("cannot read {shown}"))?;
-        let envelope = Envelope::parse(&json).with_context(|| format!("{shown}"))?;
-        let Command { agency, vehicle, .. } = serde_json::from_slice(envelope.unverified_payload())
-            .with_context(|| format!("{shown} is no command"))?;
+        let envelope = Envelope::parse_file(&json).with_context(|| format!("{shown}"))?;
+        if envelope.kind() != COMMAND_TYPE {
+            bail!("{shown} is signed as {:?}, not as a command", envelope.kind());
+        }
+        let Command { agency, vehicle, .. } = dsse::document(envelope.unverified_payload())
+            .map_err(|why| anyhow::anyhow!("{shown} is no command: {why}"))?;
         if !self.broker.is_given() {
-            bail!("say where to: --broker mqtts://...");
+            bail!("no broker is given: add --broker mqtts://host");
         }
         let mut connection = self.broker.connect()?;
-        connection.send(&topics::command(&agency, &vehicle), json)?;
+        connection.send(&topics::command(&agency, &vehicle), envelope.to_json())?;
         while connection.acknowledged()?.is_some() {}
         connection.close();
         println!("command for vehicle {vehicle} of {agency} published");

@@ -12,9 +12,9 @@ use crate::secret_file;
 /// Arguments of `outrider provision list-key`.
 #[derive(Debug, Args)]
 #[command(
-    about = "Make, rotate or trim the key of a list; authors and cars of the list hold it",
-    after_help = "To rotate: --rotate at the author's, bring the new file to the cars, build and publish \
-        (every chunk is then new), and --withdraw-old once no car needs the old key.\n\nExamples:\n  \
+    about = "Make, rotate or trim the key of a list, which its authors and cars share",
+    after_help = "To change the key, run --rotate on the author's machine, bring the new file to the cars, build and publish \
+        (every chunk is then new), and run --withdraw-old once no car needs the old key.\n\nExamples:\n  \
         outrider provision list-key --out stolen.list.key\n  \
         outrider provision list-key --rotate stolen.list.key\n  \
         outrider provision list-key --withdraw-old stolen.list.key"
@@ -51,7 +51,7 @@ impl ListKeyArgs {
         } else if let Some(path) = &self.show {
             println!("{}", names(&ListKeys::load(path)?));
         } else {
-            bail!("say one of --out, --rotate, --withdraw-old, --show");
+            bail!("give one of --out, --rotate, --withdraw-old and --show");
         }
         Ok(())
     }
@@ -62,7 +62,7 @@ fn names(keys: &ListKeys) -> String {
 }
 
 fn text<'k>(keys: impl IntoIterator<Item = &'k ListKey>) -> Zeroizing<String> {
-    // One allocation: a text that grows leaves copies of the keys behind.
+    // Allocated once, because a text that grows leaves copies of the keys behind.
     let mut out = Zeroizing::new(String::with_capacity(8_192));
     out.push_str(
         "# List keys, the newest first. Secret: for authors and cars of the list alone.\n",

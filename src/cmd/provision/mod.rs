@@ -4,17 +4,19 @@ use clap::{Args, Subcommand};
 
 mod author;
 mod car;
+mod finish;
+mod fleet;
 mod list_key;
+mod pin;
 mod root;
+mod take;
 mod trust;
-
-pub(crate) use car::WIPE;
 
 /// Arguments of `outrider provision`.
 #[derive(Debug, Args)]
 #[command(
-    about = "Make, change and destroy keys: the root, authors, lists, this car",
-    after_help = "From nothing to a trust document:\n\n  \
+    about = "Make, change and destroy keys: the root, authors, lists, this car; and users' PINs",
+    after_help = "Examples, from nothing to a trust document:\n  \
         outrider provision root --out root.key --public root.pub.json\n  \
         outrider provision author-key --out stolen.author.key\n  \
         outrider provision list-key --out stolen.list.key\n  \
@@ -29,9 +31,12 @@ pub struct ProvisionArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Fleet(fleet::FleetArgs),
+    Take(take::TakeArgs),
     Device(car::DeviceArgs),
     Rotate(car::RotateArgs),
     Wipe(car::WipeArgs),
+    FinishWipe(finish::FinishWipeArgs),
     #[command(name = "wipe-command")]
     Order(car::WipeCommandArgs),
     #[command(name = "send-command")]
@@ -41,16 +46,20 @@ enum Command {
     AuthorKey(author::AuthorKeyArgs),
     ListKey(list_key::ListKeyArgs),
     Trust(trust::TrustArgs),
+    Pin(pin::PinArgs),
 }
 
 impl ProvisionArgs {
     /// Does what was asked.
     pub fn run(self) -> anyhow::Result<()> {
-        crate::cmd::run::keep_memory_private();
+        crate::daemon::keep_memory_private();
         match self.command {
+            Command::Fleet(args) => args.run(),
+            Command::Take(args) => args.run(),
             Command::Device(args) => args.run(),
             Command::Rotate(args) => args.run(),
             Command::Wipe(args) => args.run(),
+            Command::FinishWipe(args) => args.run(),
             Command::Order(args) => args.run(),
             Command::Send(args) => args.run(),
             Command::PinRoot(args) => args.run(),
@@ -58,6 +67,7 @@ impl ProvisionArgs {
             Command::AuthorKey(args) => args.run(),
             Command::ListKey(args) => args.run(),
             Command::Trust(args) => args.run(),
+            Command::Pin(args) => args.run(),
         }
     }
 }
@@ -66,7 +76,7 @@ impl ProvisionArgs {
 fn signing_key_file(key: &crate::dsse::SigningKey, what: &str) -> zeroize::Zeroizing<String> {
     let public = key.public();
     let seed = key.seed_text();
-    // One allocation: a text that grows leaves copies of the seed behind.
+    // Allocated once, because a text that grows leaves copies of the seed behind.
     let mut text = zeroize::Zeroizing::new(String::with_capacity(512));
     text.push_str(&format!("# {what}, Ed25519. Secret: for its holder alone.\n"));
     text.push_str(&format!("# public half: {public}\n# name: {}\n", public.id()));

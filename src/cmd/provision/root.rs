@@ -22,13 +22,13 @@ pub(super) struct RootArgs {
     /// File for the secret half, mode 0600.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// File for the public halves: what is provisioned into the cars.
+    /// File for the public halves, which the cars are provisioned with.
     #[arg(long, value_name = "FILE")]
     public: PathBuf,
-    /// Add a further key to the public halves that are there.
+    /// Add a further key to the public halves in that file.
     #[arg(long)]
     add: bool,
-    /// How many of the keys must sign a trust document.
+    /// Number of root keys that must sign a trust document.
     #[arg(long, value_name = "N", default_value_t = 1)]
     needed: usize,
 }

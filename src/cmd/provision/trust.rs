@@ -1,17 +1,20 @@
 //! `outrider provision trust`: the root-signed document of who may sign what.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
+use crate::authoring::publish::{Broker as _, topics};
 use crate::cmd::hotlist::{BrokerArgs, signing_key};
 use crate::config::HumanDuration;
-use crate::dsse::{Envelope, KeyId, PublicKey, SigningKey};
+use crate::dated::{Dated, Kind};
+use crate::dsse::{self, Envelope, KeyId, PublicKey, SigningKey};
+use crate::files::Aside;
 use crate::hotlist::format::valid_list_name;
-use crate::hotlist::publish::{Broker as _, topics};
-use crate::trust::{Role, Root, Trust, TrustDocument, TrustedKey};
+use crate::trust::{Person, Role, Root, TRUST_TYPE, Trust, TrustDocument, TrustedKey};
 
 /// Arguments of `outrider provision trust`.
 #[derive(Debug, Args)]
@@ -48,15 +51,21 @@ struct Signing {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start a document without any key.
+    /// Make a document without any key.
+    #[command(
+        after_help = "Example:\n  outrider provision trust init --root root.key --file trust.json --agency opp"
+    )]
     Init {
         #[command(flatten)]
         signing: Signing,
-        /// Whose cars it is for.
+        /// The agency whose cars it is for.
         #[arg(long)]
         agency: String,
     },
-    /// Let a key sign: a list, policy, commands. Adds to what it may do already.
+    /// Let a key sign a list, policy or commands, in addition to what it may sign already.
+    #[command(
+        after_help = "Examples:\n  outrider provision trust grant --root root.key --file trust.json --key 4f0c...e1 --name desk --list stolen\n  outrider provision trust grant --root root.key --file trust.json --key 4f0c...e1 --name 'Chief Roy' --policy --command"
+    )]
     Grant {
         #[command(flatten)]
         signing: Signing,
@@ -76,7 +85,21 @@ enum Command {
         #[arg(long)]
         command: bool,
     },
-    /// Take a key out of force.
+    /// Let a key sign nothing new, for a holder who leaves; what it has signed stays in force until it is replaced.
+    #[command(
+        after_help = "Example:\n  outrider provision trust retire --root root.key --file trust.json --key-name 0123456789abcdef"
+    )]
+    Retire {
+        #[command(flatten)]
+        signing: Signing,
+        /// Name of the key: 16 hexadecimal digits, as `show` has it.
+        #[arg(long, value_name = "NAME")]
+        key_name: String,
+    },
+    /// Take a stolen key out of force, together with what it has signed.
+    #[command(
+        after_help = "Example:\n  outrider provision trust withdraw --root root.key --file trust.json --key-name 0123456789abcdef"
+    )]
     Withdraw {
         #[command(flatten)]
         signing: Signing,
@@ -85,6 +108,9 @@ enum Command {
         key_name: String,
     },
     /// Add the signature of a further root, where several must sign.
+    #[command(
+        after_help = "Example:\n  outrider provision trust sign --file trust.json --root second.key"
+    )]
     Sign {
         /// The trust document.
         #[arg(long, value_name = "FILE")]
@@ -93,7 +119,10 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         root: PathBuf,
     },
-    /// Show what a document says; with the root's public keys, also whether it holds.
+    /// Show what a document says and, with the root's public keys, whether it is valid.
+    #[command(
+        after_help = "Example:\n  outrider provision trust show --file trust.json --root root.pub.json"
+    )]
     Show {
         /// The trust document.
         #[arg(long, value_name = "FILE")]
@@ -102,7 +131,10 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         root: Option<PathBuf>,
     },
-    /// Publish it, retained, for all cars of the agency.
+    /// Publish the document for all cars of the agency; the broker retains it.
+    #[command(
+        after_help = "Example:\n  outrider provision trust publish --file trust.json --broker mqtts://broker.example --ca ca.pem --certificate admin.pem --key admin.key.pem"
+    )]
     Publish {
         /// The trust document.
         #[arg(long, value_name = "FILE")]
@@ -126,6 +158,7 @@ impl TrustArgs {
                     expires: None,
                     keys: Vec::new(),
                     withdrawn: Vec::new(),
+                    retired: Vec::new(),
                 };
                 next(document, &signing)
             }
@@ -140,23 +173,33 @@ impl TrustArgs {
                 roles.extend(policy.then_some(Role::Policy));
                 roles.extend(command.then_some(Role::Command));
                 if roles.is_empty() {
-                    bail!("say what it may sign: --list, --policy or --command");
+                    bail!("nothing says what the key may sign: add --list, --policy or --command");
                 }
-                let mut document = read(&signing.file)?.1;
+                let mut document = read_own(&signing)?;
                 grant(&mut document, PublicKey::parse(&key)?, name, roles)?;
                 next(document, &signing)
             }
-            Command::Withdraw { signing, key_name } => {
+            Command::Retire { signing, key_name } => {
                 let mut document = read(&signing.file)?.1;
-                withdraw(&mut document, &key_name)?;
+                retire(&mut document, &key_name)?;
                 next(document, &signing)
+            }
+            Command::Withdraw { signing, key_name } => {
+                let mut document = read_own(&signing)?;
+                let ends = withdraw(&mut document, &key_name)?;
+                next(document, &signing)?;
+                for role in ends {
+                    eprintln!("{role}");
+                }
+                Ok(())
             }
             Command::Sign { file, root } => {
                 let (mut envelope, document) = read(&file)?;
                 envelope.add(&signing_key(&root)?);
                 write(&file, &envelope)?;
                 println!(
-                    "version {} signed by {} keys",
+                    "version {} signed; {} signatures on it, of which only your own was checked: see \
+                     outrider provision trust show --root",
                     document.version,
                     envelope.signers().count()
                 );
@@ -165,6 +208,7 @@ impl TrustArgs {
             Command::Show { file, root } => show(&file, root.as_deref()),
             Command::Publish { file, broker } => {
                 let (envelope, document) = read(&file)?;
+                some_car_takes(&envelope, &document)?;
                 let mut connection = broker.connect()?;
                 connection.send(&topics::trust(&document.agency), envelope.to_json())?;
                 while connection.acknowledged()?.is_some() {}
@@ -182,9 +226,10 @@ fn grant(
     name: String,
     roles: Vec<Role>,
 ) -> anyhow::Result<()> {
-    if document.withdrawn.contains(&public.id()) {
+    if document.withdrawn.contains(&public.id()) || document.retired.contains(&public.id()) {
         bail!("key {} has been withdrawn: make a new one", public.id());
     }
+    Person::parse(&name).map_err(anyhow::Error::msg)?;
     match document.keys.iter_mut().find(|key| key.public == public) {
         Some(key) => {
             key.name = name;
@@ -197,19 +242,47 @@ fn grant(
     Ok(())
 }
 
-fn withdraw(document: &mut TrustDocument, name: &str) -> anyhow::Result<()> {
+fn named(document: &TrustDocument, name: &str) -> anyhow::Result<TrustedKey> {
     let found = document.keys.iter().find(|key| key.public.id().as_str() == name);
-    let Some(id) = found.map(|key| key.public.id()) else {
+    let Some(key) = found else {
         let names: Vec<_> = document.keys.iter().map(|k| k.public.id().to_string()).collect();
         bail!("no key {name:?} is in force; those that are: {}", names.join(", "));
     };
-    document.keys.retain(|key| key.public.id() != id);
+    Ok(key.clone())
+}
+
+/// Takes a key out of force. Returns sentences that say what ends with it.
+fn withdraw(document: &mut TrustDocument, name: &str) -> anyhow::Result<Vec<String>> {
+    let key = named(document, name)?;
+    let id = key.public.id();
+    document.keys.retain(|other| other.public != key.public);
+    document.retired.retain(|other| *other != id);
     document.withdrawn.push(id);
+    Ok(key.roles.iter().map(|role| match role {
+        Role::ListAuthor(list) => format!(
+            "cars take list {list} out of service where this key has signed the version that serves: have \
+             another author publish one"
+        ),
+        Role::Policy => "cars fall to the strictest rules where the policy in force needs this key's signature: \
+                         publish one that two others have signed"
+            .into(),
+        Role::Command => "cars no longer obey commands by this key".into(),
+    }).collect())
+}
+
+fn retire(document: &mut TrustDocument, name: &str) -> anyhow::Result<()> {
+    let key = named(document, name)?;
+    if document.retired.contains(&key.public.id()) {
+        bail!("key {name} is retired already");
+    }
+    document.retired.push(key.public.id());
     Ok(())
 }
 
 /// Raises the version, signs and writes.
 fn next(mut document: TrustDocument, signing: &Signing) -> anyhow::Result<()> {
+    Person::check(&document.keys)
+        .map_err(|why| anyhow::anyhow!("{why}; no car would take the document"))?;
     let now = Timestamp::from_second(Timestamp::now().as_second())?;
     document.version += 1;
     document.issued = now;
@@ -230,40 +303,92 @@ fn next(mut document: TrustDocument, signing: &Signing) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write(path: &Path, envelope: &Envelope) -> anyhow::Result<()> {
-    let aside = path.with_extension("part");
-    std::fs::write(&aside, envelope.to_json())?;
-    std::fs::rename(&aside, path)?;
+/// Refuses a document that no car takes, as far as that can be known without the root's public keys.
+fn some_car_takes(envelope: &Envelope, document: &TrustDocument) -> anyhow::Result<()> {
+    let TrustDocument { issued, expires, version, .. } = *document;
+    let dated = Dated { kind: Kind::Trust, issued, expires, version: Some((version, 0)) };
+    dated.check(&Timestamp::now().into()).context("no car would take it")?;
+    Person::check(&document.keys)
+        .map_err(|why| anyhow::anyhow!("{why}; no car would take the document"))?;
+    if envelope.signers().next().is_none() {
+        bail!("no root has signed it: outrider provision trust sign");
+    }
     Ok(())
+}
+
+fn write(path: &Path, envelope: &Envelope) -> anyhow::Result<()> {
+    // It is signed and public, so everybody may read the file.
+    let mut aside = Aside::begin_with(path, 0o644)?;
+    aside.file().write_all(&envelope.to_json())?;
+    Ok(aside.put_in_place()?)
 }
 
 fn read(path: &Path) -> anyhow::Result<(Envelope, TrustDocument)> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-    let envelope = Envelope::parse(&bytes).with_context(|| path.display().to_string())?;
-    let document = serde_json::from_slice(envelope.unverified_payload())
-        .with_context(|| format!("{} is no trust document", path.display()))?;
+    let envelope = Envelope::parse_file(&bytes).with_context(|| path.display().to_string())?;
+    if envelope.kind() != TRUST_TYPE {
+        bail!("{} is signed as {:?}, not as a trust document", path.display(), envelope.kind());
+    }
+    let document = dsse::document(envelope.unverified_payload())
+        .map_err(|why| anyhow::anyhow!("{} is no trust document: {why}", path.display()))?;
     Ok((envelope, document))
+}
+
+/// The document that is to be changed, if one of the given roots has signed it as it stands. Otherwise what somebody
+/// else wrote into the file would be signed along with the change.
+fn read_own(signing: &Signing) -> anyhow::Result<TrustDocument> {
+    let (envelope, document) = read(&signing.file)?;
+    let roots: Vec<PublicKey> = signing
+        .root
+        .iter()
+        .map(|path| Ok(signing_key(path)?.public()))
+        .collect::<anyhow::Result<_>>()?;
+    envelope.open_beside_others(TRUST_TYPE, &roots, 1).with_context(|| {
+        format!(
+            "{} is not as this root has signed it, so this root does not sign a change of it",
+            signing.file.display()
+        )
+    })?;
+    Ok(document)
 }
 
 fn show(file: &Path, root: Option<&Path>) -> anyhow::Result<()> {
     let (envelope, document) = read(file)?;
+    // Checked before it is shown, because an invalid document must not look like a valid one.
+    if let Some(root) = root {
+        Trust::open(&envelope, &Root::load(root)?, &document.agency, 0, Timestamp::now())
+            .with_context(|| format!("{} does not hold", file.display()))?;
+    }
     let TrustDocument { agency, version, issued, expires, .. } = &document;
     let end = expires.map_or("without end".into(), |end| format!("until {end}"));
     println!("trust of {agency}, version {version}, issued {issued}, {end}");
     for key in &document.keys {
         let roles: Vec<String> = key.roles.iter().map(role).collect();
-        println!("  {}  {}: {}", key.public.id(), key.name, roles.join(", "));
+        let retired = match document.retired.contains(&key.public.id()) {
+            true => " (retired: signs nothing new)",
+            false => "",
+        };
+        println!("  {}  {}: {}{retired}", key.public.id(), key.name, roles.join(", "));
     }
     for id in &document.withdrawn {
         println!("  {id}  withdrawn");
     }
     let signers: Vec<_> = envelope.signers().map(KeyId::to_string).collect();
-    println!("signed by {}", signers.join(", "));
-    if let Some(root) = root {
-        let root: Root = serde_json::from_slice(&std::fs::read(root)?)
-            .with_context(|| root.display().to_string())?;
-        Trust::open(&envelope, &root, agency, 0, Timestamp::now())?;
-        println!("holds: {} of {} root keys have signed", root.needed, root.keys.len());
+    match root {
+        Some(root) => {
+            let root = Root::load(root)?;
+            println!("signed by {}", signers.join(", "));
+            println!(
+                "holds: {} of {} root keys must sign, {} have",
+                root.needed,
+                root.keys.len(),
+                signers.len()
+            );
+        }
+        None => println!(
+            "it claims to be signed by {}, which was not checked: give --root with the root's public keys",
+            signers.join(", ")
+        ),
     }
     Ok(())
 }
@@ -288,6 +413,7 @@ mod tests {
             expires: None,
             keys: Vec::new(),
             withdrawn: Vec::new(),
+            retired: Vec::new(),
         }
     }
 

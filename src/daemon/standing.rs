@@ -1,0 +1,213 @@
+//! How this car is, for a person at its shell and for a monitoring agent: `outrider status`, `[metrics]`.
+//!
+//! In: health as it may be shown in the car, twice a second, and what the officer's page gets beside it. Out: a
+//! [`Told`], which has no place for a plate, for a position, for a covert list or for a count that tells of one.
+//! Costs: a thread that sleeps.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::alert::console::Ask;
+use crate::alert::console::status::{CameraStatus, ListStatus, Watch};
+use crate::camera_id::CameraId;
+use crate::clock::{Clock, ClockReport};
+use crate::config::Config;
+use crate::gps::Position;
+use crate::health::{CameraSnapshot, Health, PartState};
+use crate::sessions::LastShift;
+use crate::threads::{self, UntilDropped};
+use crate::uplink::certificate::{self, Expiry};
+use crate::version;
+
+/// Time between two looks: a camera that stops is told within two seconds.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Looks between two looks at the certificate's file: five minutes. A renewed one is known soon.
+const CERTIFICATE_EVERY: u64 = 600;
+
+/// How a car is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// The program's version.
+    pub(crate) version: String,
+    /// The commit that it was built from.
+    pub(crate) build: String,
+    /// Unit number.
+    pub(crate) vehicle: String,
+    /// Agency.
+    pub(crate) agency: String,
+    /// The car's time.
+    pub(crate) now: Timestamp,
+    /// Seconds since this daemon started.
+    pub(crate) up_s: u64,
+    /// One per configured camera.
+    pub(crate) cameras: Vec<CameraStatus>,
+    /// Whether the car knows where it is; not where.
+    pub(crate) gps: Gps,
+    /// Who vouches for the time, and how far the car's clock is from GPS.
+    pub(crate) clock: Option<ClockReport>,
+    /// Lists in use, hotplates among them.
+    pub(crate) lists: Vec<ListStatus>,
+    /// Version of the policy in force, if any.
+    pub(crate) policy: Option<u64>,
+    /// The line to the broker.
+    pub(crate) link: PartState,
+    /// Hits that the broker has not acknowledged yet.
+    pub(crate) waiting: u64,
+    /// The disk.
+    pub(crate) storage: Storage,
+    /// The car's TLS certificate, if it has one that can be read.
+    pub(crate) certificate: Option<Expiry>,
+    /// Vehicle passes read since the start.
+    pub(crate) reads: u64,
+    /// Hits since the start.
+    pub(crate) hits: u64,
+    /// When an officer last began a shift in this car, and who.
+    #[serde(default)]
+    pub(crate) shift: Option<LastShift>,
+    /// Every part but the cameras.
+    pub(crate) parts: BTreeMap<String, PartState>,
+}
+
+/// Whether the car knows where it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Gps {
+    /// What the part says of itself.
+    pub(crate) part: PartState,
+    /// Whether there is a fix near now.
+    pub(crate) fix: bool,
+    /// Whether height is known too.
+    pub(crate) three_d: bool,
+    /// How far off it may be, in metres, where the receiver says so.
+    pub(crate) accuracy_m: Option<f32>,
+    /// How old the fix is.
+    pub(crate) age_s: Option<f64>,
+}
+
+impl Gps {
+    fn of(position: &Position, part: Option<&PartState>) -> Self {
+        let part = part.cloned().unwrap_or(PartState::Off);
+        match position {
+            Position::Fixed { fix, age, .. } => Self {
+                part,
+                fix: true,
+                three_d: fix.three_d,
+                accuracy_m: fix.accuracy_m,
+                age_s: Some(age.as_secs_f64()),
+            },
+            Position::NoFix => {
+                Self { part, fix: false, three_d: false, accuracy_m: None, age_s: None }
+            }
+        }
+    }
+}
+
+/// The disk that the car keeps everything on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Storage {
+    /// The state folder.
+    pub(crate) path: PathBuf,
+    /// Bytes that are free there; nothing where the disk does not say.
+    pub(crate) free_bytes: Option<u64>,
+    /// What becomes of reads that match nothing, in words.
+    pub(crate) non_hits: String,
+}
+
+/// A look: what is told, and the counters of the cameras behind it.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    pub(super) told: Told,
+    pub(super) counts: BTreeMap<CameraId, CameraSnapshot>,
+}
+
+/// The latest look; nothing before the first.
+pub(super) type Latest = Arc<Mutex<Option<Look>>>;
+
+/// The latest look, as long as it can be had: nobody who holds it panics.
+pub(super) fn latest(of: &Latest) -> Option<Look> {
+    of.lock().expect("no holder panics").clone()
+}
+
+/// Looks on until what it returns is dropped, and puts each look into `latest`.
+pub(super) fn spawn(
+    config: &Config,
+    cameras: Vec<CameraId>,
+    clock: Arc<dyn Clock>,
+    health: Arc<Health>,
+    ask: Ask,
+    latest: Latest,
+) -> UntilDropped {
+    let config = config.clone();
+    let mut watch = Watch::new(cameras);
+    let began = clock.now().monotonic;
+    let mut certificate = None;
+    let look_on = move |pause: threads::Pause| {
+        for look in 0_u64.. {
+            let now = clock.now();
+            if look.is_multiple_of(CERTIFICATE_EVERY) {
+                certificate = look_at_certificate(&config, now.wall, &health);
+            }
+            let shown = health.shown();
+            let status = watch.step(now.monotonic, now.wall, &shown, ask());
+            let directory = &config.keeping.directory;
+            let free = rustix::fs::statvfs(directory).ok().map(|s| s.f_bavail * s.f_frsize);
+            let told = Told {
+                version: version::VERSION.into(),
+                build: version::BUILD.into(),
+                vehicle: config.vehicle.id.clone(),
+                agency: config.vehicle.agency.clone(),
+                now: now.wall,
+                up_s: now.monotonic.saturating_sub(began).as_secs(),
+                cameras: status.cameras,
+                gps: Gps::of(&status.position, shown.parts.get("gps")),
+                clock: shown.clock,
+                lists: status.lists,
+                policy: shown.policy,
+                link: shown.parts.get("broker").cloned().unwrap_or(PartState::Off),
+                waiting: status.waiting,
+                storage: Storage {
+                    path: directory.clone(),
+                    free_bytes: free,
+                    non_hits: status.kept,
+                },
+                certificate,
+                reads: status.reads,
+                hits: status.hits,
+                // Asked for when somebody asks.
+                shift: None,
+                parts: status.parts,
+            };
+            *latest.lock().expect("no holder panics") = Some(Look { told, counts: shown.cameras });
+            if !pause.goes_on_after(LOOK) {
+                return;
+            }
+        }
+    };
+    threads::spawn_until_dropped("standing", look_on).expect("the system can start a thread")
+}
+
+/// Says in health how long the certificate holds.
+fn look_at_certificate(config: &Config, now: Timestamp, health: &Health) -> Option<Expiry> {
+    match Expiry::of(&config.uplink, now) {
+        Ok(Some(expiry)) => {
+            let state = expiry.health();
+            if health.state(certificate::PART).as_ref() != Some(&state)
+                && state != PartState::Working
+            {
+                tracing::warn!(ends = %expiry.ends, days_left = expiry.days_left, "certificate ends");
+            }
+            health.set(certificate::PART, state);
+            Some(expiry)
+        }
+        Ok(None) => None,
+        Err(e) => {
+            health.set(certificate::PART, PartState::Down(e.to_string()));
+            None
+        }
+    }
+}
