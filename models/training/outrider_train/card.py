@@ -35,7 +35,7 @@ def reader_part(report: dict) -> str:
         [v, *(report[v][n]["folded"]["percent"] for n in evaluate.SETS), report[v]["cpu_ms"]] for v in ("f32", "half", "int8")
     ]
     out += "\nPrecision, folded %; CPU ms a crop on one busy x86-64 thread:\n\n" + table(["file", *evaluate.SETS, "ms"], kinds)
-    out += f"\nTemperature {report['temperature']}, fitted on degraded crops of the pack's validation half. "
+    out += f"\nTemperature {report['temperature']}, fitted on degraded crops of what may be chosen on (both packs). "
     out += "Reliability on all true crops without the known label errors, by the weakest character:\n\n"
     out += table(
         ["confidence from", "n", "said", "right"], [[b["from"], b["n"], b["said"], b["right"]] for b in final["reliability"]]

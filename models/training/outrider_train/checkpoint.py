@@ -41,6 +41,22 @@ def load(path: pathlib.Path) -> dict | None:
     return torch.load(path, weights_only=False) if path.exists() else None
 
 
+def same_held_out(work: pathlib.Path, state: dict | None, held: list[str]) -> None:
+    """Leave with a message where a resumed `state` was trained with other sources held out than `held`."""
+    if state is not None and set(state.get("held", [])) != set(held):
+        raise SystemExit(f"{work} held out {state.get('held', [])}, not {held}: its weights have seen the others")
+
+
+def begin_from(model: torch.nn.Module, path: pathlib.Path, held: list[str]) -> None:
+    """Begin with the average that a run kept at `path`, saying so where it has seen sources that are held out now."""
+    kept = load(path)
+    if kept is None:
+        raise FileNotFoundError(path)
+    if missing := set(held) - set(kept.get("held", ())):
+        print(f"{path} was trained with {', '.join(sorted(missing))}: held out from here on only", flush=True)
+    model.load_state_dict(kept["average"])
+
+
 class Stop:
     """True once SIGTERM or SIGINT came: the loop saves and leaves."""
 

@@ -1,6 +1,5 @@
 """Real plates: labelled folders, their texts, crops around boxes."""
 
-import dataclasses
 import json
 import pathlib
 
@@ -9,42 +8,22 @@ import numpy as np
 
 from . import labels
 from .ocr_net import HEIGHT, WIDTH
+from .sources import Picture, Use, pictures
 
 
-@dataclasses.dataclass
-class Picture:
-    """One line of labels.jsonl. `boxes` are [x, y, w, h] in pixels, `texts` run beside them (None = not known)."""
-
-    path: pathlib.Path
-    boxes: list[list[float]]
-    texts: list[str | None]
-
-    def load(self) -> np.ndarray:
-        """The picture, uint8 BGR."""
-        image = cv2.imread(str(self.path))
-        if image is None:
-            raise FileNotFoundError(self.path)
-        return image
-
-
-def pictures(folder: pathlib.Path, prefix: str = "") -> list[Picture]:
-    """Every picture that `folder`/labels.jsonl lists, in its order; `prefix` selects by file name."""
-    out = []
-    for line in (folder / "labels.jsonl").read_text().splitlines():
+def add_afterwards(found: list[Picture], file: str, key: str, field: str) -> list[Picture]:
+    """The pictures with the boxes' `field` that `file`, beside this one, has under `key`: what we saw by eye afterwards."""
+    by_name = {p.path.name: p for p in found}
+    for line in (pathlib.Path(__file__).parent / file).read_text().splitlines():
         item = json.loads(line)
-        if item["file"].startswith(prefix):
-            out.append(Picture(folder / item["file"], item["boxes"], item["text"]))
-    return out
+        if item["file"] in by_name:
+            getattr(by_name[item["file"]], field)[item["box"]] = item[key]
+    return found
 
 
 def more_texts(found: list[Picture]) -> list[Picture]:
-    """The pictures with the texts of extra_texts.jsonl: plates of the pack that we read by eye afterwards."""
-    by_name = {p.path.name: p for p in found}
-    for line in (pathlib.Path(__file__).parent / "extra_texts.jsonl").read_text().splitlines():
-        item = json.loads(line)
-        if item["file"] in by_name:
-            by_name[item["file"]].texts[item["box"]] = item["text"]
-    return found
+    """The pictures with the texts of extra_texts.jsonl: plates of the pack that nobody had transcribed."""
+    return add_afterwards(found, "extra_texts.jsonl", "text", "texts")
 
 
 def cut(image: np.ndarray, box, margins=(0.03,) * 4) -> np.ndarray:
@@ -64,10 +43,17 @@ def to_input(crop: np.ndarray, interpolation: int = cv2.INTER_LINEAR) -> np.ndar
     return cv2.resize(grey, (WIDTH, HEIGHT), interpolation=interpolation)
 
 
-def true_crops(folder: pathlib.Path, prefix: str = "", margin: float = 0.03, jitter: np.random.Generator | None = None):
+def true_crops(
+    folder: pathlib.Path,
+    use: Use,
+    prefix: str = "",
+    margin: float = 0.03,
+    jitter: np.random.Generator | None = None,
+    held: frozenset[str] = frozenset(),
+):
     """Labelled crops of a folder: (uint8 [n, 64, 160], texts). `jitter` moves each side by -2..+10 %."""
     images, texts = [], []
-    for picture in pictures(folder, prefix):
+    for picture in pictures(folder, use, prefix, held):
         if not any(picture.texts):
             continue
         image = picture.load()
@@ -80,4 +66,4 @@ def true_crops(folder: pathlib.Path, prefix: str = "", margin: float = 0.03, jit
                 margins = (margin,) * 4 if jitter is None else jitter.uniform(-0.02, 0.10, 4)
             images.append(to_input(cut(image, box, margins)))
             texts.append(labels.normalise(text))
-    return np.stack(images), texts
+    return np.stack(images) if images else np.zeros((0, HEIGHT, WIDTH), np.uint8), texts

@@ -6,8 +6,8 @@ import pickle
 import cv2
 import numpy as np
 
-from .crops import pictures
 from .detector_loss import targets
+from .sources import Use, pictures
 
 WIDTH, HEIGHT = 320, 256
 """A crop at the network's scale; the network itself is fully convolutional."""
@@ -17,6 +17,17 @@ def plate_width(rng: np.random.Generator) -> float:
     """How wide a plate should be at the network's scale: mostly as seen from a car, some very close."""
     low, high = (12, 170) if rng.random() < 0.85 else (120, 400)
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def lean(rng: np.random.Generator) -> float:
+    """By how many radians a view is turned: most hardly, one in six as plates that hang crooked or are seen from the side."""
+    return float(rng.normal(0, 0.06 if rng.random() < 5 / 6 else 0.2))
+
+
+def turned(w: float, h: float, angle: float) -> tuple[float, float]:
+    """Width and height of the upright box around a rectangle w x h that is turned by `angle`."""
+    c, s = np.cos(angle), abs(np.sin(angle))
+    return w * c + h * s, h * c + w * s
 
 
 def apart(x: float, y: float, w: float, h: float, plates: list[dict]) -> bool:
@@ -31,10 +42,10 @@ def apart(x: float, y: float, w: float, h: float, plates: list[dict]) -> bool:
 class Scenes:
     """Draws crops with their plates; one per worker process, `seed` makes it repeatable."""
 
-    def __init__(self, pack: pathlib.Path, pool: pathlib.Path, seed: int):
+    def __init__(self, folders: list[pathlib.Path], pool: pathlib.Path, seed: int, held: frozenset[str] = frozenset()):
         self.rng = np.random.default_rng(seed)
         self.frames, weights = [], []
-        for picture in pictures(pack / "train"):
+        for picture in [p for f in folders if f.exists() for p in pictures(f, Use.TRAIN, held=held)]:
             image, boxes = picture.load(), picture.boxes
             k = min(1, 960 / max(image.shape[:2]))
             if k < 1:
@@ -43,7 +54,7 @@ class Scenes:
             for _ in range(2):
                 pyramid.append(cv2.resize(pyramid[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
             self.frames.append((pyramid, [[v * k for v in b] for b in boxes]))
-            weights.append(self._weight(picture.path.name, boxes))
+            weights.append(self._weight(picture.source, boxes))
         self.weight = np.cumsum(np.array(weights) / sum(weights))
         with (pool / "plates.pkl").open("rb") as f:
             self.plates = pickle.load(f)
@@ -53,11 +64,11 @@ class Scenes:
         self.noise = self.rng.standard_normal((HEIGHT + 64, WIDTH + 64, 3), np.float32)
 
     @staticmethod
-    def _weight(name: str, boxes: list) -> float:
+    def _weight(source: str, boxes: list) -> float:
         """Frames of Open Images show the variety and the US plates; the dash-cam film repeats itself."""
         if not boxes:
             return 1.0
-        return {"oi_": 1.8, "am_": 1.5, "rl_": 0.7}.get(name[:3], 1.0)
+        return {"oi": 1.8, "oi2": 1.8, "misc": 1.5, "am": 1.5, "rl": 0.7, "caltech": 0.7}.get(source, 1.0)
 
     @staticmethod
     def _without_plates(image: np.ndarray, boxes: list, full_width: int) -> np.ndarray:
@@ -106,7 +117,7 @@ class Scenes:
         return quad
 
     def _view(self):
-        """(crop, plates in it as (x, y, w, h, angle) about their centres): a frame scaled, turned, mirrored, shifted."""
+        """A frame scaled, turned, shifted: (crop, its plates as (x, y, w, h, angle): their centres and unturned sizes)."""
         rng = self.rng
         pyramid, boxes = self.frames[int(np.searchsorted(self.weight, rng.random()))]
         rows, columns = pyramid[0].shape[:2]
@@ -118,7 +129,7 @@ class Scenes:
         else:
             scale = float(np.exp(rng.uniform(np.log(0.35), np.log(1.3))))
             middle = rng.uniform(0, 1, 2) * [columns, rows]
-        sx, angle, shear = scale * rng.uniform(0.85, 1.18), rng.normal(0, 0.06), rng.normal(0, 0.05)
+        sx, angle, shear = scale * rng.uniform(0.85, 1.18), lean(rng), rng.normal(0, 0.05)
         flip = -1 if rng.random() < 0.5 else 1
         c, s = np.cos(angle), np.sin(angle)
         turn = np.array([[sx * flip * c, -scale * s + shear * scale], [sx * flip * s, scale * c]])
@@ -132,8 +143,7 @@ class Scenes:
         seen = []
         for x, y, w, h in boxes:
             cx, cy = turn @ [x + w / 2, y + h / 2] + shift
-            width = sx * w * c
-            seen.append((cx, cy, width, scale * h * c + 0.5 * abs(s) * width, angle * flip))
+            seen.append((cx, cy, sx * w, scale * h, angle * flip))
         return crop, seen
 
     def _backdrop(self) -> np.ndarray:
@@ -158,7 +168,8 @@ class Scenes:
         crop, seen = self._view()
         plates = []
         for x, y, w, h, angle in seen:
-            box = [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
+            outer = turned(w, h, angle)
+            box = [x - outer[0] / 2, y - outer[1] / 2, x + outer[0] / 2, y + outer[1] / 2]
             if 0 < x < WIDTH and 0 < y < HEIGHT:
                 if w > 10 and rng.random() < 0.4:
                     plates.append(self._rendered(crop, x, y, w * rng.uniform(0.97, 1.15), angle))

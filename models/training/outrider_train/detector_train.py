@@ -11,23 +11,30 @@ import numpy as np
 import torch
 
 from . import checkpoint
-from .crops import pictures
 from .detector_data import Scenes
 from .detector_loss import like_teacher, loss_of
 from .detector_net import Detector, decode, iou, letterbox, tensor
 from .evaluate import detector_maps, session
 from .share import half_is_fast
+from .sources import Use, pictures
 from .warm import load_package
 
 
-def frames(folder: pathlib.Path, prefix: str, width: int, height: int) -> tuple[np.ndarray, list]:
-    """Letterboxed frames and their boxes [x0, y0, x1, y1] in network pixels."""
+def frames(
+    folder: pathlib.Path, use: Use, width: int, height: int, held: frozenset[str] = frozenset()
+) -> tuple[np.ndarray, list]:
+    """Letterboxed frames and their boxes [x0, y0, x1, y1] in network pixels, without the sources in `held`."""
     images, boxes = [], []
-    for picture in pictures(folder, prefix):
+    for picture in pictures(folder, use, held=held):
         image, k = letterbox(picture.load(), width, height)
         images.append(image)
         boxes.append([[x * k, y * k, (x + w) * k, (y + h) * k] for x, y, w, h in picture.boxes])
     return np.stack(images), boxes
+
+
+def typical_frames(data: pathlib.Path, held: frozenset[str]) -> torch.Tensor:
+    """Frames for the statistics of a network that is read back out of a package."""
+    return tensor(frames(data / "pack/train", Use.TRAIN, 640, 384, held)[0][::40]).contiguous()
 
 
 @torch.no_grad()
@@ -74,10 +81,10 @@ class Teacher:
         return torch.from_numpy(detector_maps(self.session, images))
 
 
-def worker(data: pathlib.Path, pool: pathlib.Path, seed: int, batch: int, queue) -> None:
+def worker(data: pathlib.Path, pool: pathlib.Path, seed: int, batch: int, held: frozenset[str], queue) -> None:
     """Fill the queue for ever."""
     cv2.setNumThreads(1)
-    scenes = Scenes(data / "pack", pool, seed)
+    scenes = Scenes([data / "pack/train", data / "pack2/train"], pool, seed, held)
     while True:
         queue.put(scenes.batch(batch))
 
@@ -102,7 +109,10 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--workers", type=int, default=1)
     p.add_argument("--every", type=float, default=420, help="seconds between measurements")
-    return p.parse_args()
+    p.add_argument("--hold-out", default="", metavar="SOURCE,...", help="sources that are neither trained nor chosen on")
+    args = p.parse_args()
+    args.hold_out = sorted(filter(None, args.hold_out.split(",")))
+    return args
 
 
 def start(args):
@@ -110,8 +120,11 @@ def start(args):
     torch.manual_seed(args.seed)
     model = Detector(light=args.light)
     state = checkpoint.load(args.work / "detector.pt")
-    if state is None and args.init:
-        load_package(model, str(args.init), tensor(frames(args.data / "pack/train", "", 640, 384)[0][::40]).contiguous())
+    checkpoint.same_held_out(args.work, state, args.hold_out)
+    if state is None and args.init and args.init.suffix == ".pt":
+        checkpoint.begin_from(model, args.init, args.hold_out)
+    elif state is None and args.init:
+        load_package(model, str(args.init), typical_frames(args.data, frozenset(args.hold_out)))
     average = checkpoint.Average(model)
     if state is not None:
         model.load_state_dict(state["model"])
@@ -133,18 +146,19 @@ def main() -> None:
     model, average, optimiser, step = start(args)
     teacher = Teacher(args.teacher, args.teacher_steps) if args.teacher and step < args.teacher_steps else None
     for i in range(args.workers):
-        job = (args.data, args.pool or args.work / "pool", 1000 * args.seed + step * 7 + i, args.batch, queue)
+        seed = 1000 * args.seed + step * 7 + i
+        job = (args.data, args.pool or args.work / "pool", seed, args.batch, frozenset(args.hold_out), queue)
         multiprocessing.Process(target=worker, args=job, daemon=True).start()
     stop = checkpoint.Stop()
     schedule = checkpoint.Schedule(args.steps, args.lr, args.warm, args.cooldown, args.minutes)
-    sets = {"val": frames(args.data / "pack/val", "", 640, 384)}
-    if (args.data / "evaluation/labels.jsonl").exists():
-        sets.update({n: frames(args.data / "evaluation", n, 640, 384) for n in ("e2e_us", "e2e_eu", "e2e_br")})
+    choose = [n for n in ("pack/val", "pack2/dev") if (args.data / n / "labels.jsonl").exists()]
+    sets = {n: frames(args.data / n, Use.CHOOSE, 640, 384, frozenset(args.hold_out)) for n in choose}
     losses, rate, last = np.zeros(3), 0.0, time.time()
 
     def keep():
         state = {"model": model.state_dict(), "average": average.model.state_dict(), "optimiser": optimiser.state_dict()}
-        checkpoint.save(args.work / "detector.pt", **state, step=step)
+        checkpoint.save(args.work / "detector.pt", **state, step=step, held=args.hold_out)
+        checkpoint.save(args.work / f"kept/detector-{step:06}.pt", average=state["average"], step=step, held=args.hold_out)
         line = {"step": step, "loss": np.round(losses, 4).tolist(), "lr": rate, "cpu": round(time.process_time())}
         line.update({k: score(detect(average.model, x), g, 0.35) for k, (x, g) in sets.items()})
         with (args.work / "detector-curve.jsonl").open("a") as f:

@@ -1,8 +1,8 @@
 """Measures ONNX files as the daemon will run them: crops, frames, slices, calibration, what a threshold buys.
 
-Evaluation pictures choose thresholds and checkpoints, nothing else. Exact = all characters; folded = with O, Q = 0 and I = 1,
-as the matcher compares. Labels known to be wrong (KNOWN_ERRORS, as in docs/evaluation/known-label-errors.txt) are left out
-of `clean` figures.
+What is reported here chooses nothing: checkpoints, int8, temperature and thresholds are chosen on what sources.py says. Exact
+= all characters; folded = with O, Q = 0 and I = 1, as the matcher compares. Labels known to be wrong (KNOWN_ERRORS, as in
+docs/evaluation/known-label-errors.txt) are left out of `clean` figures.
 """
 
 import pathlib
@@ -14,8 +14,9 @@ import onnxruntime as ort
 
 from . import labels
 from .blocks import PER_BLOCK, blocks
-from .crops import cut, pictures, to_input
+from .crops import cut, to_input
 from .detector_net import decode, iou, letterbox
+from .sources import Use, pictures
 
 SETS = ("e2e_us", "e2e_eu", "e2e_br", "seg_us")
 KNOWN_ERRORS = {"5DJ0529", "YBW23", "FZB9581", "BJL833", "0", "R820503", "P602849", "RKO82AL", "RK3OOAG", "RK6O5AB"}
@@ -81,7 +82,7 @@ def frames_to_text(
 ) -> list[dict]:
     """One record per labelled frame: what was found and read; `any` looks at the six best boxes, `best` at the best."""
     records = []
-    for picture in pictures(folder, name):
+    for picture in pictures(folder, Use.REPORT, name):
         image, text = picture.load(), labels.normalise(picture.texts[0] or "")
         x, y, w, h = picture.boxes[0]
         truth = (x, y, x + w, y + h)

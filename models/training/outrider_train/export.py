@@ -5,6 +5,7 @@ without VNNI add two products in 16 bits and clip them, which cost the detector 
 Opset 17 runs in every ONNX Runtime since 1.13; the batch axis is dynamic, and so are the detector's height and width.
 """
 
+import argparse
 import pathlib
 import tempfile
 import warnings
@@ -30,11 +31,22 @@ from .ocr_net import HEIGHT, SLOTS, WIDTH, Reader
 OPSET = 17
 
 
-def network(kind: str, work: pathlib.Path) -> torch.nn.Module:
-    """The averaged network of a checkpoint, on evaluation."""
-    state = checkpoint.load(work / ("detector.pt" if kind == "detector" else "ocr.pt"))
+def state_of(kind: str, work: pathlib.Path, kept: pathlib.Path | None = None) -> dict:
+    """The checkpoint of a kind in `work`, or the file `kept`."""
+    path = kept or work / ("detector.pt" if kind == "detector" else "ocr.pt")
+    state = checkpoint.load(path)
     if state is None:
-        raise FileNotFoundError(f"no checkpoint of the {kind} in {work}")
+        raise FileNotFoundError(f"no checkpoint of the {kind} at {path}")
+    return state
+
+
+def network(kind: str, work: pathlib.Path) -> torch.nn.Module:
+    """The averaged network of the checkpoint in `work`, on evaluation."""
+    return network_of(kind, state_of(kind, work))
+
+
+def network_of(kind: str, state: dict) -> torch.nn.Module:
+    """The averaged network of a checkpoint, on evaluation."""
     model = Detector(light="tower.0.weight" not in state["average"]) if kind == "detector" else Reader()
     model.load_state_dict(state["average"])
     return model.eval()
@@ -228,3 +240,17 @@ def seven_bits(source: pathlib.Path, path: pathlib.Path) -> None:
             stored[node.input[1]].CopyFrom(numpy_helper.from_array((scale * 2).astype(np.float32), node.input[1]))
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+def main() -> None:
+    """The bare float32 file of a checkpoint, without measuring or choosing anything."""
+    p = argparse.ArgumentParser(description=main.__doc__)
+    p.add_argument("kind", choices=["reader", "detector"])
+    p.add_argument("checkpoint", type=pathlib.Path)
+    p.add_argument("out", type=pathlib.Path)
+    args = p.parse_args()
+    to_onnx(network_of(args.kind, state_of(args.kind, args.checkpoint.parent, args.checkpoint)), args.kind, args.out)
+
+
+if __name__ == "__main__":
+    main()

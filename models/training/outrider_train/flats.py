@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 
 from . import distractors, labels
-from .crops import more_texts, pictures
+from .crops import more_texts
 from .degrade import motion_kernel
 from .ocr_net import HEIGHT, WIDTH
-from .plates import render
+from .plates import place_of, render, render_of
+from .rows import render_rows
+from .sources import USUAL_WEIGHTS, Source, Use, Weights, pictures
 
 AROUND = 0.45
 """How much of a plate's surroundings is kept on each side, in shares of its width and height."""
@@ -28,18 +30,24 @@ NARROW, WIDE = 38.0, 240.0
 """Widths in pixels at which plates are photographed."""
 
 
-def pool(folder: pathlib.Path, seed: int, files: int, each: int) -> None:
-    """`files` npz files of `each` flat plates; file i depends on (seed, i) alone, and is skipped when it exists."""
+def pool(folder: pathlib.Path, seed: int, files: int, each: int, two: bool = False, only: tuple[str, ...] = ()) -> None:
+    """`files` npz files of `each` flat plates, of one line or of rows.py; file i depends on (seed, i) alone, and is skipped
+    when it exists. `only` asks for these jurisdictions, evenly: one that is named twice has twice the plates.
+    """
+    wanted = [place_of(code) for code in only]
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(files):
-        path = folder / f"flat-{seed}-{i:03}.npz"
+        kind = "two-" if two else "only-" if only else ""
+        path = folder / f"flat-{kind}{seed}-{i:03}.npz"
         if path.exists():
             continue
         rng = np.random.default_rng([seed, i])
         pixels, sizes, texts, places = [], [], [], []
         while len(texts) < each:
-            plate = render(rng)
-            if plate.lines > 1:  # the reader's slots stand side by side
+            plate = (
+                render_rows(rng) if two else render_of(wanted[int(rng.integers(len(wanted)))], rng) if wanted else render(rng)
+            )
+            if plate.lines > 1 and not two:
                 continue
             grey = cv2.cvtColor(np.clip(plate.image, 0, 255).astype(np.uint8), cv2.COLOR_BGR2GRAY)
             pixels.append(grey.reshape(-1))
@@ -77,11 +85,13 @@ def surroundings(image: np.ndarray, box, widest: float = WIDE, text: str = "") -
 
 
 class Places:
-    """Where plates stand: the surroundings of the pack's real plates, and pieces of its frames."""
+    """Where plates stand: the surroundings of real plates of training folders, and pieces of frames without any."""
 
-    def __init__(self, folder: pathlib.Path | None):
+    def __init__(self, *folders: pathlib.Path, use: Use = Use.TRAIN, held: frozenset[str] = frozenset()):
         self.seen, self.frames = [], []
-        for picture in pictures(folder) if folder and folder.exists() else []:
+        for picture in [p for f in folders if f.exists() for p in pictures(f, use, held=held)]:
+            if picture.boxes and not any(b[2] >= 40 for b in picture.boxes):
+                continue
             image = picture.load()
             self.seen += [surroundings(image, b) for b in picture.boxes if b[2] >= 40]
             if not picture.boxes:
@@ -106,8 +116,35 @@ class Places:
         return cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR)
 
 
+CUT = 0.2
+"""Share of photographs in which the box ends within the plate, as a detector's does that mistakes a part for the whole."""
+
+
 def margins(rng, usual: bool = False) -> np.ndarray:
-    """Left, top, right, bottom in shares of the plate: what detectors leave around it, each side for itself."""
+    """Left, top, right, bottom in shares of the plate: what detectors leave around it, each side for itself; some cut it off.
+
+    The label of a plate that is cut off stays the whole text: a reader that must answer for characters that it cannot see
+    learns from a missing rim that there are some, and is sure of no text there.
+    """
+    out = whole_margins(rng, usual)
+    if rng.random() < CUT:
+        side = int(rng.choice(4, p=[0.45, 0.05, 0.45, 0.05]))
+        out[side] = -rng.uniform(0.06, 0.35)
+    return out
+
+
+READY = 0.1
+"""Share of photographs that end at the plate's rim on every side, or just within it: crops that somebody cut beforehand.
+
+No rim on any side says nothing about a missing character; no rim on one side alone does (CUT). Without these a reader that has
+learnt the second doubts every ready-cut crop.
+"""
+
+
+def whole_margins(rng, usual: bool = False) -> np.ndarray:
+    """As `margins`, of boxes that hold the plate but for what a detector is usually off."""
+    if rng.random() < READY:
+        return rng.uniform(-0.035, 0.015, 4)
     if usual:  # some room, and our detector's error: 0.07-0.1 of a side on US frames, less on others
         return np.clip(rng.normal(0.06, 0.055, 4), -0.06, 0.25)
     if rng.random() < 0.8:
@@ -116,12 +153,16 @@ def margins(rng, usual: bool = False) -> np.ndarray:
     return rng.uniform(low, high)
 
 
-def project(image: np.ndarray, box, rng, width: float, tilt: float, canvas=None, usual: bool = False) -> np.ndarray:
+def project(
+    image: np.ndarray, box, rng, width: float, tilt: float, canvas=None, usual: bool = False, whole: bool = False
+) -> np.ndarray:
     """float32 crop of the plate at `box` of `image`, `width` pixels wide in it, seen at an angle, with margins.
 
-    `canvas(columns, rows, box)` gives what stands behind; without one, `image` itself goes on around the box.
+    `canvas(columns, rows, box)` gives what stands behind; without one, `image` itself goes on around the box. None is cut off
+    where the plate is to be `whole`.
     """
-    return view(image, box, rng, width, tilt, canvas, lambda: margins(rng, usual))[0]
+    room = whole_margins if whole else margins
+    return view(image, box, rng, width, tilt, canvas, lambda: room(rng, usual))[0]
 
 
 def view(image: np.ndarray, box, rng, width: float, tilt: float, canvas, room) -> tuple[np.ndarray, tuple]:
@@ -281,26 +322,34 @@ def photograph(plate: np.ndarray, rng, places: Places) -> np.ndarray:
 
 
 class RealPlates:
-    """Real training plates with texts, rare ones as often as common ones; same lens, a little less of everything."""
+    """Real plates of one source with texts, rare ones as often as common ones; same lens, a little less of everything."""
 
-    def __init__(self, folder: pathlib.Path):
-        self.items = []
-        for picture in more_texts(pictures(folder)):
-            image = picture.load() if any(picture.texts) else None
-            for box, text in zip(picture.boxes, picture.texts, strict=True):
-                if text and 2 <= len(labels.normalise(text)) <= 10:
-                    self.items.append(surroundings(image, box, 1.2 * WIDE, labels.normalise(text)))
+    def __init__(self, source: Source, use: Use, weights: Weights = USUAL_WEIGHTS, held: frozenset[str] = frozenset()):
+        self.items, factors = [], []
+        for picture in more_texts(pictures(source.folder, use, source.prefix, held)):
+            image = None
+            for box, text, place, tags, kind in zip(
+                picture.boxes, picture.texts, picture.places, picture.tags, picture.kinds, strict=True
+            ):
+                factor = weights.factor(picture.source, place, tags)
+                if not text or not 2 <= len(labels.normalise(text)) <= 10 or kind not in (None, "plate") or factor <= 0:
+                    continue
+                image = picture.load() if image is None else image
+                self.items.append(surroundings(image, box, 1.2 * WIDE, labels.normalise(text)))
+                factors.append(factor)
+        if not self.items:
+            raise ValueError(f"source {source.name}: {source.folder} has no plate with a text to draw")
         texts = [i.text for i in self.items]
-        weight = np.array([1 / texts.count(t) ** 0.7 for t in texts])
+        weight = np.array([f / texts.count(t) ** 0.7 for t, f in zip(texts, factors, strict=True)])
         self.weight = np.cumsum(weight / weight.sum())
 
-    def draw(self, rng) -> tuple[np.ndarray, str]:
-        """One (uint8 [64, 160], text)."""
+    def draw(self, rng, whole: bool = False) -> tuple[np.ndarray, str]:
+        """One (uint8 [64, 160], text); none is cut off where the plate is to be `whole`."""
         item = self.items[min(len(self.items) - 1, int(np.searchsorted(self.weight, rng.random())))]
         width = item.box[2]
         if rng.random() < 0.6 and width > 60:
             width = float(np.exp(rng.uniform(np.log(50), np.log(width))))
-        crop = project(item.image, item.box, rng, width, 0.5)
+        crop = project(item.image, item.box, rng, width, 0.5, whole=whole)
         if rng.random() < 0.6 * min(1.0, float(crop.std()) / 40):  # poor ones are left as they are
             crop = develop(crop, rng, width)
         else:

@@ -16,6 +16,7 @@ import numpy as np
 
 from . import evaluate, flats, formats
 from .plates import render_of
+from .sources import Use
 
 SEED = 9_000
 """Training's pools count from one and stay far below."""
@@ -64,7 +65,7 @@ def write(folder: pathlib.Path, each: int, around: flats.Places, only: list[str]
     return len(lines)
 
 
-PAGE = """# By jurisdiction
+PAGE = """## Whose plates are misread
 
 Written by `make -C models/training jurisdictions`; no figure is typed by hand. Rendered plates in each jurisdiction's
 formats, {each} of each, {narrowest:.0f} to {widest:.0f} pixels wide (Europe's and Brazil's half as wide again), photographed
@@ -137,7 +138,7 @@ def main() -> None:
     if unknown := sorted(set(args.only or []) - known):
         p.error(f"no such jurisdiction: {', '.join(unknown)}; there are {', '.join(sorted(known))}")
     cv2.setNumThreads(1)
-    n = write(args.out, args.each, flats.Places(args.data / "pack/val"), args.only)
+    n = write(args.out, args.each, flats.Places(args.data / "pack/val", use=Use.REPORT), args.only)
     print(f"{n} plates of {len(args.only or known)} jurisdictions in {args.out}")
 
 

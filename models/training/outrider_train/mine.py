@@ -1,4 +1,4 @@
-"""Finds what the detector takes for plates in the pack's training frames and is not: the reader learns to read nothing there.
+"""Finds what the detector takes for plates in training frames and is not: the reader learns to read nothing there.
 
 Many frames have plates that nobody labelled, so whatever the reader can read is left out.
 """
@@ -10,15 +10,16 @@ import cv2
 import numpy as np
 
 from . import evaluate, labels
-from .crops import pictures, to_input
+from .crops import to_input
 from .flats import surroundings
+from .sources import Use, pictures
 
 
-def mine(detector: pathlib.Path, reader: pathlib.Path, folder: pathlib.Path, out: pathlib.Path, threshold: float) -> int:
+def mine(detector: pathlib.Path, reader: pathlib.Path, folders: list[pathlib.Path], out: pathlib.Path, threshold: float) -> int:
     """Write what was found away from plates to `out`, grey, each with its box; how many."""
     find, read = evaluate.session(detector), evaluate.session(reader)
     found, boxes = [], []
-    for picture in pictures(folder):
+    for picture in [p for f in folders if f.exists() for p in pictures(f, Use.TRAIN)]:
         image = picture.load()
         plates = [(x, y, x + w, y + h) for x, y, w, h in picture.boxes]
         for b in evaluate.find(find, image, threshold=threshold):
@@ -53,7 +54,8 @@ def main() -> None:
     args = p.parse_args()
     cv2.setNumThreads(1)
     detector, reader = (args.models / f"plate-{kind}-small/model.onnx" for kind in ("detector", "ocr"))
-    print(mine(detector, reader, args.data / "pack/train", args.out, args.threshold), "things that are not plates")
+    folders = [args.data / "pack/train", args.data / "pack2/train"]
+    print(mine(detector, reader, folders, args.out, args.threshold), "things that are not plates")
 
 
 if __name__ == "__main__":

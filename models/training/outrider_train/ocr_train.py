@@ -1,4 +1,8 @@
-"""Trains the reader on rendered crops with a few real ones in every batch; CTC with a flat start."""
+"""Trains the reader on rendered crops with real ones in every batch; CTC with a flat start.
+
+The curve is measured on what may be chosen on, never on what is reported (sources.py); each of its points keeps its weights
+in WORK/kept, to go back to.
+"""
 
 import argparse
 import json
@@ -15,10 +19,11 @@ from .crops import true_crops
 from .flats import FlatPlates, NotPlates, Places, RealPlates
 from .ocr_net import SLOTS, Reader
 from .share import Group, half_is_fast
+from .sources import USUAL_WEIGHTS, Source, Use, Weights, pictures, usual
 from .warm import load_package
 
-BATCH, REAL, NOTHING = 64, 8, 0.05
-"""Samples a step over all processes, how many of them are real plates, which share of the others are no plates at all."""
+BATCH, NOTHING = 64, 0.05
+"""Samples a step over all processes, and which share of the rendered ones are no plates at all."""
 FLAT_STEPS = 450
 """Steps over which the flat start fades out: CTC leaves its plateau at about 450."""
 
@@ -59,14 +64,33 @@ def exact(model: Reader, sets: dict) -> dict:
     return out
 
 
-def measured_sets(data: pathlib.Path) -> dict:
-    """Crops for the curve: the pack's validation half, and the evaluation pictures when they are there."""
-    sets = {"val": true_crops(data / "pack/val"), "val_j": true_crops(data / "pack/val", jitter=np.random.default_rng(1))}
-    for name in ("e2e_us", "e2e_eu", "e2e_br", "seg_us"):
-        if (data / "evaluation/labels.jsonl").exists():
-            sets[name] = true_crops(data / "evaluation", name)
-            sets[name + "_j"] = true_crops(data / "evaluation", name, jitter=np.random.default_rng(1))
+def measured_sets(data: pathlib.Path, held: frozenset[str]) -> dict:
+    """Crops for the curve: what may be chosen on, by folder, and of each the plates of Canada and the United States."""
+    sets = {}
+    for name in ("pack/val", "pack2/dev"):
+        if not (data / name / "labels.jsonl").exists():
+            continue
+        for jitter in (None, np.random.default_rng(1)):
+            x, texts = true_crops(data / name, Use.CHOOSE, jitter=jitter, held=held)
+            if len(x):
+                sets[name + ("" if jitter is None else " jittered")] = (x, texts)
+        places = [
+            place
+            for p in pictures(data / name, Use.CHOOSE, held=held)
+            for place, t in zip(p.places, p.texts, strict=True)
+            if t and labels.normalise(t)
+        ]
+        american = [i for i, place in enumerate(places) if (place or "").startswith(("US", "CA-"))]
+        if american:
+            x, texts = sets[name]
+            sets[name + " US, CA"] = (x[american], [texts[i] for i in american])
     return sets
+
+
+def examples_of(sources: list[Source], held: frozenset[str]) -> torch.Tensor:
+    """Typical crops for the statistics of a network that is read back out of a package."""
+    x = np.concatenate([true_crops(s.folder, Use.TRAIN, s.prefix, held=held)[0] for s in sources])
+    return torch.from_numpy(x[:: max(1, len(x) // 256)])[:, None].float() / 255
 
 
 def start(args) -> tuple[Reader, checkpoint.Average, torch.optim.Optimizer, int, int]:
@@ -74,9 +98,11 @@ def start(args) -> tuple[Reader, checkpoint.Average, torch.optim.Optimizer, int,
     torch.manual_seed(args.seed)
     model = Reader()
     state = checkpoint.load(args.work / "ocr.pt")
-    if state is None and args.init:
-        examples = torch.from_numpy(true_crops(args.data / "pack/train")[0][:256])[:, None].float() / 255
-        load_package(model, str(args.init), examples)
+    checkpoint.same_held_out(args.work, state, args.hold_out)
+    if state is None and args.init and args.init.suffix == ".pt":
+        checkpoint.begin_from(model, args.init, args.hold_out)
+    elif state is None and args.init:
+        load_package(model, str(args.init), examples_of(args.sources, frozenset(args.hold_out)))
     average = checkpoint.Average(model)
     if state is not None:
         model.load_state_dict(state["model"])
@@ -106,8 +132,20 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--processes", type=int, default=1, help="that share each batch")
-    p.add_argument("--every", type=float, default=600, help="seconds between measurements")
-    return p.parse_args()
+    p.add_argument("--every", type=float, default=600, help="seconds between measurements, each of which keeps its weights")
+    p.add_argument("--source", action="append", default=[], metavar="NAME=FOLDER[@PREFIX]:SHARE", help="samples of 64")
+    p.add_argument("--weigh", action="append", default=[], metavar="KEY=FACTOR", help="source, tag, jurisdiction")
+    p.add_argument("--hold-out", default="", metavar="SOURCE,...", help="sources that are neither trained nor chosen on")
+    args = p.parse_args()
+    try:
+        args.sources = [Source.parse(s) for s in args.source] or usual(args.data)
+        args.weights = Weights.parse(args.weigh) if args.weigh else USUAL_WEIGHTS
+    except ValueError as e:
+        p.error(str(e))
+    args.hold_out = sorted(filter(None, args.hold_out.split(",")))
+    if sum(s.share for s in args.sources) >= BATCH:
+        p.error(f"the sources' shares are {sum(s.share for s in args.sources)} of {BATCH}: nothing rendered is left")
+    return args
 
 
 def main() -> None:
@@ -120,23 +158,32 @@ def main() -> None:
     model, average, optimiser, step, flat_steps = start(args)
     group = Group(args.processes, args.work)
     rng = np.random.default_rng([args.seed, step, group.rank])
-    share, real_share = BATCH // group.size, REAL // group.size
-    pool, places = args.pool or args.work / "pool", Places(args.data / "pack/train")
+    share, held = BATCH // group.size, frozenset(args.hold_out)
+    folders = sorted({s.folder for s in args.sources})
+    pool, places = args.pool or args.work / "pool", Places(*folders, held=held)
     rendered, nothing = FlatPlates(pool, places, args.limit), NotPlates(pool / "not-plates.npz", places)
-    real, fast = RealPlates(args.data / "pack/train"), half_is_fast()
+    real, fast = {s.name: RealPlates(s, Use.TRAIN, args.weights, held) for s in args.sources}, half_is_fast()
+    edges, names = np.cumsum([s.share / BATCH for s in args.sources]), [s.name for s in args.sources]
 
     def draw(i):
-        return (real if i < real_share else nothing if rng.random() < NOTHING else rendered).draw(rng)
+        at = (i * group.size + group.rank + rng.random()) / BATCH
+        which = int(np.searchsorted(edges, at, "right"))
+        if which < len(names):
+            return real[names[which]].draw(rng)
+        return (nothing if rng.random() < NOTHING else rendered).draw(rng)
 
-    sets, seen_loss, last = {} if group.rank else measured_sets(args.data), 0.0, time.time()
+    sets, seen_loss, last = {} if group.rank else measured_sets(args.data, held), 0.0, time.time()
     if group.rank == 0 and step == 0:
-        print(json.dumps({"step": step, "real": len(real.items), **exact(average.model, sets)}), flush=True)
+        count = {k: len(v.items) for k, v in real.items()}
+        print(json.dumps({"step": step, "real": count, **exact(average.model, sets)}), flush=True)
 
     def keep():
         if group.rank:
             return
         state = {"model": model.state_dict(), "average": average.model.state_dict(), "optimiser": optimiser.state_dict()}
-        checkpoint.save(args.work / "ocr.pt", **state, step=step, flat=flat_steps)
+        about = {"step": step, "held": args.hold_out, "sources": args.source, "weigh": args.weigh}
+        checkpoint.save(args.work / "ocr.pt", **state, **about, flat=flat_steps)
+        checkpoint.save(args.work / f"kept/ocr-{step:06}.pt", average=state["average"], **about)
         line = {"step": step, "pool": len(rendered), "loss": round(seen_loss, 4), "lr": rate, "cpu": round(time.process_time())}
         line.update(exact(average.model, sets))
         with (args.work / "ocr-curve.jsonl").open("a") as f:

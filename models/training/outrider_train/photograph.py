@@ -5,9 +5,9 @@ import pathlib
 import cv2
 import numpy as np
 
-from .crops import pictures
 from .degrade import degrade
 from .plates import Plate
+from .sources import Use, pictures
 
 
 class Surroundings:
@@ -15,7 +15,7 @@ class Surroundings:
 
     def __init__(self, folder: pathlib.Path | None):
         self.frames = []
-        for picture in pictures(folder) if folder and folder.exists() else []:
+        for picture in pictures(folder, Use.TRAIN) if folder and folder.exists() else []:
             image = picture.load()
             for x, y, w, h in picture.boxes:
                 x, y, w, h = (max(0, int(v)) for v in (x, y, w, h))

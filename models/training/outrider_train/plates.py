@@ -9,7 +9,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from . import formats, graphics, labels, legible, paint, typefaces
+from . import dies, formats, graphics, labels, legible, paint, typefaces
 
 TALL = 96
 
@@ -43,11 +43,16 @@ class Style:
     characters: list[legible.Drawn] = dataclasses.field(default_factory=list)
 
 
-def style(rng, ink, strokes: float, emboss: float, emblems: int = 1) -> Style:
-    """A random typeface with random spacing; `emblems` weighs emblems in the gaps."""
+STAMPED = 0.65
+"""Share of plates that have their jurisdiction's dies where those are drawn; the rest is written in anything."""
+
+
+def style(rng, ink, strokes: float, emboss: float, emblems: int = 1, place: str = "") -> Style:
+    """A random typeface, or a die of `place`, with random spacing; `emblems` weighs emblems in the gaps."""
     kinds = ["", "", "", "", "dot", "dash", "seal", "seal", "blob", *["emblem"] * emblems]
     lean = rng.normal(0, 0.12) if rng.random() < 0.05 else 0.0
-    face, kind = typefaces.Typeface(rng, strokes), str(rng.choice(kinds))
+    family = dies.family_of(place, rng) if rng.random() < STAMPED else None
+    face, kind = typefaces.Typeface(rng, strokes, family=family), str(rng.choice(kinds))
     space = rng.uniform(0.35, 1.2) if kind == "emblem" and rng.random() < 0.7 else rng.uniform(0.15, 0.55)
     return Style(face, ink, rng.uniform(0.06, 0.2), space, emboss, kind, lean)
 
@@ -139,10 +144,12 @@ def north_america(rng, of: formats.Place | None = None) -> Plate:
     if known and place.ink and (np.mean(place.ink) < 130) == (level > 130) and rng.random() < 0.7:
         ink = np.array(place.ink) + rng.normal(0, 12, 3)
     _words(image, place, known, ink, rng)
-    how = style(rng, ink, 0.62, rng.uniform(0, 0.5) if rng.random() < 0.6 else 0, 3)
+    how = style(rng, ink, 0.62, rng.uniform(0, 0.5) if rng.random() < 0.6 else 0, 3, place.code if known else "US")
     if place.code == "CA-ON" and known and rng.random() < 0.6:
         how.separator = str(rng.choice(["emblem", "seal", "dash"]))
     height, cy = TALL * rng.uniform(0.4, 0.62), TALL * rng.uniform(0.47, 0.58)
+    if how.face.die and rng.random() < 0.4:  # the name above has more room than the slogan below
+        height, cy = TALL * rng.uniform(0.4, 0.52), TALL * rng.uniform(0.55, 0.63)
     left, right = width * rng.uniform(0.03, 0.08), width * rng.uniform(0.92, 0.97)
     u = rng.random()
     if u < 0.16:
@@ -152,16 +159,22 @@ def north_america(rng, of: formats.Place | None = None) -> Plate:
         if rng.random() < 0.15:
             left, right = graphics.stacked(image, how.face, left, right, cy, height, rng, ink)
     boxes = write(image, text, left, right, cy, height, how, rng)
+    image, boxes = framed(image, boxes, ink, rng, line=0.4, dealer=0.25, outer=0.25)
+    return Plate(image, labels.normalise(text), place.code if known else "US", np.array(boxes), characters=how.characters)
+
+
+def framed(image, boxes, ink, rng, line: float, dealer: float, outer: float):
+    """Image and boxes with stickers and, by these shares, a line along the edge and a dealer's frame or one around it."""
     graphics.stickers(image, rng)
-    if rng.random() < 0.4:
-        paint.box(image, 1, 1, width - 2, TALL - 2, ink, int(rng.integers(1, 3)))
+    if rng.random() < line:
+        paint.box(image, 1, 1, image.shape[1] - 2, TALL - 2, ink, int(rng.integers(1, 3)))
     u = rng.random()
-    if u < 0.25:
+    if u < dealer:
         graphics.dealer_frame(image, rng)
-    elif u < 0.5:
+    elif u < dealer + outer:
         image, (x, y) = graphics.outer_frame(image, rng)
         boxes = [[a + x, b + y, c + x, d + y] for a, b, c, d in boxes]
-    return Plate(image, labels.normalise(text), place.code if known else "US", np.array(boxes), characters=how.characters)
+    return image, boxes
 
 
 def _words(image, place, known, ink, rng) -> None:
@@ -181,13 +194,13 @@ def _words(image, place, known, ink, rng) -> None:
         paint.blend(image, mask, width / 2 - mask.shape[1] / 2, TALL * rng.uniform(0.85, 0.9), tint, rng.uniform(0.5, 1))
 
 
-def europe(rng, of: formats.Place | None = None) -> Plate:
+def europe(rng, of: formats.Place | None = None, two: bool | None = None) -> Plate:
     """A plate of a European country (or Israel): one line, five in a hundred in two; white or yellow, blue band or none.
 
-    `of` asks for a plate of that country, in its own formats.
+    `of` asks for a plate of that country, in its own formats, `two` for two lines or one.
     """
-    two = rng.random() < 0.05
-    aspect = rng.uniform(1.3, 1.6) if two else rng.uniform(4.2, 4.9) if rng.random() < 0.85 else rng.uniform(2.6, 4.2)
+    two = rng.random() < 0.05 if two is None else two
+    aspect = rng.uniform(1.0, 1.75) if two else rng.uniform(4.2, 4.9) if rng.random() < 0.85 else rng.uniform(2.6, 4.2)
     width = int(TALL * aspect)
     place = of or formats.choose(formats.EUROPE, rng)
     text = formats.fill(str(rng.choice(place.patterns)), rng) if of or rng.random() < 0.93 else formats.fill("xxx xxxx", rng)
@@ -201,7 +214,7 @@ def europe(rng, of: formats.Place | None = None) -> Plate:
     if rng.random() < 0.08:
         ink = np.array([0, 0, rng.uniform(120, 200)]) if rng.random() < 0.5 else np.array([rng.uniform(80, 160), 30, 10])
     left, right = width * 0.03, width * 0.97
-    if rng.random() < 0.75:
+    if rng.random() < (0.35 if two else 0.75):
         band = int(TALL * rng.uniform(0.36, 0.5))
         image[:, :band] = (rng.uniform(100, 190), rng.uniform(30, 80), rng.uniform(0, 40))
         mask = typefaces.line(place.code[: int(rng.integers(1, 3))], rng, TALL * 0.25, band * 0.7)
@@ -212,13 +225,14 @@ def europe(rng, of: formats.Place | None = None) -> Plate:
         band = int(TALL * 0.35)
         image[:, -band:] = (150, 50, 20)
         right = width - band - width * 0.02
-    how = style(rng, ink, 0.25, rng.uniform(0, 0.4) if rng.random() < 0.5 else 0)
+    how = style(rng, ink, 0.25, rng.uniform(0, 0.4) if rng.random() < 0.5 else 0, place=place.code)
     if two:
         head, _, tail = text.replace("-", " ").rpartition(" ")
-        lines = (head or tail[:3], tail if head else tail[3:] or "1")
-        text = "".join(lines)
-        boxes = write(image, lines[0], left, right, TALL * 0.28, TALL * 0.38, how, rng)
-        boxes += write(image, lines[1], left, right, TALL * 0.73, TALL * 0.38, how, rng)
+        at = int(rng.integers(2, 4))
+        lines = (head or tail[:at], tail if head else tail[at:] or "1")
+        text, tall = "".join(lines), TALL * rng.uniform(0.34, 0.42)
+        boxes = write(image, lines[0], left, right, TALL * rng.uniform(0.25, 0.29), tall, how, rng)
+        boxes += write(image, lines[1], left, right, TALL * rng.uniform(0.71, 0.75), tall, how, rng)
     else:
         boxes = write(image, text, left, right, TALL * rng.uniform(0.47, 0.53), TALL * rng.uniform(0.62, 0.8), how, rng)
     if rng.random() < 0.6:
@@ -252,7 +266,7 @@ def brazil(rng) -> Plate:
         city = str(rng.choice(["SP-SAO PAULO", "RJ-RIO", "BA-SALVADOR", "MG-BELO HORIZONTE", "PR-CURITIBA", "ES-VITORIA"]))
         mask = typefaces.line(city, rng, TALL * 0.13, width * 0.6)
         paint.blend(image, mask, width / 2 - mask.shape[1] / 2, TALL * 0.06, ink)
-    how = style(rng, ink, 0.25, rng.uniform(0, 0.4))
+    how = style(rng, ink, 0.25, rng.uniform(0, 0.4), place="BR" if mercosul else "")
     cy, height = TALL * rng.uniform(0.58, 0.63), TALL * rng.uniform(0.55, 0.68)
     boxes = write(image, text, width * 0.04, width * 0.96, cy, height, how, rng)
     if rng.random() < 0.7:
@@ -300,6 +314,14 @@ def render(rng: np.random.Generator) -> Plate:
         return north_america(rng) if u < 0.6 else europe(rng) if u < 0.9 else brazil(rng)
 
     return worn(draw, rng)
+
+
+def place_of(code: str) -> formats.Place:
+    """The jurisdiction of a code such as US-CA; ValueError where there is none."""
+    for place in formats.CANADA + formats.STATES + formats.EUROPE + formats.BRAZIL:
+        if place.code == code:
+            return place
+    raise ValueError(f"no plates of {code!r} are known")
 
 
 def render_of(place: formats.Place, rng: np.random.Generator) -> Plate:

@@ -12,7 +12,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from . import evaluate, labels
-from .crops import pictures, to_input, true_crops
+from .crops import to_input, true_crops
+from .sources import Use, pictures
 
 
 def read_curve(path: pathlib.Path) -> list[dict]:
@@ -23,8 +24,8 @@ def read_curve(path: pathlib.Path) -> list[dict]:
 def curves(work: pathlib.Path, out: pathlib.Path) -> None:
     """reader-curve.png and detector-curve.png."""
     for name, measures in (
-        ("ocr", ("e2e_us", "e2e_eu", "e2e_br", "seg_us", "val_j")),
-        ("detector", ("e2e_us", "e2e_eu", "e2e_br", "val")),
+        ("ocr", ("pack/val", "pack2/dev", "pack2/dev US, CA")),
+        ("detector", ("pack/val", "pack2/dev")),
     ):
         lines = read_curve(work / f"{name}-curve.jsonl")
         if not lines:
@@ -49,7 +50,7 @@ def reliability_plot(reader: pathlib.Path, data: pathlib.Path, temperature: floa
     """reliability.png: said against right; selective.png: share accepted against share right."""
     session, confidence, right = evaluate.session(reader), [], []
     for name in evaluate.SETS:
-        x, texts = true_crops(data / "evaluation", name)
+        x, texts = true_crops(data / "evaluation", Use.REPORT, name)
         reads = labels.greedy(labels.softmax(evaluate.reader_logits(session, x), temperature))
         for (text, score), truth in zip(reads, texts, strict=True):
             if truth not in evaluate.KNOWN_ERRORS:
@@ -74,7 +75,7 @@ def misread_sheet(reader: pathlib.Path, data: pathlib.Path, out: pathlib.Path) -
     """misread.png: every crop that was read wrongly, with truth and reading."""
     session, tiles = evaluate.session(reader), []
     for name in evaluate.SETS:
-        x, texts = true_crops(data / "evaluation", name)
+        x, texts = true_crops(data / "evaluation", Use.REPORT, name)
         reads = labels.greedy(labels.softmax(evaluate.reader_logits(session, x)))
         for image, (text, score), truth in zip(x, reads, texts, strict=True):
             if not evaluate.same(text, truth):
@@ -88,7 +89,7 @@ def missed_sheet(detector: pathlib.Path, data: pathlib.Path, out: pathlib.Path, 
     """missed.png: frames whose plate was not found, or with strong boxes elsewhere."""
     session, tiles = evaluate.session(detector), []
     for name in ("e2e_us", "e2e_eu", "e2e_br"):
-        for picture in pictures(data / "evaluation", name):
+        for picture in pictures(data / "evaluation", Use.REPORT, name):
             image = picture.load()
             x, y, w, h = picture.boxes[0]
             boxes = [b for b in evaluate.find(session, image) if b[4] >= threshold]
@@ -110,7 +111,7 @@ def beside_sheet(detector: pathlib.Path, reader: pathlib.Path, data: pathlib.Pat
     """beside.png and beside.txt: everything read away from the labels, to be looked at and told apart by eye."""
     find, read, tiles, lines = evaluate.session(detector), evaluate.session(reader), [], []
     for name in ("e2e_us", "e2e_eu", "e2e_br", "uc3m_frame"):
-        for picture in pictures(data / "evaluation", name):
+        for picture in pictures(data / "evaluation", Use.REPORT, name):
             image = picture.load()
             truth = [(x, y, x + w, y + h) for x, y, w, h in picture.boxes]
             for b in evaluate.find(find, image, threshold=how["threshold"]):

@@ -14,12 +14,12 @@ import numpy as np
 import onnxruntime as ort
 
 from . import export
-from .crops import pictures
 from .detector_net import letterbox
 from .flats import FlatPlates, Places, pool
 from .photograph import Surroundings, stand
 from .plates import render
 from .render import detector_pool
+from .sources import Use, pictures
 
 
 def scene(folder: pathlib.Path, count: int, seed: int) -> None:
@@ -62,6 +62,7 @@ def main() -> None:
     scene(data / "pack/train", 12, 1)
     scene(data / "pack/val", 6, 2)
     pool(work / "pool", 1, 1, 300)
+    pool(work / "pool", 1, 1, 60, two=True)
     detector_pool(work / "pool", 1, 60, 60)
 
     reader = train("ocr_train", data, work, args.reader_steps, "ocr-curve.jsonl")
@@ -71,8 +72,8 @@ def main() -> None:
     if not sum(detector[-1]["loss"]) < sum(detector[1]["loss"]):
         sys.exit(f"the detector's loss did not fall: {detector[1]['loss']} -> {detector[-1]['loss']}")
 
-    images = np.stack([letterbox(i.load())[0] for i in pictures(data / "pack/train")]).transpose(0, 3, 1, 2)
-    plates, rng = FlatPlates(work / "pool", Places(None)), np.random.default_rng(1)
+    images = np.stack([letterbox(i.load())[0] for i in pictures(data / "pack/train", Use.TRAIN)]).transpose(0, 3, 1, 2)
+    plates, rng = FlatPlates(work / "pool", Places()), np.random.default_rng(1)
     plates.refresh()
     crops = np.stack([plates.draw(rng)[0] for _ in range(20)])[:, None]
     for kind, x, operators in (("detector", images, ["Conv"]), ("reader", crops, ["Conv", "MatMul"])):

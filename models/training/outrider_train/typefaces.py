@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .dies import Die
 from .strokes import MAIN, OTHER
 
 TALL = 96
@@ -108,10 +109,12 @@ class Typeface:
     """One way of writing all 36 characters, drawn at random.
 
     The stroke face chooses between drawings per character. Zero and O differ where the dies differ (narrow zero,
-    slashed zero), and are alike where they are alike on real plates. I comes with and without serifs.
+    slashed zero), and are alike where they are alike on real plates. I comes with and without serifs. With a
+    `family`, everything is stamped with one of its dies.
     """
 
-    def __init__(self, rng: np.random.Generator, strokes: float = 0.5, road: float = 0.2):
+    def __init__(self, rng: np.random.Generator, strokes: float = 0.5, road: float = 0.2, family: str | None = None):
+        self.die = Die(family, rng) if family else None
         self.stroke = not fonts() or rng.random() < strokes
         self.other = {c: int(rng.integers(-1, len(v))) for c, v in OTHER.items()}
         if rng.random() < 0.85:
@@ -134,9 +137,13 @@ class Typeface:
         self.serif_one = not self.stroke and rng.random() < 0.15
         self.stretch = float(rng.uniform(0.8, 1.12))
         self.weight = int(rng.integers(-1, 3)) if not self.stroke and rng.random() < 0.5 else 0
+        if self.die:
+            self.stretch, self.weight = float(rng.uniform(0.92, 1.08)), 0
 
     def glyph(self, character: str) -> np.ndarray:
         """Mask of a character, full height."""
+        if self.die:
+            return self.die.glyph(character)
         if not self.stroke and not (character == "I" and self.serif_i) and not (character == "1" and self.serif_one):
             return font_glyph(self.font, character)
         rounding, thick, aspect = self.shape

@@ -3,6 +3,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from outrider_train import checkpoint  # noqa: E402
+from outrider_train.detector_data import turned  # noqa: E402
 from outrider_train.detector_loss import like_teacher, targets  # noqa: E402
 from outrider_train.detector_net import STRIDE, Detector, decode, iou, letterbox  # noqa: E402
 
@@ -62,3 +64,19 @@ def test_a_teacher_is_asked_for_boxes_only_where_it_sees_a_plate():
     here[0, 3, 2, 2] += 2
     heat[0, 0, 2, 2] = -9.0
     assert like_teacher(elsewhere, maps) < 1e-3 < like_teacher(here, maps) < like_teacher(heat, maps)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3, -0.3])
+def test_the_box_around_a_turned_plate_holds_its_corners(angle):
+    w, h = 120.0, 30.0
+    corners = np.array([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2
+    c, s = np.cos(angle), np.sin(angle)
+    there = corners @ np.array([[c, s], [-s, c]])
+    assert np.allclose(turned(w, h, angle), there.max(0) - there.min(0))
+
+
+def test_a_run_is_not_taken_up_again_with_other_sources_held_out(tmp_path):
+    checkpoint.same_held_out(tmp_path, None, ["caltech"])
+    checkpoint.same_held_out(tmp_path, {"held": ["caltech"]}, ["caltech"])
+    with pytest.raises(SystemExit, match=r"held out \['caltech'\], not \[\]: its weights have seen the others"):
+        checkpoint.same_held_out(tmp_path, {"held": ["caltech"]}, [])

@@ -32,7 +32,7 @@ def test_places_are_all_there_once():
 
 
 def test_a_folder_is_labelled_as_eval_reads_it(tmp_path):
-    assert jurisdictions.write(tmp_path, 2, flats.Places(None), ["CA-ON", "BR"]) == 4
+    assert jurisdictions.write(tmp_path, 2, flats.Places(), ["CA-ON", "BR"]) == 4
     lines = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
     assert [line["file"] for line in lines] == ["CA-ON/0000.png", "CA-ON/0001.png", "BR/0000.png", "BR/0001.png"]
     for line in lines:
@@ -44,8 +44,8 @@ def test_a_folder_is_labelled_as_eval_reads_it(tmp_path):
 
 
 def test_a_place_s_pictures_do_not_depend_on_the_others(tmp_path):
-    jurisdictions.write(tmp_path / "one", 1, flats.Places(None), ["BR"])
-    jurisdictions.write(tmp_path / "two", 1, flats.Places(None), ["CA-ON", "BR"])
+    jurisdictions.write(tmp_path / "one", 1, flats.Places(), ["BR"])
+    jurisdictions.write(tmp_path / "two", 1, flats.Places(), ["CA-ON", "BR"])
     assert (tmp_path / "one/BR/0000.png").read_bytes() == (tmp_path / "two/BR/0000.png").read_bytes()
 
 

@@ -53,14 +53,14 @@ def test_boxes_run_from_left_to_right_on_one_line():
 def flat(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pool")
     pool(folder, 7, 1, 12)
-    plates = FlatPlates(folder, Places(None))
+    plates = FlatPlates(folder, Places())
     plates.refresh()
     return plates
 
 
 def test_same_seed_same_plates_and_photographs(flat, tmp_path):
     pool(tmp_path, 7, 1, 12)
-    again = FlatPlates(tmp_path, Places(None))
+    again = FlatPlates(tmp_path, Places())
     again.refresh()
     for seed in range(5):
         a, b = (f.draw(np.random.default_rng(seed)) for f in (flat, again))
@@ -77,7 +77,7 @@ def test_no_photograph_is_taken_twice(flat):
 
 
 def test_the_pool_picks_up_new_files_and_drops_the_oldest(tmp_path):
-    plates = FlatPlates(tmp_path, Places(None), limit=5)
+    plates = FlatPlates(tmp_path, Places(), limit=5)
     pool(tmp_path, 1, 1, 5)
     plates.refresh()
     pool(tmp_path, 2, 1, 5)
@@ -162,7 +162,15 @@ def test_an_outer_frame_keeps_the_plate_and_says_where_it_is():
 
 
 def test_usual_photographs_are_boxed_as_the_detector_boxes():
-    sides = np.stack([flats.margins(np.random.default_rng(i), usual=True) for i in range(300)])
+    sides = np.stack([flats.whole_margins(np.random.default_rng(i), usual=True) for i in range(300)])
     assert abs(float(sides.mean()) - 0.06) < 0.01
     assert sides.min() >= -0.06 and sides.max() <= 0.25
     assert 0.04 < float(sides.std()) < 0.07  # our detector on US frames: 0.07-0.1, joined with the worse half
+
+
+def test_some_photographs_are_cut_off_on_one_side():
+    sides = np.stack([flats.margins(np.random.default_rng(i), usual=True) for i in range(3000)])
+    cut = sides < -0.06
+    assert abs(float(cut.any(1).mean()) - flats.CUT) < 0.02
+    assert (cut.sum(1) <= 1).all() and sides.min() >= -0.35
+    assert cut[:, [0, 2]].sum() > 5 * cut[:, [1, 3]].sum(), "a character is lost at an end more often than a line"
