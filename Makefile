@@ -1,7 +1,8 @@
 # Every target does all of its own set-up and can be run again at any time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test privacy-test crash-test power-cut-test build lint bench fuzz train train-smoke doc arm64 arm64-test notices clean
+DEB_ARCH = $(or $(ARCH),$(shell dpkg --print-architecture))
+.PHONY: help demo test privacy-test crash-test power-cut-test vm-test build lint bench fuzz train train-smoke doc arm64 arm64-test deb deb-test apt-repo notices clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -11,14 +12,13 @@ demo: build ## Watch a rendered drive: plates read, one alerted, the hit deliver
 
 build: ## Release build, beside its ONNX Runtime
 	@scripts/setup.sh build
-	@. scripts/lib.sh; use_rust; cargo build --release --locked
+	@. scripts/lib.sh; use_rust; OUTRIDER_BUILD=$$(scripts/build-id.sh) cargo build --release --locked
 	@cp -u build/onnxruntime/$$(uname -m)/libonnxruntime.so target/release/
 	@ln -sfn ../../models target/release/models
 
-test: ## Run the tests against the real parts
+test: ## Run the tests of every crate against the real parts (ARGS="--test uplink" for some)
 	@scripts/setup.sh test
-	@. scripts/lib.sh; use_rust; cargo test --locked $(ARGS)
-	@$(if $(ARGS),true,. scripts/lib.sh; use_rust; cargo test --locked --features testing --test hotlist_sync --test hotlist_hostile)
+	@scripts/test.sh $(ARGS)
 
 privacy-test: ## The commissioner's test: search everything for plates that should be gone
 	@scripts/setup.sh test
@@ -34,12 +34,17 @@ power-cut-test: ## Cut the power of a virtual machine 50 times (ROUNDS=n for mor
 	  tests/vm/power-cut.sh build/vm "$$program" && \
 	  OUTRIDER_VM=$$PWD/build/vm OUTRIDER_POWER_CUTS=$(or $(ROUNDS),50) cargo test --locked --test crash power_cut -- --nocapture
 
-lint: ## Format, clippy and documentation without a warning
+vm-test: deb ## A car's life in a virtual machine: package, systemd, USB camera, broker, wipe, TPM, as root
+	@scripts/setup.sh test
+	@. scripts/lib.sh; use_rust; mkdir -p build/vm/car/pictures; \
+	  cargo run --quiet --locked -p outrider-render --features drives --example standing_car -- CKSV841 build/vm/car/pictures && \
+	  rustc --edition 2024 -O -o build/vm/car/usb_camera examples/usb_camera.rs && \
+	  tests/vm/machine.sh build/vm/car && \
+	  tests/vm/appliance.sh build/vm/car build/deb/outrider-amd64 build/onnxruntime/x86_64/libonnxruntime.so
+
+lint: ## Format, clippy, documentation and dependencies without a warning
 	@scripts/setup.sh build
-	cargo fmt --check
-	cargo clippy --locked --all-targets --all-features -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
-	scripts/notices.sh --check
+	@scripts/lint.sh
 
 bench: ## Criterion benches of every stage and of the whole path
 	@scripts/setup.sh build
@@ -56,16 +61,33 @@ train-smoke: ## Unit tests of the training code and a two-minute training, from 
 	@$(MAKE) -C models/training WORK=$(CURDIR)/build/training test smoke
 
 arm64: ## Cross-build the daemon for the car's computer into build/arm64/
-	@scripts/arm64.sh build
+	@cross/arm64.sh build
 
 arm64-test: ## Unit tests and one read under emulation, equal to this machine's
-	@scripts/arm64.sh test
+	@cross/arm64.sh test
+
+deb: ## Debian package of the car's program into build/deb/ (ARCH=arm64 cross-builds it first)
+	@scripts/setup.sh build
+	@if [ "$(DEB_ARCH)" = "$$(dpkg --print-architecture)" ]; then \
+	  . scripts/lib.sh; use_rust; export OUTRIDER_BUILD=$$(scripts/build-id.sh) RUSTFLAGS="$$(remap)"; cargo build --release --locked --no-default-features --bin outrider && \
+	  mkdir -p build/deb && cp target/release/outrider build/deb/outrider-$(DEB_ARCH) && \
+	  scripts/deb.sh $(DEB_ARCH) build/deb/outrider-$(DEB_ARCH) build/onnxruntime/$$(uname -m)/libonnxruntime.so; \
+	else \
+	  . scripts/lib.sh; use_rust; export OUTRIDER_BUILD=$$(scripts/build-id.sh) RUSTFLAGS="$$(remap)"; cross/arm64.sh build && cargo build --release --locked --no-default-features --bin outrider && \
+	  HERE=target/release/outrider scripts/deb.sh $(DEB_ARCH) build/arm64/outrider build/arm64/libonnxruntime.so; \
+	fi
+
+deb-test: deb ## Packed twice alike, lintian, then install to purge in a clean Debian, as root (SUITE=trixie for 13)
+	@tests/package.sh build/deb/outrider-$$(dpkg --print-architecture) build/onnxruntime/$$(uname -m)/libonnxruntime.so $(or $(SUITE),bookworm)
+
+apt-repo: ## Signed apt repository of build/deb into build/apt/ (KEY=fingerprint or address of gpg's)
+	@scripts/apt-repo.sh "$(KEY)"
 
 notices: ## Write THIRD-PARTY.md from the locked dependencies
 	@scripts/notices.sh
 
 doc: ## Build the API documentation
-	cargo doc --no-deps --document-private-items
+	@. scripts/lib.sh; use_rust; cargo doc --locked --workspace --all-features --no-deps --document-private-items
 
 clean: ## Remove everything that was built or fetched
 	rm -rf target build

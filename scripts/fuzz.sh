@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets and runs each for SECONDS_EACH (60): scripts/fuzz.sh [target...]
-# What is found grows in build/fuzz/corpus/<target>; an input that breaks something is left in build/fuzz.
+# Inputs that reach new code are collected in build/fuzz/corpus/<target>; an input that breaks something is left in build/fuzz.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -12,16 +12,26 @@ mkdir -p "$work"
 say "building the targets"
 RUSTC_WRAPPER=$PWD/scripts/fuzz-rustc.sh CARGO_TARGET_DIR=$built \
   cargo build --quiet --locked --manifest-path fuzz/Cargo.toml
-# What is well formed: the vectors of docs/formats.md, our mappings and samples.
+# Well-formed inputs to begin with: the vectors of docs/formats.md, our mappings and samples.
 seeds=$work/seeds
 rm -rf "$seeds"
-mkdir -p "$seeds"/{chunk,import,manifest,mapping,policy,trust}
+mkdir -p "$seeds"/{audit_export,chunk,control,evidence,hotplate,import,manifest,mapping,policy,trust}
 vector() { sed -n "s/^$1 = //p" docs/formats.md | tail -n 1; }
 printf '%b' "$(vector record | sed 's/../\\x&/g')" >"$seeds/chunk/record"
 vector 'manifest payload' | tr -d '\n' >"$seeds/manifest/payload"
 vector 'manifest message' | tr -d '\n' | tee "$seeds/manifest/message" >"$seeds/trust/manifest"
 vector 'trust message' | tr -d '\n' >"$seeds/trust/trust"
 printf '%s' '{"agency":"opp","version":1,"issued":"2026-11-24T06:00:00Z","rules":{"keeping":{"non_hit":"1d"},"lists":{"categories":["stolen_vehicle"],"every":{"matching":"look_alike"}}}}' >"$seeds/policy/one"
+printf '%s\n' '{"ask":"text","with":"hello"}' >"$seeds/control/text"
+printf '%s' '{"plate":"CKSV841","jurisdiction":"CA-ON","priority":"high","reason":"left the scene","case":"26-00417","by":"4411","role":"officer"}' >"$seeds/hotplate/one"
+# Edits of a good log and a good bundle, which the targets make themselves: one of each kind, hashed anew or not.
+for edit in {0..9}; do
+  printf "\\x01\\x05\\x0$edit\\x09" >"$seeds/audit_export/anew-$edit"
+  printf "\\x00\\x05\\x0$edit\\x09" >"$seeds/audit_export/as-it-is-$edit"
+done
+printf '\x40\x00\x00\x00\x00\x20' >"$seeds/evidence/copied"
+printf '\x00\x00\x00\x00\x00\xff' >"$seeds/evidence/before"
+printf '\xff\xff\x10\x00\x00\x00' >"$seeds/evidence/cut"
 number=0
 for mapping in hotlists/mappings/*.toml; do
   for sample in hotlists/samples/synthetic-*; do

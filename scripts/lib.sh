@@ -4,6 +4,12 @@
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
+# Reports a test that could not run here: at once, and again at the end of `make test` or of CI.
+skipped() {
+  printf 'SKIPPED: %s, because %s\n' "$1" "$2" >&2
+  [ -z "${OUTRIDER_SKIPPED:-}" ] || printf '%s, because %s\n' "$1" "$2" >>"$OUTRIDER_SKIPPED"
+}
+
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"
   elif command -v sudo >/dev/null 2>&1; then sudo "$@"
@@ -45,4 +51,10 @@ use_rust() {
   PATH=/usr/bin:$PATH
   hash -r
   cargo_serves || die "cargo $(cargo --version 2>/dev/null | cut -d' ' -f2) is older than $(rust_version_needed): install a newer Rust (rustup) and try again"
+}
+
+# Flags by which the folder of the source, and that of its dependencies, is in no program: the same commit gives the
+# same bytes wherever it is built (scripts/reproduce.sh).
+remap() {
+  printf '%s' "--remap-path-prefix=$PWD=/usr/src/outrider --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/usr/src/cargo"
 }

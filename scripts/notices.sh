@@ -11,7 +11,7 @@ shipped() {
   local target
   for target in x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu; do
     cargo tree --locked --edges normal,no-proc-macro --target "$target" --prefix none --format '{p}'
-  done | awk '{print $1, substr($2, 2)}' | grep -v '^outrider ' | sort -u
+  done | awk '{print $1, substr($2, 2)}' | grep -v '^outrider' | sort -u
 }
 listed() { sed -n 's/^- \([^ ]*\) \([0-9][^ ]*\)$/\1 \2/p' THIRD-PARTY.md | sort -u; }
 

@@ -10,3 +10,5 @@ install_packages scripts/packages-build.txt
 [ "$1" = build ] || install_packages scripts/packages-test.txt
 use_rust
 scripts/onnxruntime.sh
+# A test checks the console with axe-core where it is there; where it cannot be had, that test says that it was skipped.
+[ "$1" = build ] || scripts/axe.sh || say "no axe-core: the test that needs it will be reported as skipped"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Cross-builds for the car's computer (aarch64 Linux) with Debian's own toolchain.
-# Usage: scripts/arm64.sh build   release daemon into build/arm64/, beside its ONNX Runtime
-#        scripts/arm64.sh test    unit tests under qemu-user, then one read that must equal x86-64's
+# Usage: cross/arm64.sh build   release daemon into build/arm64/, beside its ONNX Runtime
+#        cross/arm64.sh test    unit tests of every crate under qemu-user, then one read that must equal x86-64's
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -11,7 +11,7 @@ if ! dpkg --print-foreign-architectures | grep -qx arm64 && [ "$(dpkg --print-ar
   as_root dpkg --add-architecture arm64
 fi
 install_packages scripts/packages-build.txt
-install_packages scripts/packages-arm64.txt
+install_packages cross/packages.txt
 scripts/onnxruntime.sh aarch64
 
 # Debian ships the aarch64 standard library for its own rustc only, so that one builds here; its
@@ -27,7 +27,7 @@ cross() { PATH=/usr/bin:/bin:$PATH CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP
 same_read_as_here() {
   local picture=../shared/data/evaluation/e2e_eu/eu11.jpg here there
   if [ ! -e "$picture" ]; then
-    printf 'SKIPPED: read under emulation, because %s is not here\n' "$picture" >&2
+    skipped "reading under emulation" "../shared/data/evaluation is not beside the repository"
     return
   fi
   texts() { grep -o '"text":"[^"]*"'; }
@@ -40,19 +40,20 @@ same_read_as_here() {
 
 case ${1:-} in
   build)
-    cross build --release --locked
+    cross build --release --locked --no-default-features --bin outrider
     mkdir -p build/arm64
     cp "$CARGO_TARGET_DIR/$target/release/outrider" build/onnxruntime/aarch64/libonnxruntime.so build/arm64/
     say "built build/arm64/outrider ($(file -b build/arm64/outrider 2>/dev/null | cut -d, -f1-2))"
     ;;
   test)
     # Emulation is some thirty times slower than the machine: few cases per property, and tests that run
-    # against the clock stay with the host. So do three that qemu-user answers otherwise than a kernel:
-    # it says ENOSYS to V4L2's ioctls, and a program that cannot be started seems to start.
-    PROPTEST_CASES=8 cross test --locked --lib -- --skip live_camera --skip real_time_takes \
-      --skip what_is_no_video_device --skip file_that_is_no_device --skip without_ffmpeg
-    cross build --locked --bin outrider
+    # against the clock stay with the host. So do four that qemu-user answers otherwise than a kernel:
+    # it says ENOSYS to V4L2's ioctls and to a terminal's, and a program that cannot be started seems to start.
+    # Built with `testing`, as the crates are for their own tests, so that the program below is not built anew.
+    PROPTEST_CASES=8 cross test --locked --workspace --no-default-features --features testing --lib -- --skip live_camera --skip real_time_takes \
+      --skip what_is_no_video_device --skip file_that_is_no_device --skip without_ffmpeg --skip terminal_echoes_again
+    cross build --locked --workspace --no-default-features --features testing --bin outrider
     same_read_as_here
     ;;
-  *) die "usage: scripts/arm64.sh build|test" ;;
+  *) die "usage: cross/arm64.sh build|test" ;;
 esac
