@@ -1,18 +1,21 @@
-//! The agency's own broker, started with exactly the files of `examples/broker/`: who may do what, and
-//! each thing that is refused. The clients are mosquitto's own.
+//! Starts a broker with exactly the files of `examples/broker/`, and tests what each client may do and what is
+//! refused. The clients are mosquitto's own.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use common::fleet::Fleet;
 use common::until;
-use outrider::downlink::{Downlink, Topic};
+use outrider::config::UplinkConfig;
+use outrider::downlink::Downlink;
 use outrider::health::{Health, PartState};
+use outrider::inbound::Topic;
 
 const BASE: &str = "alpr/v1/peel";
 
@@ -137,4 +140,38 @@ fn message_longer_than_its_kind_may_be_is_dropped_and_the_line_stays() {
     assert_eq!(manifest.payload, b"manifest");
     assert_eq!(health.state("downlink"), Some(PartState::Working));
     drop(door);
+}
+
+/// Any client with a certificate can take another's identifier, and the broker then throws the other out. One
+/// that sends none gets an identifier that nobody knows.
+#[test]
+fn car_without_an_identifier_is_not_thrown_out_by_whoever_takes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(fleet) = Fleet::start(dir.path()) else { return };
+    for (client_id, thrown_out) in [(Some(String::new()), false), (None, true)] {
+        let config = UplinkConfig { client_id, ..fleet.uplink("4127") };
+        let (downlink, health) =
+            (Downlink::new(&fleet.vehicle("4127")), Arc::new(Health::default()));
+        let door = downlink.open(&config, health.clone()).unwrap();
+        let (to, _inbound) = sync_channel(16);
+        downlink.subscribe(Topic::Policy, to);
+        until("it is connected", || downlink.connected());
+        let (lost, over) = (AtomicBool::new(false), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    lost.fetch_or(!downlink.connected(), Ordering::Relaxed);
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            for identifier in ["outrider-peel-4127-in", "-in"] {
+                fleet.pose_as("4128", identifier);
+            }
+            std::thread::sleep(Duration::from_secs(3));
+            over.store(true, Ordering::Relaxed);
+        });
+        // The control: whoever takes an identifier that is known throws the car out.
+        assert_eq!(lost.load(Ordering::Relaxed), thrown_out);
+        assert!(door.stop(Duration::from_secs(5)));
+    }
 }

@@ -1,5 +1,5 @@
-//! Configuration files as an installer writes them: what the good ones mean, and what the bad ones
-//! are told. Each file of `tests/config/bad` is one mistake.
+//! Configuration files as an installer writes them: snapshots hold what the good ones mean, and which message each
+//! bad one gets. Each file of `tests/config/bad` has one mistake.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
@@ -68,7 +68,8 @@ fn example_loads() {
 /// The lines `# key = value` of the example are defaults: uncommented, they change nothing.
 #[test]
 fn defaults_of_the_example_are_the_defaults() {
-    const SECTIONS: [&str; 5] = ["[reading]", "[gps]", "[keeping]", "[console]", "[alert]"];
+    const SECTIONS: [&str; 6] =
+        ["[reading]", "[gps]", "[keeping]", "[console]", "[alert]", "[thermal]"];
     let example = fs::read_to_string("examples/outrider.toml").unwrap();
     let mut text = String::from("[vehicle]\nid = \"4127\"\nagency = \"peel\"\n");
     let mut inside = false;

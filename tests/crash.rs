@@ -1,9 +1,9 @@
-//! Killed at random moments under load, and cut off from power, every promise about what is on the
-//! disk is kept: no recorded hit or disposition is lost or doubled, every database opens and is
-//! whole, nothing is there past its retention.
+//! Kills a daemon at random moments under load, or cuts its power, and checks every promise about what is on the
+//! disk: no recorded hit or disposition is lost or doubled, every database opens and is
+//! intact, nothing is there past its retention.
 //!
 //! `make crash-test` kills a process 1,000 times; `make power-cut-test` kills a virtual machine
-//! with a disk of its own 50 times. By default a short version of the first runs.
+//! with a disk of its own 50 times. By default a short version of the first test runs.
 
 #![allow(clippy::disallowed_types, reason = "the test is the other end of the socket")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]

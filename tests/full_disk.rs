@@ -1,25 +1,27 @@
-//! A disk that is full, read-only or fails: alerts go on, hits are kept first, health says what is
-//! lost, and nobody has to lend a hand when the disk is well again.
+//! Runs on a disk that is full, read-only or fails: alerts go on, hits are kept first, health says what is
+//! lost, and the daemon recovers by itself when the disk works again.
 //!
-//! On real file systems of a few megabytes: a tmpfs, and ext4 on a loop device whose own storage
-//! runs out, which is an input/output error to whoever is above. Needs root; skipped loudly without.
+//! The tests use real file systems of a few megabytes: a tmpfs, and ext4 on a loop device whose own storage
+//! runs out, which the file system sees as an input/output error. They need root, and say so where they are skipped.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::mosquitto::{Mosquitto, Setup, Subscriber};
 use common::{car, skipped, within};
 use outrider::clock::SystemClock;
 use outrider::config::{KeepingConfig, Retention, UplinkConfig, Vehicle};
 use outrider::health::{Health, PartState};
-use outrider::uplink::wire::Names;
-use outrider::uplink::{Notices, Outbox, Parts, Uplink, spawn};
+use outrider::hits::Outbox;
+use outrider::uplink::{Notices, Parts, Uplink, spawn};
+use outrider::wire::Names;
 
 /// A mounted file system; gone with its owner.
 struct Mounted(PathBuf);
@@ -66,7 +68,7 @@ fn mount(args: &[&str], at: &Path) -> Option<Mounted> {
     None
 }
 
-/// Storage and pipeline of a car, without a broker.
+/// Storage and pipeline of a car.
 struct Car {
     keeping: KeepingConfig,
     health: Arc<Health>,
@@ -77,6 +79,10 @@ struct Car {
 
 impl Car {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &UplinkConfig::default())
+    }
+
+    fn start_with(folder: &Path, broker: &UplinkConfig) -> Self {
         let keeping = KeepingConfig {
             thumbnails: true,
             disk_reserve: "4MiB".parse().unwrap(),
@@ -96,7 +102,7 @@ impl Car {
             clock,
             health: health.clone(),
         };
-        let uplink = Some(spawn(&UplinkConfig::default(), parts).unwrap());
+        let uplink = Some(spawn(broker, parts).unwrap());
         Self { keeping, health, outbox, uplink, alerted: BTreeSet::new() }
     }
 
@@ -157,6 +163,7 @@ fn full_disk_keeps_hits_first_and_recovers_by_itself() {
     assert_eq!(car.health.state("ring"), Some(PartState::Working));
     assert!(car.health.ring_written.get() > 0);
     let filler = disk.fill();
+    let before = car.kept().len();
 
     // There is room for some hits that nothing else can take.
     car.drive(100, 60);
@@ -186,7 +193,8 @@ fn full_disk_keeps_hits_first_and_recovers_by_itself() {
         "{}",
         car.said("hits")
     );
-    let on_disk = car.kept().len();
+    let on_disk = car.kept().len() - before;
+    assert!(on_disk >= 40, "{on_disk} hits fitted on the full disk");
 
     std::fs::remove_file(filler).unwrap();
     car.until_all_is_kept();
@@ -279,4 +287,63 @@ fn disk_with_errors_is_said_and_used_again_once_it_works() {
     let kept: BTreeSet<String> =
         again.recent(usize::MAX).unwrap().iter().map(|h| h.id.to_string()).collect();
     assert_eq!(kept, alerted);
+}
+
+/// Messages about hits that a broker's subscriber got, each topic with how often.
+fn times(subscriber: &Subscriber) -> BTreeMap<String, usize> {
+    let mut times = BTreeMap::new();
+    for (topic, _) in subscriber.received() {
+        if topic.contains("/hit/") {
+            *times.entry(topic).or_default() += 1;
+        }
+    }
+    times
+}
+
+#[test]
+fn waiting_hit_on_a_full_disk_is_sent_once_and_delivered_for_good_once_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = Mounted::tmpfs(&dir.path().join("disk"), 24) else { return };
+    let setup = Setup { persistent: true, ..Setup::default() };
+    let Some(mut broker) = Mosquitto::start(&dir.path().join("broker"), setup) else { return };
+    // It keeps for the subscriber what comes while that is away.
+    let subscriber = broker.subscriber(Some("watch"));
+    subscriber.ready(&broker);
+    let uplink = broker.uplink();
+    // Hits wait: the broker is away. Then the disk is full, and the broker is back.
+    broker.stop();
+    drop(subscriber);
+    let mut car = Car::start_with(&disk.0, &uplink);
+    car.drive(0, 9);
+    assert_eq!(car.outbox.queue().unwrap().hits, 3);
+    let filler = disk.fill();
+    // The room that is kept for hits is gone, too.
+    let _ = std::fs::remove_file(disk.0.join("state/hits.reserve"));
+    let rest = disk.0.join("rest");
+    let mut file = std::fs::File::create(&rest).unwrap();
+    let mut block = vec![0x55; 4_096];
+    while !block.is_empty() {
+        if std::io::Write::write_all(&mut file, &block).is_err() {
+            block.truncate(block.len() / 2);
+        }
+    }
+    drop(file);
+    broker.restart();
+    let subscriber = broker.subscriber(Some("watch"));
+    let all = "three hits with their pictures";
+    within(Duration::from_secs(30), all, || times(&subscriber).len() == 6);
+    std::thread::sleep(Duration::from_secs(3));
+    let sent = times(&subscriber);
+    assert!(sent.values().all(|n| *n == 1), "{sent:?}");
+    assert_ne!(car.health.state("hits"), Some(PartState::Working), "health tells");
+    std::fs::remove_file(filler).unwrap();
+    std::fs::remove_file(rest).unwrap();
+    within(Duration::from_secs(30), "it is written down that all were delivered", || {
+        car.outbox.queue().is_ok_and(|q| q.hits + q.images == 0)
+    });
+    within(Duration::from_secs(30), "health says that hits are well", || {
+        car.health.state("hits") == Some(PartState::Working)
+    });
+    assert_eq!(car.health.delivered.get(), 3);
+    assert!(times(&subscriber).values().all(|n| *n == 1), "{:?}", times(&subscriber));
 }

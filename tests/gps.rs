@@ -1,12 +1,11 @@
-//! The real gpsd, fed with NMEA through a pseudo-terminal: start, fix, loss of the fix, restart of
+//! Tests with the real gpsd, fed with NMEA through a pseudo-terminal and by UDP: start, fix, loss of the fix, restart of
 //! gpsd, no receiver.
 #![allow(clippy::disallowed_types, reason = "the test is the other end of the socket")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::TcpListener;
-use std::os::fd::OwnedFd;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -22,7 +21,11 @@ use outrider::health::{Health, PartState};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-/// A receiver on a pseudo-terminal: five reports a second.
+#[path = "common/skips.rs"]
+mod skips;
+use skips::skipped;
+
+/// A receiver, on a pseudo-terminal or on the network: five reports a second.
 struct Receiver {
     path: String,
     has_fix: Arc<AtomicBool>,
@@ -43,12 +46,34 @@ impl Receiver {
         mode.make_raw();
         tcsetattr(&line, OptionalActions::Now, &mode).unwrap();
 
+        rustix::io::ioctl_fionbio(&terminal, true).unwrap();
+        let mut out = File::from(terminal);
+        Self::talking(path, move |sentence| {
+            // `line` stays open, or gpsd's leaving would hang the terminal up.
+            let _open = &line;
+            // While gpsd is away nobody reads, and the terminal fills: what does not fit is lost,
+            // as it would be on a wire.
+            let _ = out.write_all(sentence);
+        })
+    }
+
+    /// As a car's router: a datagram for each sentence.
+    fn on_the_network() -> Self {
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = format!("127.0.0.1:{port}");
+        Self::talking(format!("udp://{to}"), move |sentence| {
+            let _ = socket.send_to(sentence, &to);
+        })
+    }
+
+    /// `path` is where gpsd finds it.
+    fn talking(path: String, mut say: impl FnMut(&[u8]) + Send + 'static) -> Self {
         let has_fix = Arc::new(AtomicBool::new(true));
         let stop = Arc::new(AtomicBool::new(false));
         let thread = thread::spawn({
             let (has_fix, stop) = (has_fix.clone(), stop.clone());
-            // `line` stays open, or gpsd's leaving would hang the terminal up.
-            move || talk(terminal, line, &has_fix, &stop)
+            move || talk(&mut say, &has_fix, &stop)
         });
         Self { path, has_fix, stop, thread: Some(thread) }
     }
@@ -63,9 +88,7 @@ impl Drop for Receiver {
     }
 }
 
-fn talk(terminal: OwnedFd, _line: File, has_fix: &AtomicBool, stop: &AtomicBool) {
-    rustix::io::ioctl_fionbio(&terminal, true).unwrap();
-    let mut out = File::from(terminal);
+fn talk(say: &mut dyn FnMut(&[u8]), has_fix: &AtomicBool, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let now = jiff::Timestamp::now().to_zoned(TimeZone::UTC);
         let hms = now.strftime("%H%M%S.%2f");
@@ -85,9 +108,7 @@ fn talk(terminal: OwnedFd, _line: File, has_fix: &AtomicBool, stop: &AtomicBool)
         };
         for body in bodies {
             let sum = body.bytes().fold(0, |x, b| x ^ b);
-            // While gpsd is away nobody reads, and the terminal fills: what does not fit is lost,
-            // as it would be on a wire.
-            let _ = out.write_all(format!("${body}*{sum:02X}\r\n").as_bytes());
+            say(format!("${body}*{sum:02X}\r\n").as_bytes());
         }
         thread::park_timeout(Duration::from_millis(200));
     }
@@ -112,7 +133,7 @@ impl Gpsd {
         match child {
             Ok(child) => Some(Self(child, folder)),
             Err(e) => {
-                eprintln!("SKIPPED: test with the real gpsd because it cannot be started: {e}");
+                skipped("a test with the real gpsd", &format!("it cannot be started: {e}"));
                 None
             }
         }
@@ -184,6 +205,21 @@ fn fix_found_lost_and_found_again_and_gpsd_restarted() {
     let Some(_gpsd) = Gpsd::start(port, Some(&receiver.path)) else { return };
     wait_for(&health, |s| *s == PartState::Working);
     assert!(matches!(gps.fixes().at(now()), Position::Fixed { .. }));
+}
+
+#[test]
+fn position_that_a_router_sends_by_udp_comes_through_gpsd() {
+    let port = free_port();
+    let router = Receiver::on_the_network();
+    let Some(_gpsd) = Gpsd::start(port, Some(&router.path)) else { return };
+    let (gps, health) = start(port);
+    wait_for(&health, |s| *s == PartState::Working);
+    let Position::Fixed { fix, .. } = gps.fixes().at(SystemClock.now().monotonic) else {
+        panic!("no fix")
+    };
+    assert!((fix.latitude - 43.59).abs() < 1e-6, "{fix:?}");
+    router.has_fix.store(false, Ordering::Relaxed);
+    wait_for(&health, |s| *s == PartState::Impaired("the receiver has no fix".into()));
 }
 
 #[test]

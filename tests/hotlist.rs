@@ -1,5 +1,5 @@
-//! A list's whole way with the real program and a real mosquitto: keys, trust, import, build, sign,
-//! publish over mutual TLS, revoke, clean; and the same messages seen and re-published with nothing but
+//! Takes a list from its source to the broker with the real program and a real mosquitto: keys, trust, import, build,
+//! sign, publish over mutual TLS, revoke, clean. The same messages are then read and published again with nothing but
 //! `mosquitto_sub` and `mosquitto_pub`.
 
 #![allow(clippy::disallowed_types, reason = "the test is the other end of the socket")]
@@ -299,4 +299,96 @@ fn import_says_what_it_left_out_and_explains_a_line() {
     assert!(said.contains("characters 27 to 37") && said.contains("\"SYN0001\""), "{said}");
     let all = desk.run("hotlist import --mappings");
     assert_eq!(all.lines().count(), 13, "{all}");
+}
+
+#[test]
+fn import_that_is_a_torso_is_no_success_and_writes_nothing() {
+    let desk = Desk::with_keys();
+    let rows = |bad: usize| -> String {
+        let good = (bad..18).map(|n| format!("SYN{n:04},CA-ON,stolen_vehicle\n"));
+        let bad = (0..bad).map(|n| format!("SYN{n:04},Nobody Smithson {n},stolen_vehicle\n"));
+        format!("Plate,Jurisdiction,Category\n{}", bad.chain(good).collect::<String>())
+    };
+    let import =
+        "hotlist import source.csv --mapping outrider-csv --list stolen --list-key list.key";
+    for (bad, why) in [
+        (10, "10 of 18 rows have something wrong (56 %, the most is 10 %)"),
+        (18, "none of the 18 rows is usable"),
+    ] {
+        std::fs::write(desk.path("source.csv"), rows(bad)).unwrap();
+        for arguments in
+            [import.to_owned(), format!("{import} --dry-run"), format!("{import} --json")]
+        {
+            let output = desk.try_run(&arguments, "");
+            let said =
+                [output.stdout, output.stderr].map(|b| String::from_utf8(b).unwrap()).concat();
+            assert!(!output.status.success() && said.contains(why), "{said}");
+            assert!(!said.contains("Smithson"), "{said}");
+        }
+        assert!(!desk.path("stolen.hotlist").exists());
+    }
+    std::fs::write(desk.path("source.csv"), "Plate,Jurisdiction,Category\n").unwrap();
+    assert!(desk.refused(import).contains("no entry among 0 rows"));
+    desk.run(&format!("{import} --allow-empty"));
+    std::fs::write(desk.path("source.csv"), rows(10)).unwrap();
+    let said = desk.run(&format!("{import} --most-bad 60"));
+    assert!(said.contains("18 rows read as outrider-csv: 8 entries"), "{said}");
+}
+
+#[test]
+fn emergency_rotation_leaves_nothing_under_the_old_key_and_revocations_hold() {
+    let desk = Desk::with_keys();
+    desk.release();
+    let said = desk.run_with(
+        "hotlist revoke --jurisdiction CA-ON --store store --list-key list.key --author-key author.key",
+        "SYN0007\n",
+    );
+    assert!(said.contains("1 entries revoked (CA-ON); 1 revocation holds"), "{said}");
+    desk.run("provision list-key --rotate list.key");
+    let names = desk.run("provision list-key --show list.key");
+    let (new, old) = names.trim().split_once(", ").unwrap();
+
+    // What is there goes out under the old key only if somebody says so.
+    let publish = "hotlist publish --store store --list-key list.key --broker mqtt://localhost:1";
+    let said = desk.refused(publish);
+    assert!(
+        said.contains(&format!("version 2 is sealed with list key {old}, and {new} is the newest")),
+        "{said}"
+    );
+    assert!(desk.refused(&format!("{publish} --under-old-key")).contains("localhost"));
+    let said = desk.run_with(
+        "hotlist revoke --store store --list-key list.key --author-key author.key",
+        "SYN0008\n",
+    );
+    assert!(said.contains("2 revocations hold"), "{said}");
+    assert!(
+        said.contains(&format!("CAUTION: this version is sealed with the old list key {old}")),
+        "{said}"
+    );
+
+    // The work file was sealed before the rotation.
+    let build = "hotlist build stolen.hotlist --store store --agency opp --list-key list.key";
+    let said = desk.run(build);
+    assert!(said.contains("2 revocations hold, 0 ended"), "{said}");
+    assert!(said.contains(&format!("sealed with list key {new}")), "{said}");
+    let said = desk.run("hotlist sign --store store --author-key author.key");
+    assert!(said.contains("2 revocations hold"), "{said}");
+    assert!(desk.refused(publish).contains("localhost"), "nothing but the broker is missing");
+    for command in [
+        "hotlist inspect --store store --list-key list.key",
+        "hotlist diff --store store --list-key list.key",
+        "hotlist verify --store store --list-key list.key --root root.pub.json --trust trust.json",
+    ] {
+        let said = desk.run(command);
+        assert!(said.contains("2 revocations hold"), "{command}: {said}");
+    }
+    let keys = ListKeys::load(&desk.path("list.key")).unwrap();
+    let manifest = std::fs::read(desk.path("store/manifest/4.json")).unwrap();
+    let manifest = Manifest::parse(&manifest).unwrap();
+    for (plate, revoked) in [("SYN0007", true), ("SYN0008", true), ("SYN0009", false)] {
+        let plate = outrider::plate::ListedPlate::parse(plate).unwrap();
+        let ontario = outrider::plate::Jurisdiction::parse("CA-ON").unwrap();
+        let tag = revocation_tag(keys.newest(), plate, ontario);
+        assert_eq!(manifest.revokes(&tag), revoked);
+    }
 }

@@ -1,5 +1,5 @@
-//! A broker that sends anything in any order, and a clock that goes on: the list that serves is always
-//! a whole one. No sockets: the test plays the broker.
+//! Sends a car anything in any order while its clock runs: the list in service is always a
+//! complete one. There are no sockets, because the test plays the broker.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
@@ -10,16 +10,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use outrider::clock::{Clock, SimulatedClock};
 use outrider::config::Vehicle;
-use outrider::downlink::{Downlink, Topic};
+use outrider::dated::MOST_STEP;
+use outrider::downlink::Downlink;
 use outrider::dsse::SigningKey;
 use outrider::health::Health;
 use outrider::hotlist::format::Address;
 use outrider::hotlist::sync::made_up::MadeUp;
 use outrider::hotlist::sync::{Parts, Sync};
 use outrider::hotlist::{Freshness, Hotlists};
+use outrider::inbound::Topic;
 use outrider::keys::DeviceKey;
 use outrider::plate::Plate;
-use outrider::trust::{HeldTrust, Role, Root, TrustDocument, TrustedKey};
+use outrider::trust::{HeldTrust, Role, Root, TrustDocument, TrustError, TrustedKey};
 use proptest::prelude::*;
 
 const KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
@@ -32,21 +34,30 @@ fn signing_key(n: u8) -> SigningKey {
 fn trust(state: &Path, device: &DeviceKey, clock: Arc<dyn Clock>) -> Arc<HeldTrust> {
     let root = Root { keys: vec![signing_key(1).public()], needed: 1 };
     let trust = HeldTrust::open(root, "peel", state, device, clock).unwrap();
-    let author = TrustedKey {
-        name: "author".into(),
-        public: signing_key(2).public(),
+    match trust.offer(&authors(1, &[2, 3])) {
+        // Restarted after a newer one.
+        Ok(_) | Err(TrustError::Rollback { .. }) => Arc::new(trust),
+        Err(e) => panic!("{e}"),
+    }
+}
+
+/// The trust document in which these keys may author the list.
+fn authors(version: u64, keys: &[u8]) -> Vec<u8> {
+    let author = |n: &u8| TrustedKey {
+        name: format!("author {n}"),
+        public: signing_key(*n).public(),
         roles: vec![Role::ListAuthor("stolen".into())],
     };
     let document = TrustDocument {
         agency: "peel".into(),
-        version: 1,
+        version,
         issued: Timestamp::UNIX_EPOCH,
         expires: None,
-        keys: vec![author],
+        keys: keys.iter().map(author).collect(),
         withdrawn: Vec::new(),
+        retired: Vec::new(),
     };
-    trust.offer(&document.sign(&[&signing_key(1)]).to_json()).unwrap();
-    Arc::new(trust)
+    document.sign(&[&signing_key(1)]).to_json()
 }
 
 /// A car whose broker is the test.
@@ -56,6 +67,7 @@ struct Car {
     service: Arc<Hotlists>,
     health: Arc<Health>,
     downlink: Downlink,
+    trust: Arc<HeldTrust>,
     sync: Sync,
 }
 
@@ -77,19 +89,20 @@ impl Car {
         let vehicle = Vehicle { id: "4127".into(), agency: "peel".into() };
         let (service, health) = (Arc::new(Hotlists::default()), Arc::new(Health::default()));
         let downlink = Downlink::new(&vehicle);
+        let trust = trust(&state, &device, clock.clone());
         let sync = Sync::open(Parts {
             lists: &[toml::from_str(&config).unwrap()],
             agency: "peel",
             state: &state,
             device: &device,
-            trust: trust(&state, &device, clock.clone()),
+            trust: trust.clone(),
             service: service.clone(),
             downlink: downlink.clone(),
             audit: None,
             clock: clock.clone(),
             health: health.clone(),
         });
-        Self { dir, clock, service, health, downlink, sync }
+        Self { dir, clock, service, health, downlink, trust, sync }
     }
 
     fn restarted(self) -> Self {
@@ -169,7 +182,7 @@ fn versions() -> (MadeUp, MadeUp) {
 fn list_expires_on_its_day_and_a_newer_one_serves_again() {
     let (first, mut second) = versions();
     let mut car = Car::new();
-    assert!(car.says().contains("nothing has come"), "{}", car.says());
+    assert!(car.says().contains("nothing has arrived from the broker"), "{}", car.says());
     car.send_manifest(&first.signed(&signing_key(2)));
     car.send_all(&first);
     car.whole(&first);
@@ -192,6 +205,82 @@ fn list_expires_on_its_day_and_a_newer_one_serves_again() {
 }
 
 #[test]
+fn withdrawing_a_stolen_key_takes_out_what_it_planted_and_the_versions_that_it_used_up() {
+    let (first, second) = versions();
+    let (_, mut planted) = versions();
+    let mut car = Car::new();
+    car.send_manifest(&first.signed(&signing_key(3)));
+    car.send_all(&first);
+    car.whole(&first);
+    // As high as a stolen key gets, and it is in service, with a revocation of its own.
+    planted.manifest.version = 1 + MOST_STEP;
+    car.send_manifest(&planted.signed(&signing_key(2)));
+    car.send_all(&planted);
+    assert_eq!(car.version(), Some(1 + MOST_STEP));
+    assert_eq!(car.trust.offer(&authors(2, &[3])), Ok(true));
+    car.sync.turn(Duration::ZERO);
+    assert_eq!(car.version(), None, "{}", car.says());
+    assert!(car.says().contains("its author's key is withdrawn"), "{}", car.says());
+    let mut car = car.restarted();
+    assert_eq!(car.version(), None, "{}", car.says());
+    // The next author's next version is far below the thief's, and is taken.
+    car.send_manifest(&first.signed(&signing_key(2)));
+    assert!(car.says().contains("signed by 0 of the keys"), "{}", car.says());
+    car.send_manifest(&second.signed(&signing_key(3)));
+    car.send_all(&second);
+    car.whole(&first);
+    assert_eq!((car.version(), car.says()), (Some(2), "Some(Working)".into()));
+    // And what was known of honest authors is not forgotten with the thief's.
+    car.send_manifest(&first.signed(&signing_key(3)));
+    assert!(car.says().contains("version 2 is known already"), "{}", car.says());
+}
+
+#[test]
+fn last_version_and_lists_of_the_future_are_refused_and_the_list_serves_on() {
+    let (first, second) = versions();
+    let mut car = Car::new();
+    car.send_manifest(&first.signed(&signing_key(2)));
+    car.send_all(&first);
+    let (mut last, mut to_come) = (second.manifest.clone(), second.manifest.clone());
+    last.version = u64::MAX;
+    to_come.issued = "2099-01-01T00:00:00Z".parse().unwrap();
+    to_come.source_time = to_come.issued;
+    to_come.expires = "2099-01-08T00:00:00Z".parse().unwrap();
+    for (manifest, says) in [
+        (last, "a version goes up by 16777216 at most"),
+        (to_come, "says that it was issued at 2099-01-01"),
+    ] {
+        car.send_manifest(&manifest.sign(&signing_key(2)).to_json());
+        assert!(car.says().contains(says), "{}", car.says());
+        assert_eq!(car.version(), Some(1));
+    }
+    car.send_manifest(&second.signed(&signing_key(2)));
+    car.send_all(&second);
+    assert_eq!(car.version(), Some(2));
+}
+
+#[test]
+fn list_removed_from_the_disk_is_said_and_none_older_is_taken() {
+    let (first, second) = versions();
+    let mut car = Car::new();
+    car.send_manifest(&second.signed(&signing_key(2)));
+    car.send_all(&second);
+    assert_eq!(car.version(), Some(2));
+    std::fs::remove_dir_all(car.dir.path().join("state/lists")).unwrap();
+    let mut car = car.restarted();
+    assert!(
+        car.says().contains("version 2 was in force and is missing from the disk"),
+        "{}",
+        car.says()
+    );
+    car.send_manifest(&first.signed(&signing_key(2)));
+    assert!(car.says().contains("version 2 is known already"), "{}", car.says());
+    car.send_manifest(&second.signed(&signing_key(2)));
+    car.send_all(&second);
+    assert_eq!((car.version(), car.says()), (Some(2), "Some(Working)".into()));
+}
+
+#[test]
 fn chunks_that_do_not_come_are_said() {
     let (first, second) = versions();
     let mut car = Car::new();
@@ -201,7 +290,7 @@ fn chunks_that_do_not_come_are_said() {
     assert_eq!(car.says(), "Some(Working)");
     car.clock.advance(Duration::from_secs(61));
     car.sync.turn(Duration::ZERO);
-    assert!(car.says().contains("version 2 is not whole: chunks that do not come: 1"));
+    assert!(car.says().contains("version 2 is not complete: chunks that do not arrive: 1"));
     assert!(car.says().contains("version 1 of"), "{}", car.says());
     // Over a restart what was begun is gone on with.
     let mut car = car.restarted();
@@ -318,4 +407,75 @@ proptest! {
         car.whole(&first);
         prop_assert_eq!(car.version(), Some(2));
     }
+}
+
+/// Version `n` of a list that shares no chunk with the others.
+fn version(n: u64) -> MadeUp {
+    let mut list = MadeUp::new("peel", "stolen", KEY, ENTRIES + n);
+    list.manifest.version = n;
+    list
+}
+
+/// The version that serves, if any does.
+fn serves(car: &Car) -> Option<String> {
+    car.service.lists().first().map(|list| list.stamp().version.to_string())
+}
+
+#[test]
+fn chunk_that_the_disk_refuses_leaves_the_version_before_on_the_disk() {
+    let mut car = Car::new();
+    let (first, second) = (version(1), version(2));
+    car.send_manifest(&first.signed(&signing_key(2)));
+    car.send_all(&first);
+    assert_eq!(serves(&car).as_deref(), Some("1"));
+
+    // The disk takes everything but one chunk: a folder stands where it would be written.
+    let address = second.messages.keys().next().unwrap();
+    let chunks = car.dir.path().join("state/lists/stolen/chunks");
+    let in_the_way = chunks.join(address.to_string()).with_extension("new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    car.send_manifest(&second.signed(&signing_key(2)));
+    car.send_all(&second);
+    assert_eq!(serves(&car).as_deref(), Some("2"), "memory needs no disk");
+    let said = format!("{:?}", car.health.state("hotlist/stolen"));
+    assert!(said.contains("the list cannot be written to the disk"), "{said}");
+
+    // Without any network: all of the one before, rather than none at all.
+    let mut car = car.restarted();
+    assert_eq!(serves(&car).as_deref(), Some("1"), "{:?}", car.health.state("hotlist/stolen"));
+
+    // The disk is well again: the chunk is asked for once more, and then the version before may go.
+    car.sync.turn(Duration::ZERO);
+    car.send_all(&second);
+    assert_eq!(serves(&car).as_deref(), Some("2"));
+    std::fs::remove_dir(&in_the_way).unwrap();
+    assert!(car.asked().is_empty(), "not again at once");
+    car.clock.advance(Duration::from_secs(6));
+    car.sync.turn(Duration::ZERO);
+    assert_eq!(car.asked(), [*address]);
+    car.send_all(&second);
+    // That all its plates are others is said, and nothing of the disk any more.
+    let said = format!("{:?}", car.health.state("hotlist/stolen"));
+    assert!(said.contains("other entries at once") && !said.contains("disk"), "{said}");
+    let car = car.restarted();
+    assert_eq!(serves(&car).as_deref(), Some("2"));
+    let left = std::fs::read_dir(&chunks).unwrap().count();
+    assert_eq!(left, second.messages.len(), "what no version names is swept up");
+}
+
+#[test]
+fn list_expires_by_the_clock_while_a_stranger_sends_junk_without_a_pause() {
+    let mut car = Car::new();
+    let list = version(1);
+    car.send_manifest(&list.signed(&signing_key(2)));
+    car.send_all(&list);
+    assert_eq!(serves(&car).as_deref(), Some("1"));
+    car.clock.advance(Duration::from_secs(8 * 24 * 3_600));
+    let started = std::time::Instant::now();
+    while started.elapsed() < Duration::from_secs(2) {
+        let topic = Topic::Manifest("stolen".into());
+        car.downlink.deliver_for_tests(&topic, b"junk", false);
+        car.sync.turn(Duration::from_millis(400));
+    }
+    assert_eq!(serves(&car), None, "{:?}", car.health.state("hotlist/stolen"));
 }

@@ -1,6 +1,6 @@
-//! Lists on their way from an author into a car, over a real mosquitto with TLS, client certificates
-//! and the access list of `examples/broker/`: what arrives, in which bytes, and that no broker and no
-//! author, however hostile, takes the list that serves out of service.
+//! Brings lists from an author into a car, over a real mosquitto with TLS, client certificates
+//! and the access list of `examples/broker/`: what arrives, in how many bytes, and that no broker and no
+//! author, however hostile, takes the list in service out of service.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
@@ -299,6 +299,28 @@ fn chunk_cut_short_is_refused() {
     with_bad_chunk("does not open with the list key", |bad, _| bad.truncate(bad.len() - 1));
 }
 
+/// Time that is vouched for, a new trust document and new rules all have what is being fetched looked at again.
+#[test]
+fn bad_chunk_goes_on_being_told_when_trust_changes() {
+    let Some(mut scene) = scene() else { return };
+    let old: Vec<_> = scene.author.messages.keys().copied().collect();
+    scene.author.add(vec![common::author::entry("NEW1")], &[]);
+    for address in scene.new_chunks(&old) {
+        let mut bad = scene.author.messages[&address].clone();
+        *bad.last_mut().unwrap() ^= 1;
+        scene.fleet.retain_as("author-stolen", &chunk_topic(&address), &bad);
+    }
+    let manifest = scene.author.manifest();
+    scene.send(&scene.author.sign(&manifest));
+    scene.refused("does not open with the list key");
+    let trust = trust(2, &[&scene.author.key]);
+    scene.fleet.retain_as("admin", "alpr/v1/peel/trust", &trust);
+    for _ in 0..20 {
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(scene.car.says().contains("does not open"), "{}", scene.car.says());
+    }
+}
+
 #[test]
 fn oversize_chunk_is_dropped_and_the_list_serves() {
     with_bad_chunk("", |bad, _| bad.resize(200_000, 0));
@@ -370,6 +392,90 @@ fn sudden_growth_is_taken_when_its_author_vouches_for_it() {
     assert!(scene.car.lists_all(&many));
 }
 
+/// A list of a few entries too: an author whose key is in other hands may exchange all of it and keep its size.
+#[test]
+fn sudden_change_is_told_of_small_lists_and_at_equal_size_and_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(fleet) = Fleet::start(&dir.path().join("broker")) else { return };
+    let mut author = Author::new();
+    fleet.retain_as("admin", "alpr/v1/peel/trust", &trust(1, &[&author.key]));
+    author.base(&plates('A', 5)).publish(&fleet);
+    let mut car = Car::start(dir.path(), Some(&fleet.uplink("4127")));
+    car.until_version(1);
+    car.until_says("Some(Working)");
+    for (version, next, words) in [
+        (
+            2,
+            plates('B', 5),
+            "has other entries at once: 5 entries before, 5 now (5 plates gone, 5 new)",
+        ),
+        (3, plates('B', 2), "has shrunk at once: 5 entries before, 2 now"),
+        (4, plates('B', 9), "has grown at once: 2 entries before, 9 now"),
+    ] {
+        author.base(&next).publish(&fleet);
+        car.until_version(version);
+        car.until_says(words);
+        drop(car);
+        car = Car::start(dir.path(), None);
+        assert!(car.lists_all(&next));
+        car.until_says(words);
+        drop(car);
+        car = Car::start(dir.path(), Some(&fleet.uplink("4127")));
+    }
+}
+
+/// One bad sector is one chunk's entries, not the list. What a damaged layer may have removed stays away.
+#[test]
+fn damaged_chunk_takes_its_own_entries_away_and_brings_none_back() {
+    // As many as make several chunks.
+    const MANY: usize = 16_000;
+    let dir = tempfile::tempdir().unwrap();
+    let Some(fleet) = Fleet::start(&dir.path().join("broker")) else { return };
+    let mut author = Author::new();
+    fleet.retain_as("admin", "alpr/v1/peel/trust", &trust(1, &[&author.key]));
+    let before = plates('A', MANY);
+    author.base(&before);
+    let base: Vec<Address> = author.messages.keys().copied().collect();
+    assert!(base.len() > 2, "one chunk and its page: the test looks at nothing");
+    // Every second one goes again, in a layer.
+    let gone: Vec<String> = before.iter().skip(1).step_by(2).cloned().collect();
+    let names: Vec<&str> = gone.iter().map(String::as_str).collect();
+    author.add(vec![common::author::entry("ZZZ001")], &names).publish(&fleet);
+    let layer: Vec<Address> =
+        author.messages.keys().filter(|a| !base.contains(a)).copied().collect();
+    let car = Car::start(dir.path(), Some(&fleet.uplink("4127")));
+    car.until_version(1);
+    drop(car);
+    let chunks = dir.path().join("state/lists/stolen/chunks");
+    let count = |car: &Car, which: &[String]| which.iter().filter(|p| car.lists(p)).count();
+    let stay: Vec<String> = before.iter().step_by(200).cloned().collect();
+    let mut served_in_part = 0;
+    for address in base.iter().chain(&layer) {
+        let path = chunks.join(address.to_string());
+        let good = std::fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        bad[good.len() / 2] ^= 1;
+        std::fs::write(&path, &bad).unwrap();
+        let car = Car::start(dir.path(), None);
+        assert_eq!(count(&car, &gone), 0, "a damaged chunk brings removed entries back");
+        let says = car.says();
+        if count(&car, &stay) > 0 {
+            served_in_part += 1;
+            assert!(says.contains("version 1 is damaged on the disk"), "{says}");
+            assert!(says.contains("entries are left out until it is complete again"), "{says}");
+        }
+        drop(car);
+        std::fs::write(&path, &good).unwrap();
+    }
+    assert!(served_in_part > 0, "no damage left anything to serve: the test looks at nothing");
+    // With a network the chunk comes again.
+    let path = chunks.join(layer[0].to_string());
+    std::fs::write(&path, b"spoilt").unwrap();
+    let car = Car::start(dir.path(), Some(&fleet.uplink("4127")));
+    until("the list is whole again", || !car.says().contains("damaged"));
+    assert_eq!((count(&car, &gone), count(&car, &stay)), (0, stay.len()));
+}
+
 #[test]
 fn list_beyond_what_the_settings_allow_is_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -389,9 +495,11 @@ fn author_withdrawn_from_trust_publishes_no_more_and_the_next_one_does() {
     let next = signing_key(3);
     scene.fleet.retain_as("admin", "alpr/v1/peel/trust", &trust(2, &[&next]));
     scene.car.until_says("its author's key is withdrawn");
+    assert_eq!(scene.car.version(), None, "what a withdrawn key has signed serves no more");
     let after = plates('A', ENTRIES + 5);
     scene.author.base(&after).publish(&scene.fleet);
-    scene.refused("signed by 0 of the keys that may sign this");
+    scene.car.until_says("signed by 0 of the keys that may sign this");
+    assert_eq!(scene.car.version(), None);
     scene.author.key = next;
     scene.author.publish(&scene.fleet);
     scene.car.until_version(3);

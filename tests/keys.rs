@@ -1,11 +1,15 @@
-//! The keys of a car as an installer meets them: made, changed, killed while changing, destroyed; and in no
-//! argument and no environment of a daemon that runs with them.
+//! The keys of a car: they are made, changed, changed by a process that is killed meanwhile, and destroyed, as an
+//! installer would; and they are in no argument and no environment of a daemon that uses them.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+#[path = "common/skips.rs"]
+mod skips;
+use skips::skipped;
 
 struct Car {
     dir: tempfile::TempDir,
@@ -117,14 +121,21 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn wipe_asks_twice_and_leaves_nothing() {
+fn wipe_asks_twice_leaves_nothing_but_the_word_of_it_and_lasts_until_provisioning() {
     let car = Car::new();
     car.does(&["provision", "device"]);
     assert!(!car.run(&["provision", "wipe", "--reason", "sold"]).status.success(), "without --yes");
     assert!(!files(&car.state()).is_empty());
     car.does(&["provision", "wipe", "--reason", "sold", "--yes"]);
-    assert_eq!(files(&car.state()), Vec::<String>::new());
+    assert_eq!(files(&car.state()), [car.state().join("WIPED").display().to_string()]);
     assert!(!car.run(&["audit", "show"]).status.success());
+    // It stays wiped until a person provisions it.
+    let refused = car.run(&["run"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("this car was wiped"), "{said}");
+    assert_eq!(files(&car.state()).len(), 1, "no key");
+    car.does(&["provision", "device"]);
+    assert!(!files(&car.state()).iter().any(|file| file.ends_with("WIPED")));
 }
 
 #[test]
@@ -164,7 +175,7 @@ fn running_daemon_has_no_secret_among_arguments_and_environment() {
         assert!(!text.contains(&hex), "{file}");
     }
     if seen == 0 {
-        eprintln!("SKIPPED: /proc shows nothing of the daemon here");
+        skipped("what /proc shows of the daemon", "it shows nothing here");
     }
     let _ = daemon.kill();
     daemon.wait().unwrap();
@@ -201,6 +212,21 @@ fn car_goes_by_the_root_that_it_was_provisioned_for_and_by_no_other() {
         format!("{} {}", root["level"].as_str().unwrap(), root["fact"].as_str().unwrap())
     };
     assert!(check().starts_with("fail trust.root is root"), "{}", check());
+    // Without its pin as well: the car remembers, and says that the pin is gone.
+    let pin = car.state().join("root.sealed");
+    std::fs::remove_file(&pin).unwrap();
+    assert!(check().starts_with("fail trust.root is root"), "{}", check());
+    let refused = car.run(&["run"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("was provisioned for root"), "{said}");
+    std::fs::copy(&ours, &used).unwrap();
+    assert!(check().contains("(root.sealed) is gone"), "{}", check());
+    // Without any memory of it: the log says what it was pinned to.
+    std::fs::remove_file(car.state().join("in_force.sealed")).unwrap();
+    std::fs::copy(&theirs, &used).unwrap();
+    let refused = car.run(&["run"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("was provisioned for root"), "{said}");
     car.does(&["provision", "pin-root"]);
     assert!(check().starts_with("ok ") && check().ends_with("as provisioned"), "{}", check());
     let log = car.does(&["audit", "show", "--json"]);
@@ -224,7 +250,7 @@ impl Sealed {
         let mut tried = sealed.creds(&["encrypt", "--with-key=host", "-", "-"]);
         let tried = tried.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !tried.is_ok_and(|status| status.success()) {
-            eprintln!("SKIPPED: keys that systemd seals because systemd-creds does not seal here");
+            skipped("keys that systemd seals", "systemd-creds does not seal here");
             return None;
         }
         Some(sealed)

@@ -1,5 +1,5 @@
-//! Policy over a real mosquitto with certificates and the access list of `examples/broker/`: the admin
-//! publishes, the car believes, refuses, obeys and remembers.
+//! Sends policies over a real mosquitto with certificates and the access list of `examples/broker/`: the admin
+//! publishes them, and the car believes or refuses, obeys and remembers them.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
@@ -15,10 +15,12 @@ use jiff::Timestamp;
 use outrider::audit::{Actor, Audit};
 use outrider::clock::SystemClock;
 use outrider::config::{KeepingConfig, PolicyConfig, Vehicle};
-use outrider::downlink::{Door, Downlink, Topic};
+use outrider::downlink::{Door, Downlink};
 use outrider::dsse::SigningKey;
+use outrider::entry::{Matching, Priority};
 use outrider::health::{Health, PartState};
-use outrider::hotlist::{Builder, Entry, Hotlists, ListStamp, Matching, Priority};
+use outrider::hotlist::{Builder, Entry, Hotlists, ListStamp};
+use outrider::inbound::Topic;
 use outrider::keys::DeviceKey;
 use outrider::plate::ListedPlate;
 use outrider::policy::{HeldPolicy, Policy, Rules};
@@ -41,6 +43,7 @@ fn trust() -> Vec<u8> {
         expires: None,
         keys: vec![trusted(1, "A. Chief"), trusted(2, "B. Commissioner")],
         withdrawn: Vec::new(),
+        retired: Vec::new(),
     };
     document.sign(&[&key(9)]).to_json()
 }
@@ -91,7 +94,7 @@ impl Car {
         let held = Arc::new(held.unwrap());
         let lists = Arc::new(Hotlists::of(vec![list()]));
         let governed = lists.clone();
-        held.tell(move |rules| governed.govern(&rules.lists));
+        held.on_change(move |rules| governed.govern(&rules.lists));
 
         let downlink = Downlink::new(&vehicle);
         let (to, documents) = sync_channel(4);
@@ -132,7 +135,7 @@ fn policy_arrives_is_obeyed_refused_and_remembered() {
     let Some(fleet) = Fleet::start(dir.path()) else { return };
     let topic = "alpr/v1/peel/policy";
     // The policy is there before those who may sign it are known.
-    fleet.retain_as("admin", topic, &policy(1, NARROW, &[1]));
+    fleet.retain_as("admin", topic, &policy(1, NARROW, &[1, 2]));
     let car = Car::start(dir.path(), &fleet);
     until("it is refused for want of keys", || car.held.state().refused.is_some());
     assert_eq!(car.matching(), Matching::LookAlike);

@@ -9,7 +9,6 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -19,12 +18,13 @@ use common::mosquitto::{Mosquitto, Setup};
 use common::page::{self, Heard};
 use common::running::Silent;
 use common::{car, until, within};
+use outrider::alert::console::PageAddress;
+use outrider::camera_id::CameraId;
 use outrider::clock::SystemClock;
-use outrider::cmd::run::{Daemon, SeamCamera, Seams};
 use outrider::config::{Config, Vehicle};
+use outrider::daemon::{Daemon, SeamCamera, Seams};
 use outrider::health::Health;
-use outrider::onboard::frame::CameraId;
-use outrider::uplink::Outbox;
+use outrider::hits::Outbox;
 
 /// A configuration that uses this folder, this broker, and a list of these plates.
 fn config(folder: &Path, port: u16, listed: &[String], non_hit: &str) -> Config {
@@ -67,7 +67,7 @@ fn seams(plates: &[String], pace: Duration) -> Seams {
 }
 
 /// Takes down what the console sends from now on, once it sends.
-fn listen(console: SocketAddr) -> Heard {
+fn listen(console: &PageAddress) -> Heard {
     let heard = Heard::default();
     page::listen(console, &heard);
     until("the console answers", || !heard.lock().unwrap().is_empty());
@@ -142,8 +142,8 @@ fn drive_and_collect(non_hit: &str) -> Option<Collected> {
     let folder = dir.path().join("car");
     let config = config(&folder, broker.port(), &listed, non_hit);
     let daemon = Daemon::start(config, seams(&passing, Duration::from_millis(1))).unwrap();
-    let console = daemon.console().unwrap();
-    let heard = listen(console);
+    let console = daemon.console().unwrap().clone();
+    let heard = listen(&console);
     assert!(daemon.wait_for_end(Duration::from_secs(60)), "the drive ends");
     until("hits are alerted", || daemon.health().alerted.get() == 5);
     let health = daemon.health().clone();
@@ -155,7 +155,7 @@ fn drive_and_collect(non_hit: &str) -> Option<Collected> {
     let mut texts = BTreeMap::new();
     let id = &subscriber.hits()[0];
     for path in ["/", "/console.js", &format!("/hit/{id}/plate.jpg")] {
-        texts.insert(format!("console {path}"), page::get(console, path));
+        texts.insert(format!("console {path}"), page::get(&console, path));
     }
     let last = daemon.stop();
     assert_eq!((last.hits, last.non_hits), (5, 55), "every vehicle was read");
@@ -248,9 +248,11 @@ fn killed_during_a_drive_every_alerted_hit_is_there_and_arrives() {
         let console = BufReader::new(child.stdout.take().unwrap())
             .lines()
             .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix("console ").map(|a| a.parse().unwrap()))
+            .find_map(|line| {
+                line.strip_prefix("console ").map(|a| a.parse::<PageAddress>().unwrap())
+            })
             .expect("the child says where its console is");
-        let heard = listen(console);
+        let heard = listen(&console);
         // What the page had told a second before the kill has to be on the disk.
         let before = told(&heard.lock().unwrap()).len();
         until("hits are told", || told(&heard.lock().unwrap()).len() > before + 10);

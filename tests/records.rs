@@ -1,5 +1,5 @@
-//! What a person asks of a running car, with the built `outrider`: look-ups, dispositions, evidence,
-//! holds, the audit log, the report. Outputs, exit codes, what is refused, and what is on record after.
+//! Asks a running car with the built `outrider` for look-ups, dispositions, evidence, holds, the audit log and the
+//! report, and checks outputs, exit codes, what is refused, and what is on record afterwards.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
@@ -8,6 +8,7 @@ mod common;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use common::people::PIN;
 use common::running::{Car, child, refusal};
 use common::{skipped, until};
 
@@ -29,7 +30,7 @@ fn driven(folder: &std::path::Path) -> Car {
     // The ring writes within a second.
     until("the ring has the third", || {
         let args = ["query", PASSED, "--reason", "complaint", "--case", "26-00001"];
-        let who = ["--officer", &format!("{}", std::process::id()), "--role", "supervisor"];
+        let who = ["--officer", "5000", "--role", "supervisor"];
         car.does(&[&args[..], &who].concat()).contains("read  ")
     });
     car
@@ -136,9 +137,20 @@ fn a_hit_is_judged_held_and_taken_as_evidence_from_a_running_car() {
         "{}",
         refuses("nonsense", "stale")
     );
-    assert!(says("confirmed").starts_with("CONFIRMED BY SIGHT"));
-    assert_eq!(says("dispatch_confirmed"), "CONFIRMED ACTIVE BY DISPATCH");
-    assert_eq!(says("arrest"), "CONFIRMED ACTIVE BY DISPATCH");
+    let half = ["disposition", hit, "confirmed", "--officer", "1234", "--characters-match"];
+    assert!(car.refuses(&half).contains("both compared"));
+    let both = [&half[..], &["--jurisdiction-matches"]].concat();
+    assert!(car.does(&both).starts_with("CONFIRMED BY SIGHT"));
+    assert!(refuses(hit, "dispatch_confirmed").contains("say who at dispatch said so"));
+    let operator = |number: &str| {
+        ["disposition", hit, "dispatch_confirmed", "--officer", "1234", "--operator", number]
+            .map(str::to_owned)
+    };
+    let plate = operator("CKSV841");
+    assert!(car.refuses(&plate.each_ref().map(String::as_str)).contains("1 to 8 digits"));
+    let active = "CONFIRMED ACTIVE BY DISPATCH: grounds to act as listed";
+    assert_eq!(car.does(&operator("27").each_ref().map(String::as_str)), active);
+    assert_eq!(says("arrest"), active);
     assert_eq!((car.recorded("disposition"), car.recorded("outcome")), (2, 1));
 
     let bundle = car.path("bundle.zip");
@@ -177,12 +189,12 @@ fn a_hit_is_judged_held_and_taken_as_evidence_from_a_running_car() {
 
     let place = ["hold", hit, "--reason", "court order 26-118", "--author", "Sgt. Okafor"];
     let why = car.refuses(&[&place[..], &["--until", "2001-01-01"]].concat());
-    assert!(why.contains("is over already"), "{why}");
+    assert!(why.contains("would be over already"), "{why}");
     let held = car.does(&[&place[..], &["--until", "2099-06-01"]].concat());
     assert_eq!(held, format!("hit {hit} held until 2099-06-02T00:00:00Z"));
     assert!(car.does(&["hold", "--list"]).contains("\"reason\":\"court order 26-118\""));
     let ended = car.does(&["hold", hit, "--release", "--author", "Insp. Roy"]);
-    assert!(ended.contains("1 ended, its retention counts again"), "{ended}");
+    assert!(ended.contains("legal holds ended: 1; its retention applies again"), "{ended}");
     assert_eq!(car.does(&["hold", "--list"]), "");
     assert_eq!((car.recorded("legal_hold"), car.recorded("legal_hold_ended")), (1, 1));
 }
@@ -196,9 +208,12 @@ fn log_and_report_of_a_running_car_need_no_key_and_those_of_a_stopped_one_do() {
     std::fs::rename(&key_file, &aside).unwrap();
 
     let key = car.does(&["audit", "key"]);
+    // Without a key that somebody else knows a log is consistent and no more.
     let verdict = car.does(&["audit", "verify"]);
-    assert!(verdict.starts_with("holds: "), "{verdict}");
-    assert!(!car.does(&["audit", "verify", "--key", &key]).contains("give --key"));
+    assert!(verdict.starts_with("consistent: ") && !verdict.contains("holds: "), "{verdict}");
+    assert!(verdict.contains("not proved: who wrote it"), "{verdict}");
+    let verdict = car.does(&["audit", "verify", "--key", &key]);
+    assert!(verdict.starts_with("holds: ") && !verdict.contains("who wrote it"), "{verdict}");
     let stranger = "00".repeat(31) + "01";
     let why = car.refuses(&["audit", "verify", "--key", &stranger]);
     assert!(why.starts_with("audit log: checkpoint after record"), "{why}");
@@ -250,6 +265,121 @@ fn log_and_report_of_a_running_car_need_no_key_and_those_of_a_stopped_one_do() {
     assert_eq!(report(&car)["total"]["queries_by_reason"]["hit_and_run"], 1);
     let why = car.refuses(&query(HIT, "1234", "officer"));
     assert!(why.contains("is `outrider run` at work"), "{why}");
+}
+
+#[test]
+fn only_who_is_signed_in_enters_anything_and_each_refusal_is_on_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let car = driven(dir.path());
+    let hit = car.audit().into_iter().find(|r| r["event"]["kind"] == "hit_recorded").unwrap();
+    let hit = hit["event"]["hit"].as_str().unwrap().to_owned();
+    let bundle = car.path("bundle.zip").display().to_string();
+    let grounds = ["--reason", "hit_and_run", "--case", "26-00417"];
+    let query = [&["query", HIT][..], &grounds].concat();
+    let everything: [&[&str]; 4] = [
+        &query,
+        &["disposition", &hit, "misread"],
+        &["hold", &hit, "--reason", "court order 26-118", "--until", "2099-06-01"],
+        &["evidence", &hit, "-o", &bundle, "--case", "26-00417"],
+    ];
+    let refuses =
+        |person: &str, args: &[&str]| refusal(args, car.command_as(person, args).output().unwrap());
+    let before = car.recorded("entry_refused");
+    for args in everything {
+        let why = refuses("nobody", args);
+        assert!(why.starts_with("nobody is signed in here: sign in"), "{args:?}: {why}");
+    }
+    assert_eq!(car.recorded("entry_refused") - before, everything.len());
+
+    // A wrong PIN is told as a wrong number is, and neither is written down.
+    let wrong = refusal(&["wrong PIN"], car.login("1234", "480214"));
+    assert_eq!(wrong, "number or PIN is wrong");
+    assert_eq!(refusal(&["wrong number"], car.login("4711", PIN)), wrong);
+    let said = car.login("1234", PIN);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.starts_with("signed in as 1234 (J. Roy), officer; the shift ends in"), "{said}");
+    let show = ["login", "--show"];
+    let shown = car.command_as("1234", &show).output().unwrap();
+    assert!(String::from_utf8(shown.stdout).unwrap().starts_with("signed in as 1234"));
+    let shown = car.command_as("nobody", &show).output().unwrap();
+    assert_eq!(String::from_utf8(shown.stdout).unwrap(), "nobody is signed in here\n");
+
+    // Who is signed in needs no flag, and no flag makes them somebody else.
+    let found = car.command_as("1234", &query).output().unwrap();
+    assert!(String::from_utf8(found.stdout).unwrap().contains("hit   01"));
+    let found = car.audit().into_iter().rfind(|r| r["event"]["kind"] == "look_up").unwrap();
+    assert_eq!((&found["who"]["role"], &found["who"]["id"]), (&"officer".into(), &"1234".into()));
+    let why = refuses("1234", &[&query[..], &["--officer", "77"]].concat());
+    assert!(why.starts_with("1234 is signed in, and \"77\" is stated"), "{why}");
+    let why = refuses("1234", &[&query[..], &["--role", "supervisor"]].concat());
+    assert!(why.starts_with("1234 may not act as supervisor"), "{why}");
+    let why = refuses("1234", everything[2]);
+    assert!(why.contains("officers may not hold hits"), "{why}");
+    let why = refuses("1234", everything[3]);
+    assert!(why.contains("officer may not export evidence"), "{why}");
+    assert!(!car.path("bundle.zip").exists());
+
+    // Policy takes the officer away while they are signed in, and lets another one's training lapse.
+    let mut users = common::people::users();
+    users.remove("1234");
+    users.get_mut("1").unwrap().trained_until = Some("2026-01-31".parse().unwrap());
+    common::people::put(&car.path("people"), "peel", 2, users);
+    // It is on record before it is in force.
+    until("the policy is in force", || {
+        let shown = car.command_as("1234", &show).output().unwrap();
+        String::from_utf8(shown.stdout).unwrap().starts_with("nobody is signed in")
+    });
+    assert_eq!(car.recorded("policy_applied"), 2);
+    let why = refuses("1234", &query);
+    assert!(why.starts_with("nobody is signed in") || why.contains("the policy in force"), "{why}");
+    assert_eq!(refusal(&["gone"], car.login("1234", PIN)), "number or PIN is wrong");
+    let why = refusal(&["lapsed"], car.login("1", PIN));
+    assert!(why.starts_with("the training of 1 ended on 2026-01-31"), "{why}");
+    assert!(car.login("77", PIN).status.success());
+    let out = car.command_as("77", &["logout"]).output().unwrap();
+    assert_eq!(String::from_utf8(out.stdout).unwrap(), "signed out\n");
+    assert!(refuses("77", &query).starts_with("nobody is signed in here"));
+
+    let of_sessions = |r: &serde_json::Value| {
+        ["session", "entry_refused"].contains(&r["event"]["kind"].as_str().unwrap())
+    };
+    let log: Vec<_> =
+        car.audit().into_iter().filter(of_sessions).map(|r| r["event"].to_string()).collect();
+    let log = log.join("\n");
+    let told = [
+        "refused: wrong number or PIN",
+        "refused: the training has lapsed",
+        "signed in",
+        "signed out",
+    ];
+    for what in
+        told.into_iter().chain(["ended: the policy in force has changed", "officers may not hold"])
+    {
+        assert!(log.contains(what), "{what:?} is not on record: {log}");
+    }
+    for secret in [PIN, "480214", "4711"] {
+        assert!(!log.contains(secret), "{secret} is on record: {log}");
+    }
+}
+
+#[test]
+fn car_without_users_shows_what_it_has_and_lets_nobody_enter_anything() {
+    let dir = tempfile::tempdir().unwrap();
+    // No trust and no policy: what a car is before its agency has signed one.
+    let mut car = Car::new(dir.path(), "", "[policy]\n", &[HIT]);
+    car.start(&[HIT]);
+    until("the hit is recorded", || car.recorded("hit_recorded") == 1);
+    let query = ["query", HIT, "--reason", "hit_and_run", "--case", "26-00417"];
+    let why = car.refuses(&query);
+    assert!(why.contains("no policy with users is in force"), "{why}");
+    assert!(why.contains("outrider provision pin"), "it says what to do: {why}");
+    let why = refusal(&["login"], car.login("1234", PIN));
+    assert!(why.contains("no policy with users is in force"), "{why}");
+    let shown = car.command_as("nobody", &["login", "--show"]).output().unwrap();
+    assert!(String::from_utf8(shown.stdout).unwrap().starts_with("nobody can sign in"));
+    assert_eq!((car.recorded("entry_refused"), car.recorded("look_up")), (1, 0));
+    assert_eq!(car.recorded("session"), 1);
 }
 
 /// Types a line into `outrider` at a terminal.

@@ -1,5 +1,5 @@
-//! A policy taken by a running car, from signing it to what it does to the ring, to `check`, and to entries
-//! that are new on a list: everything with the built `outrider`.
+//! A running car takes a policy that the built `outrider` has signed; the tests check what it does to the ring, to
+//! `check`, and to entries that are new on a list.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
@@ -65,7 +65,7 @@ fn policy_allows_one_comparison_and_then_ends_the_ring_while_the_car_runs() {
     let list = |plates: &str| std::fs::write(car.path("list.txt"), plates).unwrap();
     list("ZKHIT01\nZKPASS2\n");
     let heard = Heard::default();
-    page::listen(car.told("console ").unwrap().parse().unwrap(), &heard);
+    page::listen(&car.told("console ").unwrap().parse().unwrap(), &heard);
     let page = || String::from_utf8_lossy(&heard.lock().unwrap()).into_owned();
     until("the list is taken", || page().contains("\"entries\":2"));
     policy(&desk, 1, "[rules.lookups]\npast_reads = true\n", &["chief"]);

@@ -1,14 +1,15 @@
-//! A shift in one car, the whole daemon against a real mosquitto: hotplates that officers add by
-//! command and on the page, policy that revokes them, and covert lists, of which nothing in the car tells.
+//! A shift in one car, with the whole daemon and a real mosquitto: hotplates that officers add by
+//! command and on the page, policy that revokes them, and covert lists, of which nothing in the car shows anything.
 
 #![allow(clippy::disallowed_types, reason = "the test is the other end of the socket")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
+#[allow(dead_code, reason = "a part of it is used here")]
 mod browser;
 mod common;
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,17 +17,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use browser::Browser;
-use common::author::signing_key;
 use common::fleet::{AGENCY, Fleet};
 use common::mosquitto::{Mosquitto, Setup};
-use common::{car, until};
-use jiff::Timestamp;
+use common::skips;
+use common::{car, page, people, until};
+use outrider::alert::console::PageAddress;
 use outrider::alert::{Annunciator, SoundError};
-use outrider::cmd::run::{Daemon, SeamCamera, Seams};
+use outrider::camera_id::CameraId;
 use outrider::config::Config;
-use outrider::onboard::frame::CameraId;
-use outrider::policy::{Policy, Rules};
-use outrider::trust::{Role, TrustDocument, TrustedKey};
+use outrider::daemon::{Daemon, SeamCamera, Seams};
+use outrider::policy::Rules;
 use serde_json::{Value, json};
 
 /// Counts tones.
@@ -64,39 +64,53 @@ impl std::io::Write for Log {
 }
 
 /// Reads the console's events for as long as they come.
-fn listen(console: SocketAddr) -> Log {
+fn listen(console: &PageAddress) -> Log {
     let heard = Log::default();
     let mut sink = heard.clone();
-    let mut line = TcpStream::connect(console).unwrap();
-    write!(line, "GET /events HTTP/1.1\r\nHost: {console}\r\n\r\n").unwrap();
+    let mut line = TcpStream::connect(console.address).unwrap();
+    write!(
+        line,
+        "GET /events HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n\r\n",
+        console.address,
+        console.cookie()
+    )
+    .unwrap();
     std::thread::spawn(move || std::io::copy(&mut line, &mut sink));
     until("the console answers", || !heard.text().is_empty());
     heard
 }
 
 /// Sends JSON as the page does. The status and what was answered.
-fn post(console: SocketAddr, path: &str, body: &Value) -> (u16, String) {
-    let body = body.to_string();
-    let mut line = TcpStream::connect(console).unwrap();
-    write!(
-        line,
-        "POST {path} HTTP/1.1\r\nHost: {console}\r\nOrigin: http://{console}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    line.read_to_string(&mut answer).unwrap();
+fn post(console: &PageAddress, who: &page::Session, path: &str, body: &Value) -> (u16, String) {
+    let answer = page::send(console, who, path, &body.to_string());
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
     (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
 /// The program, asked about the daemon of this state folder.
+///
+/// Whoever it states is signed in first.
 fn ask(folder: &Path, args: &[&str]) -> Result<String, String> {
+    let stated = |flag: &str| args.iter().skip_while(|arg| **arg != flag).nth(1);
+    let stated = ["--officer", "--by"].into_iter().find_map(stated).copied();
+    let account = folder.join("run").join(stated.unwrap_or("nobody"));
+    if let Some(number) = stated.filter(|_| !account.exists()) {
+        let mut login = Command::new(env!("CARGO_BIN_EXE_outrider"))
+            .args(["login", "--number", number, "--pin-from-stdin", "--state"])
+            .arg(folder.join("state"))
+            .env("XDG_RUNTIME_DIR", &account)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let _ = writeln!(login.stdin.take().unwrap(), "{}", people::PIN);
+        login.wait().unwrap();
+    }
     let mut command = Command::new(env!("CARGO_BIN_EXE_outrider"));
-    command.args(args);
+    command.args(args).env("XDG_RUNTIME_DIR", &account);
     match args[0] {
-        "query" => command.arg("--config").arg(folder.join("outrider.toml")),
+        "query" | "status" => command.arg("--config").arg(folder.join("outrider.toml")),
         _ => command.arg("--state").arg(folder.join("state")),
     };
     let out = command.output().unwrap();
@@ -147,7 +161,8 @@ fn covert_hit_reaches_the_fleet_and_nothing_in_the_car_tells_of_it() {
     let (one, two) = (folder.join("one.txt"), folder.join("two.txt"));
     let lists = format!(
         "[[hotlist]]\nname = \"cpic\"\npath = {one:?}\n\
-         [[hotlist]]\nname = \"undercover\"\npath = {two:?}\ncovert = true\n"
+         [[hotlist]]\nname = \"undercover\"\npath = {two:?}\ncovert = true\n{}",
+        people::provision(&folder.join("people"), AGENCY)
     );
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(&one, open).unwrap();
@@ -177,9 +192,15 @@ fn covert_hit_reaches_the_fleet_and_nothing_in_the_car_tells_of_it() {
 
     let wanted = json!({
         "plate": "zkht pl43", "jurisdiction": "", "reason": "left the scene, Main St", "case": "",
-        "priority": "high", "by": "4411", "role": "officer", "lasts": "1h",
+        "priority": "high", "lasts": "1h",
     });
-    let (status, told) = post(console, "/hotplates/add", &wanted);
+    let (status, told) = post(console, &page::nobody(console), "/hotplates/add", &wanted);
+    assert!(status == 401 && told.contains("nobody is signed in"), "{told}");
+    let officer = page::sign_in(console, "4411", people::PIN);
+    let (status, told) = post(console, &officer, "/hotplates/add", &wanted);
+    assert!(status == 422 && told.contains("the shift is not begun"), "{told}");
+    page::begin_shift(console, &officer);
+    let (status, told) = post(console, &officer, "/hotplates/add", &wanted);
     assert_eq!(status, 200, "{told}");
     assert!(daemon.wait_for_end(Duration::from_secs(60)), "the drive ends");
     until("what is told is told", || daemon.health().alerted.get() == 2);
@@ -300,36 +321,18 @@ impl Drop for Running {
     }
 }
 
-/// A policy that two people have signed.
+/// A policy that two people have signed, with everybody as users.
 fn policy(version: u64, rules: &str) -> Vec<u8> {
-    let rules: Rules = serde_json::from_str(rules).unwrap();
-    let (agency, issued, note) = (AGENCY.into(), Timestamp::UNIX_EPOCH, String::new());
-    let policy = Policy { agency, version, issued, expires: None, note, rules };
-    policy.sign(&[&signing_key(5), &signing_key(6)]).to_json()
-}
-
-fn trust() -> Vec<u8> {
-    let keys = [(5, "A. Chief"), (6, "B. Commissioner")].map(|(n, name)| TrustedKey {
-        name: name.into(),
-        public: signing_key(n).public(),
-        roles: vec![Role::Policy],
-    });
-    let document = TrustDocument {
-        agency: AGENCY.into(),
-        version: 1,
-        issued: Timestamp::now(),
-        expires: None,
-        keys: keys.into(),
-        withdrawn: Vec::new(),
-    };
-    document.sign(&[&signing_key(1)]).to_json()
+    let mut rules: Rules = serde_json::from_str(rules).unwrap();
+    rules.users = people::users();
+    people::policy(AGENCY, version, rules)
 }
 
 #[test]
 fn commands_ask_the_running_daemon_and_policy_over_the_broker_decides() {
     let dir = tempfile::tempdir().unwrap();
     let Some(fleet) = Fleet::start(&dir.path().join("broker")) else { return };
-    fleet.retain_as("admin", "alpr/v1/peel/trust", &trust());
+    fleet.retain_as("admin", "alpr/v1/peel/trust", &people::trust(AGENCY));
     let car = Running::start(&dir.path().join("car"), &fleet);
     assert!(car.ask(&["policy", "show"]).unwrap().starts_with("No policy"));
 
@@ -337,6 +340,13 @@ fn commands_ask_the_running_daemon_and_policy_over_the_broker_decides() {
         let who = ["--reason", "left the scene, Main St", "--by", "4411", "--for", "2h"];
         car.ask(&[&["hotplate", "add", plate][..], &who].concat())
     };
+    // No users: nobody signs in, nothing is entered, and it is said what to do.
+    let why = add("CKSV 841").unwrap_err();
+    assert!(why.contains("no policy with users is in force"), "{why}");
+    fleet.retain_as("admin", "alpr/v1/peel/policy", &policy(1, "{}"));
+    until("policy is in force", || {
+        car.ask(&["policy", "show"]).is_ok_and(|said| said.starts_with("Policy 1 of peel"))
+    });
     let said = add("CKSV 841").unwrap();
     let first = said.split(' ').next().unwrap().to_owned();
     assert!(said.contains(" until "), "{said}");
@@ -385,6 +395,7 @@ fn commands_ask_the_running_daemon_and_policy_over_the_broker_decides() {
     for (event, times) in [("\"hotplate_added\"", 2), ("\"hotplate_removed\"", 2)] {
         assert_eq!(log.matches(event).count(), times, "{event} in {log}");
     }
+    assert!(log.contains("\"entry_refused\"") && log.contains("no policy with users"), "{log}");
     assert!(log.contains("found by unit 12") && log.contains("revoked by policy"), "{log}");
     for plate in ["CKSV841", "BMNT220"] {
         assert!(!log.contains(plate), "the audit has no place for a plate");
@@ -396,7 +407,7 @@ fn officer_adds_and_removes_a_hotplate_on_the_page() {
     let Some(browser) = Browser::start() else { return };
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("car");
-    let config = config(&folder, "", "");
+    let config = config(&folder, "", &people::provision(&folder.join("people"), AGENCY));
     let (open, reader) = car::camera(&["AHK512".to_owned()], Duration::from_millis(10));
     let id = CameraId::new("front");
     let seams = Seams {
@@ -406,8 +417,29 @@ fn officer_adds_and_removes_a_hotplate_on_the_page() {
     };
     let daemon = Daemon::start(config, seams).unwrap();
     browser.size(1280, 800);
-    browser.go(&format!("http://{}/", daemon.console().unwrap()));
+    browser.go(&daemon.console().unwrap().to_string());
     browser.until("!document.getElementById('add-hotplate').hidden");
+    // Nobody is signed in: the form asks for that first.
+    browser.press("h");
+    browser.until("!document.getElementById('sign-in').hidden");
+    browser.ask(&format!(
+        "const f = document.getElementById('sign-in-form'); f.elements.number.value = '4411'; \
+         f.elements.pin.value = '{}'; f.requestSubmit()",
+        people::PIN
+    ));
+    // The officer's shift begins with a look at the car.
+    browser.until(
+        "!document.getElementById('shift').hidden && !document.getElementById('tone').hidden",
+    );
+    browser.until("document.querySelectorAll('#shift-lines li').length > 4");
+    browser.keep_picture("shift-of-a-daemon-dark-1280x800");
+    browser.ask("document.getElementById('tone').click()");
+    browser.until("!document.getElementById('heard').disabled");
+    browser.ask("document.getElementById('heard').click()");
+    browser.ask("document.getElementById('begin').click()");
+    browser.until("document.getElementById('who').textContent === '4411 officer'");
+    let status = ask(&folder, &["status"]).unwrap();
+    assert!(status.contains("ago by officer 4411, "), "{status}");
     browser.press("h");
     browser.until("!document.getElementById('form').hidden");
     let fill = |form: &str, name: &str, value: &str| {
@@ -420,7 +452,6 @@ fn officer_adds_and_removes_a_hotplate_on_the_page() {
     fill("add-form", "plate", "cksv 841");
     fill("add-form", "jurisdiction", "ca-on");
     fill("add-form", "reason", "hurt");
-    fill("add-form", "by", "4411");
     submit("add-form");
     // The daemon says what is wrong, and what was typed is still there.
     browser.until("document.getElementById('form-says').textContent.startsWith('give a reason')");
@@ -449,7 +480,6 @@ fn officer_adds_and_removes_a_hotplate_on_the_page() {
         .until("document.getElementById('form-title').textContent === 'Remove hotplate CKSV841'");
     browser.keep_picture("hotplate-remove-dark-1280x800");
     fill("remove-form", "why", "Found by unit 12");
-    fill("remove-form", "by", "97");
     submit("remove-form");
     browser.until("document.querySelectorAll('.plate-row').length === 0");
     assert_eq!(ask(&folder, &["hotplate", "list"]).unwrap(), "no hotplates");

@@ -1,5 +1,5 @@
-//! Hits on their way out, over real sockets to a real mosquitto: delivered over mutual TLS,
-//! refused in words, through restarts of the broker and kill -9 of the car.
+//! Sends hits over real sockets to a real mosquitto: they are delivered over mutual TLS, through restarts of the broker
+//! and kill -9 of the car; and what the broker refuses is reported with its reason.
 
 #![allow(clippy::disallowed_types, reason = "the test is the other end of the socket")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
@@ -8,6 +8,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -18,8 +19,9 @@ use common::{car, until, within};
 use outrider::clock::SystemClock;
 use outrider::config::{Retention, UplinkConfig, Vehicle};
 use outrider::health::{Health, PartState};
-use outrider::uplink::wire::Names;
-use outrider::uplink::{Notices, Outbox, Parts, Uplink, spawn};
+use outrider::hits::Outbox;
+use outrider::uplink::{Notices, Parts, Uplink, spawn};
+use outrider::wire::Names;
 
 const FOUR_TOPICS: &str = "\
 user 4127
@@ -205,6 +207,8 @@ fn wrong_password_port_or_protocol_is_said_in_words() {
     let Some(broker) = Mosquitto::start(&dir.path().join("broker"), setup) else { return };
     let password = dir.path().join("password");
     std::fs::write(&password, "wrong\n").unwrap();
+    // What others can read is refused in other words.
+    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
     let config = UplinkConfig {
         username: Some("car".into()),
         password_file: Some(password.clone()),
@@ -228,7 +232,7 @@ fn wrong_password_port_or_protocol_is_said_in_words() {
         ca: Some(write_any_ca(dir.path())),
         ..broker.uplink()
     };
-    Car::start(&dir.path().join("c"), &no_tls).until_said(": it hung up");
+    Car::start(&dir.path().join("c"), &no_tls).until_said(": the broker closed the connection");
 }
 
 fn write_any_ca(folder: &Path) -> std::path::PathBuf {

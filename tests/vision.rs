@@ -1,4 +1,4 @@
-//! Model packages, the field's open models and bad input, through the real ONNX Runtime; `read` and
+//! Runs model packages, other people's open models and bad input through the real ONNX Runtime, and `read` and
 //! `eval` as a person types them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -9,10 +9,15 @@ use std::process::Output;
 use image::imageops;
 use outrider::config::ModelsConfig;
 use outrider::geometry::Rect;
+use outrider::onboard::fit;
 use outrider::onboard::frame::{Pixels, Raw};
 use outrider::onboard::vision::candidate::{Confidence, Detection};
-use outrider::onboard::vision::{Reader, jpeg, still};
+use outrider::onboard::vision::{Reader, conditions, jpeg, still};
 use outrider::render::plate::{Design, Texture};
+
+#[path = "common/skips.rs"]
+mod skips;
+use skips::skipped;
 
 mod onnx_bytes;
 use onnx_bytes as onnx;
@@ -28,7 +33,7 @@ fn runtime() -> Option<PathBuf> {
     if path.is_file() {
         return Some(path);
     }
-    eprintln!("SKIPPED: models in ONNX Runtime because {} is missing", path.display());
+    skipped("models in ONNX Runtime", &format!("{} is missing", path.display()));
     None
 }
 
@@ -38,7 +43,7 @@ fn shared(what: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    eprintln!("SKIPPED: what needs {} because it is missing", path.display());
+    skipped("reading real pictures", &format!("../shared/{what} is not beside the repository"));
     None
 }
 
@@ -96,8 +101,9 @@ fn with_a_plate(width: u32) -> (Raw, Rect) {
     let (w, h) = (width, width * h / w);
     let small = imageops::resize(plate.image(), w, h, imageops::FilterType::Triangle);
     let mut picture = image::RgbImage::from_pixel(1280, 720, image::Rgb([70, 74, 80]));
-    imageops::replace(&mut picture, &small, 600, 340);
-    let bbox = Rect { x: 600.0, y: 340.0, w: w as f32, h: h as f32 };
+    let (x, y) = if w <= 680 { (600, 340) } else { ((1280 - w) / 2, (720 - h) / 2) };
+    imageops::replace(&mut picture, &small, i64::from(x), i64::from(y));
+    let bbox = Rect { x: x as f32, y: y as f32, w: w as f32, h: h as f32 };
     (Raw { width: 1280, height: 720, bytes: picture.into_raw() }, bbox)
 }
 
@@ -123,7 +129,7 @@ fn a_plate_that_fills_half_the_picture_is_boxed_whole() {
     let mut reader = Reader::load(&config(&lib)).unwrap();
     for width in [480, 600, 680] {
         let (picture, truth) = with_a_plate(width);
-        let sighted = reader.look(&still(Pixels::Rgb(picture))).unwrap();
+        let sighted = reader.read_whole(&still(Pixels::Rgb(picture))).unwrap();
         let [plate, others @ ..] = &sighted.candidates[..] else { panic!("{width} pixels: none") };
         let overlap = plate.detection.bbox.iou(&truth);
         assert!(overlap > 0.86, "{width} pixels: {:?}, not {truth:?}", plate.detection.bbox);
@@ -131,6 +137,64 @@ fn a_plate_that_fills_half_the_picture_is_boxed_whole() {
         let twice = others.iter().filter(|c| c.detection.bbox.iou(&truth) > 0.4).count();
         assert_eq!(twice, 0, "{width} pixels: more boxes of the same plate");
     }
+}
+
+#[test]
+fn a_plate_that_fills_the_picture_is_found() {
+    let Some(runtime) = runtime() else { return };
+    let mut reader = Reader::load(&config(&runtime)).unwrap();
+    for width in [760, 900, 1040, 1160] {
+        let (picture, there) = with_a_plate(width);
+        let seen = reader.read_whole(&still(Pixels::Rgb(picture))).unwrap();
+        let found: Vec<_> = seen.candidates.iter().map(|c| c.detection.bbox).collect();
+        assert!(found.iter().any(|b| b.iou(&there) > 0.7), "{width}: {there:?} {found:?}");
+    }
+}
+
+/// The aim of a camera is judged by how sharp its plates are: from there on they are read, and far below they are not.
+#[test]
+fn plates_are_read_as_sharp_as_the_aim_asks() {
+    let Some(lib) = runtime() else { return };
+    let mut reader = Reader::load(&config(&lib)).unwrap();
+    let (mut missed, mut blurred) = (Vec::new(), Vec::new());
+    for design in [Design::Ontario, Design::Quebec] {
+        for width in [90, 140] {
+            for sigma in [0.0, 0.8, 1.2, 1.6, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0] {
+                let sigma = sigma * width as f32 / 140.0;
+                let (raw, bbox) = blurred_plate(design, width, sigma);
+                let frame = still(Pixels::Rgb(raw));
+                let seen = reader.read_whole(&frame).unwrap();
+                let sharpness = conditions::measure(reader.picture(), &bbox).unwrap().sharpness;
+                let text = seen.candidates.first().map(|one| one.text());
+                let right = text.is_some_and(|text| text.as_str() == "CKSV841");
+                eprintln!(
+                    "{design:?} {width} px, blurred by {sigma:.1}: {sharpness:.3}, right: {right}"
+                );
+                if sharpness >= fit::LEAST_SHARPNESS && !right {
+                    missed.push((design, width, sharpness));
+                }
+                if width == 90 && sharpness <= fit::LEAST_SHARPNESS / 3.0 {
+                    blurred.push(right);
+                }
+            }
+        }
+    }
+    assert!(missed.is_empty(), "sharp enough, and not read: {missed:?}");
+    // The control: what is far below is not read.
+    assert!(blurred.len() >= 4 && !blurred.contains(&true), "{blurred:?}");
+}
+
+/// A picture of nothing but a plate of this width that is out of focus, and where it is.
+fn blurred_plate(design: Design, width: u32, sigma: f32) -> (Raw, Rect) {
+    let plate = Texture::plate(design, "CKSV 841", 3);
+    let (w, h) = plate.image().dimensions();
+    let (w, h) = (width, width * h / w);
+    let small = imageops::resize(plate.image(), w, h, imageops::FilterType::Triangle);
+    let mut picture = image::RgbImage::from_pixel(1280, 720, image::Rgb([70, 74, 80]));
+    imageops::replace(&mut picture, &small, 600, 340);
+    let picture = if sigma > 0.0 { imageops::blur(&picture, sigma) } else { picture };
+    let bbox = Rect { x: 600.0, y: 340.0, w: w as f32, h: h as f32 };
+    (Raw { width: 1280, height: 720, bytes: picture.into_raw() }, bbox)
 }
 
 #[test]
@@ -200,7 +264,7 @@ fn file_that_is_no_model_is_refused() {
 fn our_packages_load_and_see_nothing_in_an_empty_picture() {
     let Some(lib) = runtime() else { return };
     let mut reader = Reader::load(&config(&lib)).unwrap();
-    let seen = reader.look(&still(Pixels::Grey(grey(1280, 720)))).unwrap();
+    let seen = reader.read_whole(&still(Pixels::Grey(grey(1280, 720)))).unwrap();
     assert!(seen.candidates.is_empty());
     assert_eq!(reader.weights()[0].name, "plate-detector-small");
 }
@@ -227,7 +291,7 @@ fn open_detectors_are_recognised_by_their_output() {
         let config = ModelsConfig { detector: path.display().to_string(), ..config(&lib) };
         let mut reader = Reader::load(&config).unwrap();
         assert_eq!(reader.weights()[0].decoder, decoder);
-        let seen = reader.look(&still(Pixels::Grey(grey(640, 320)))).unwrap();
+        let seen = reader.read_whole(&still(Pixels::Grey(grey(640, 320)))).unwrap();
         assert_eq!(seen.candidates.len(), 1, "{name}");
         let b = seen.candidates[0].detection.bbox;
         assert_eq!([b.x, b.y, b.w, b.h], [200.0, 80.0, 120.0, 40.0], "{name}");
@@ -264,7 +328,7 @@ fn fixed_slot_model_with_its_own_yaml_reads_its_alphabet() {
         ..config(&lib)
     };
     let mut reader = Reader::load(&config).unwrap();
-    let seen = reader.look(&still(Pixels::Grey(grey(128, 128)))).unwrap();
+    let seen = reader.read_whole(&still(Pixels::Grey(grey(128, 128)))).unwrap();
     let texts: Vec<_> = seen.candidates.iter().map(|c| c.text().to_string()).collect();
     assert_eq!(texts, ["AB1", "AB1"], "both plates in one run");
     assert!((seen.candidates[0].weakest().get() - 0.7).abs() < 1e-6);
@@ -272,6 +336,79 @@ fn fixed_slot_model_with_its_own_yaml_reads_its_alphabet() {
     std::fs::remove_file(folder.path().join("reader.yaml")).unwrap();
     let e = refusal(&config);
     assert!(e.contains("no YAML file beside it: needs model.toml, or"), "{e}");
+}
+
+/// A package that says of every plate: logits 6, 2, 0 for California, New York and nobody in particular.
+fn issuer_package(folder: &Path, more: &str, sha256: Option<&str>) -> String {
+    use sha2::Digest as _;
+    let onnx = onnx::per_picture([16, 32, 3], &[1, 3], &[6.0, 2.0, 0.0]);
+    let own = data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(&onnx));
+    let sha256 = sha256.unwrap_or(&own);
+    std::fs::write(folder.join("model.onnx"), onnx).unwrap();
+    let text = format!(
+        "name = \"issuer\"\nversion = \"1\"\nkind = \"jurisdiction\"\ndecoder = \"labels\"\n\
+         file = \"model.onnx\"\nsha256 = \"{sha256}\"\nlicence = \"MIT\"\n\
+         [input]\nwidth = 32\nheight = 16\nlayout = \"nhwc\"\ndtype = \"u8\"\ncolour = \"rgb\"\n\
+         resize = \"stretch\"\n[jurisdiction]\n{more}\n"
+    );
+    std::fs::write(folder.join("model.toml"), text).unwrap();
+    folder.display().to_string()
+}
+
+const LABELS: &str = "labels = [\"US-CA\", \"US-NY\", \"other\"]\n";
+
+#[test]
+fn package_says_whose_plate_it_is_or_that_this_is_unknown() {
+    let Some(lib) = runtime() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut said = Vec::new();
+    for threshold in [0.9, 0.99] {
+        let more = format!("{LABELS}threshold = {threshold}");
+        let jurisdiction = issuer_package(folder.path(), &more, None);
+        let mut reader = Reader::load(&ModelsConfig { jurisdiction, ..config(&lib) }).unwrap();
+        let (picture, there) = with_a_plate(400);
+        reader.decode(&still(Pixels::Rgb(picture))).unwrap();
+        let found = Detection { bbox: there, corners: None, score: Confidence::new(0.9) };
+        let seen = reader.read_at(&[found.clone(), found]).unwrap();
+        assert_eq!(seen.len(), 2);
+        said.push(seen[1].jurisdiction().map(|read| read.jurisdiction().to_string()));
+    }
+    assert_eq!(said, [Some("US-CA".to_owned()), None], "0.98 is sure enough, or is not");
+}
+
+#[test]
+fn jurisdiction_package_that_is_not_what_it_says_is_refused() {
+    let Some(lib) = runtime() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let digest = "0".repeat(64);
+    let cases = [
+        (format!("{LABELS}threshold = 0.9"), Some(digest.as_str()), "is not the file that its"),
+        (
+            format!("{LABELS}threshold = 0.3"),
+            None,
+            "jurisdiction.threshold = 0.3: must be 0.5 to 1",
+        ),
+        ("labels = [\"US-CA\"]\nthreshold = 0.9".into(), None, "has 1 labels: must be 2 to"),
+        ("labels = [\"US-CA\", \"us-ca\"]\nthreshold = 0.9".into(), None, "\"us-ca\" twice"),
+        (
+            "labels = [\"US-CA\", \"Texas\"]\nthreshold = 0.9".into(),
+            None,
+            "\"Texas\" is not an ISO",
+        ),
+        (
+            "labels = [\"US-CA\", \"GB\"]\nthreshold = 0.9".into(),
+            None,
+            "is not 2 plates of 2 labels",
+        ),
+    ];
+    for (more, sha256, expected) in cases {
+        let jurisdiction = issuer_package(folder.path(), &more, sha256);
+        let e = refusal(&ModelsConfig { jurisdiction, ..config(&lib) });
+        assert!(e.contains(expected), "{expected}: {e}");
+    }
+    let jurisdiction = root().join("models/plate-ocr-small").display().to_string();
+    let e = refusal(&ModelsConfig { jurisdiction, ..config(&lib) });
+    assert!(e.contains("not a jurisdiction package"), "{e}");
 }
 
 #[test]

@@ -1,17 +1,18 @@
-//! A lost car is wiped from afar, end to end: keys and trust made by `outrider provision`, a real
-//! mosquitto with certificates and the access list of `examples/broker/`, a daemon that has kept hits and
-//! reads, and what a thief finds on its disk afterwards.
+//! Wipes a lost car from afar: `outrider provision` makes keys and trust, a real mosquitto has certificates and the
+//! access list of `examples/broker/`, the daemon has kept hits and reads; then the test looks for what a thief would
+//! find on its disk.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use common::desk::Desk;
 use common::fleet::Fleet;
 use common::running::{Car, child};
-use common::{forensic, search, until};
+use common::{forensic, people, search, until};
 
 /// The daemon's process. Runs only when the test below starts it.
 #[test]
@@ -41,6 +42,18 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// A car's further configuration: this root, and this broker with the car's certificate.
+fn trusting(fleet: &Fleet, desk: &Desk, certificates: &Path) -> String {
+    format!(
+        "[trust]\nroot = \"{desk}/root.pub.json\"\n[uplink]\nbroker = \"{broker}\"\n\
+         ca = \"{tls}/ca.pem\"\ncertificate = \"{tls}/4127.pem\"\nkey = \"{tls}/4127.key\"\n\
+         retry_most = \"1s\"\nhealth_every = \"5s\"\n",
+        desk = desk.0.display(),
+        broker = fleet.uplink("4127").broker.unwrap(),
+        tls = certificates.display(),
+    )
+}
+
 #[test]
 fn lost_car_is_unreadable_after_one_signed_message_and_after_no_other() {
     let dir = tempfile::tempdir().unwrap();
@@ -48,15 +61,8 @@ fn lost_car_is_unreadable_after_one_signed_message_and_after_no_other() {
     let desk = Desk::new(&dir.path().join("desk"));
     desk.grant("commander", "--command");
     desk.key("stranger");
-    let (broker, certificates) = (fleet.uplink("4127"), dir.path().join("broker"));
-    let further = format!(
-        "[trust]\nroot = \"{desk}/root.pub.json\"\n[uplink]\nbroker = \"{broker}\"\n\
-         ca = \"{tls}/ca.pem\"\ncertificate = \"{tls}/4127.pem\"\nkey = \"{tls}/4127.key\"\n\
-         retry_most = \"1s\"\nhealth_every = \"5s\"\n",
-        desk = desk.0.display(),
-        broker = broker.broker.unwrap(),
-        tls = certificates.display(),
-    );
+    let certificates = dir.path().join("broker");
+    let further = trusting(&fleet, &desk, &certificates);
     let listed = ["ZKHIT01", "ZKHIT02"];
     let mut car = Car::new(&dir.path().join("car"), "non_hit = \"1h\"", &further, &listed);
     let fleet_sees = fleet.listen_as("dispatch", "alpr/v1/peel/vehicle/#");
@@ -104,6 +110,7 @@ fn lost_car_is_unreadable_after_one_signed_message_and_after_no_other() {
         "nothing is destroyed"
     );
 
+    let certificate_key = std::fs::read(certificates.join("4127.key")).unwrap();
     // What a thief may have undeleted: every file but the keys, as it was a moment before.
     let thief = dir.path().join("thief");
     copy(&car.state(), &thief);
@@ -149,13 +156,23 @@ fn lost_car_is_unreadable_after_one_signed_message_and_after_no_other() {
     let kept: serde_json::Value = serde_json::from_slice(&kept[0].1).unwrap();
     assert!(kept["wiped"].is_string() && kept["key_protection"] == "key_file", "{kept}");
 
-    // Nothing is left, and what was there opens with no key that still is anywhere.
-    assert_eq!(search::files(&car.state(), &[]).len(), 0);
+    // Nothing is left but the word that it was wiped, the key of its certificate neither, and what was there opens with no key that still is anywhere.
+    let left = search::files(&car.state(), &[]);
+    assert!(left.len() == 1 && left.keys().all(|path| path.ends_with("WIPED")), "{left:?}");
+    assert!(!certificates.join("4127.key").exists(), "the key of the car's certificate");
     copy(&car.state(), &thief);
     let after = forensic::open_all(&thief);
     assert_eq!((after.databases, after.shut > 3), (0, true), "{} stay shut", after.shut);
 
-    // Started again it is another car: the command that the broker still has is not for it.
+    // It stays wiped.
+    let refused = car.run(&["run"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("this car was wiped"), "{said}");
+    // Provisioned anew it is another car: the command that the broker still has is not for it.
+    let key_again = certificates.join("4127.key");
+    std::fs::write(&key_again, certificate_key).unwrap();
+    std::fs::set_permissions(&key_again, std::fs::Permissions::from_mode(0o600)).unwrap();
+    car.does(&["provision", "device"]);
     car.start(&["ZKHIT01"]);
     // It may come before the document that says who may command, and is then looked at again.
     let replayed = |car: &Car| {
@@ -173,4 +190,59 @@ fn lost_car_is_unreadable_after_one_signed_message_and_after_no_other() {
     until("it is refused again", || replayed(&car) == 2);
     assert_eq!(car.recorded("hit_recorded"), 1);
     car.stop();
+}
+
+/// Whoever holds one key of command destroys no evidence that a court asked for.
+#[test]
+fn car_with_a_hit_under_legal_hold_is_wiped_by_two_people_and_not_by_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(fleet) = Fleet::start(&dir.path().join("broker")) else { return };
+    let desk = Desk::new(&dir.path().join("desk"));
+    desk.grant("commander", "--command");
+    desk.grant("deputy", "--command");
+    let policy = people::signed_at(&desk);
+    let further = trusting(&fleet, &desk, &dir.path().join("broker"));
+    let mut car = Car::new(&dir.path().join("car"), "", &further, &["ZKHIT01"]);
+    let document = std::fs::read(desk.0.join("trust.json")).unwrap();
+    fleet.retain_as("admin", "alpr/v1/peel/trust", &document);
+    fleet.retain_as("admin", "alpr/v1/peel/policy", &policy);
+    car.start(&["ZKHIT01"]);
+    until("somebody may sign in", || car.login("501", people::PIN).status.success());
+    until("the hit is on record", || car.recorded("hit_recorded") == 1);
+    let records = car.audit();
+    let recorded = records.iter().find(|r| r["event"]["kind"] == "hit_recorded").unwrap();
+    let hit = recorded["event"]["hit"].as_str().unwrap().to_owned();
+    let why = ["--reason", "court order 26-118", "--author", "Sgt. Okafor"];
+    car.does(&[&["hold", &hit], &why[..], &["--until", "2027-06-01"]].concat());
+    let key = car.does(&["audit", "key"]);
+
+    let one = order(&desk, "one.json", "commander.key", "4127", &key);
+    fleet.retain_as("admin", TOPIC, &one);
+    let refused = |car: &Car| -> Vec<String> {
+        let records = car.audit();
+        let refused = records.iter().filter(|r| r["event"]["kind"] == "command_refused");
+        refused.map(|r| r["event"]["why"].as_str().unwrap().to_owned()).collect()
+    };
+    until("one person's order is refused", || refused(&car).len() == 1);
+    let said = refused(&car).pop().unwrap();
+    assert!(said.contains("a hit that a legal hold keeps"), "{said}");
+    assert!(said.contains("signed by 1 of the 2 people"), "{said}");
+    assert!(!car.has_ended() && car.state().join("hits.db").exists());
+
+    // One person with the same key twice is one person.
+    let whom = ["--agency", "peel", "--vehicle", "4127", "--car-key", &key];
+    let how = ["--reason", "stolen with the car", "-o", "two.json"];
+    let by = |second: &str| {
+        let keys = ["--key", "commander.key", "--key", second];
+        desk.does(&[&["provision", "wipe-command"], &whom[..], &keys, &how].concat());
+        std::fs::read(desk.0.join("two.json")).unwrap()
+    };
+    fleet.retain_as("admin", TOPIC, &by("commander.key"));
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(!car.has_ended() && car.state().join("hits.db").exists());
+
+    fleet.retain_as("admin", TOPIC, &by("deputy.key"));
+    car.until_said("wiped");
+    until("the process ends", || car.has_ended());
+    assert!(!car.state().join("hits.db").exists());
 }

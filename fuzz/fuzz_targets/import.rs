@@ -3,7 +3,7 @@
 
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
-use outrider::hotlist::import::{Defaults, Importing, Mapping, import, names};
+use outrider::authoring::import::{Defaults, Importing, Mapping, import, names};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, mut file)) = bytes.split_first() else { return };

@@ -3,7 +3,7 @@
 
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
-use outrider::hotlist::import::{Defaults, Importing, Mapping, import};
+use outrider::authoring::import::{Defaults, Importing, Mapping, import};
 
 fuzz_target!(|bytes: &[u8]| {
     let at = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());

@@ -14,7 +14,7 @@ pub(crate) struct Browser {
     driver: Child,
     port: u16,
     session: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Browser {
@@ -28,9 +28,8 @@ impl Browser {
         let mut driver = match driver {
             Ok(driver) => driver,
             Err(e) => {
-                eprintln!(
-                    "SKIPPED: the console in Chromium because chromedriver does not start: {e}"
-                );
+                let why = format!("chromedriver does not start: {e}");
+                crate::skips::skipped("the console in Chromium", &why);
                 return None;
             }
         };
@@ -59,9 +58,8 @@ impl Browser {
             "--disable-dev-shm-usage",
             &format!("--user-data-dir={}", profile.path().display()),
         ];
-        let wanted =
-            json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": args}}}});
-        let mut browser = Self { driver, port, session: String::new(), _profile: profile };
+        let wanted = json!({"capabilities": {"alwaysMatch": {"acceptInsecureCerts": true, "goog:chromeOptions": {"args": args}}}});
+        let mut browser = Self { driver, port, session: String::new(), profile };
         let made = browser.call("POST", "/session", &wanted);
         browser.session = made["sessionId"].as_str().expect("a session begins").to_owned();
         Some(browser)
@@ -72,12 +70,21 @@ impl Browser {
         self.command("POST", "url", &json!({ "url": url }));
     }
 
-    /// Sets the size of the page's window.
+    /// Sets the size of the page's window, and waits until the page has been drawn at that size: `resize` is told to
+    /// its scripts at the next frame only, and observers of sizes hear of it in the same frame or the one after.
     pub(crate) fn size(&self, width: u32, height: u32) {
-        let params =
-            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        let params = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
+                "screenWidth": width, "screenHeight": height});
         let cmd = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": params});
         self.command("POST", "goog/cdp/execute", &cmd);
+        let drawn = format!(
+            "const done = arguments[0];
+             const after = (frames) => frames ? requestAnimationFrame(() => after(frames - 1)) : done();
+             const sized = () => innerWidth === {width} && innerHeight === {height}
+               ? after(2) : requestAnimationFrame(sized);
+             sized();"
+        );
+        self.command("POST", "execute/async", &json!({"script": drawn, "args": []}));
     }
 
     /// Runs a function body in the page and gives what it returns.
@@ -111,12 +118,18 @@ impl Browser {
         ));
     }
 
-    /// Keeps a picture of the window, if a folder for that is named in `OUTRIDER_SCREENSHOTS`.
+    /// The cookies that the browser has for this page.
+    pub(crate) fn cookies(&self) -> Vec<Value> {
+        self.command("GET", "cookie", &Value::Null).as_array().cloned().unwrap_or_default()
+    }
+
+    /// Keeps a picture of the window in `target/screens`, for people to look at.
     pub(crate) fn keep_picture(&self, name: &str) {
-        let Ok(folder) = std::env::var("OUTRIDER_SCREENSHOTS") else { return };
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screens");
+        std::fs::create_dir_all(&folder).unwrap();
         let picture = self.command("GET", "screenshot", &Value::Null);
         let png = data_encoding::BASE64.decode(picture.as_str().unwrap().as_bytes()).unwrap();
-        std::fs::write(Path::new(&folder).join(format!("{name}.png")), png).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
     }
 
     fn command(&self, method: &str, what: &str, body: &Value) -> Value {
@@ -163,5 +176,20 @@ impl Drop for Browser {
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
+        // A test that fails deletes no session, and the browser outlives its driver then.
+        end_processes_with(&self.profile.path().display().to_string());
+    }
+}
+
+/// Ends every process whose command line has these words in it: ours, by the name of its profile's folder.
+fn end_processes_with(words: &str) {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    for process in processes {
+        let id = process.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(id) = id.and_then(rustix::process::Pid::from_raw) else { continue };
+        let said = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&said).contains(words) {
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        }
     }
 }

@@ -2,11 +2,14 @@
 //! tap, and what it told anyone.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use outrider::alert::console::PageAddress;
 
 use crate::common::mosquitto::{Mosquitto, Setup, Subscriber};
 use crate::common::page;
@@ -55,7 +58,7 @@ pub(crate) struct Boxed {
     page: Arc<Mutex<Vec<u8>>>,
     process: Option<Child>,
     said: Arc<Mutex<Vec<String>>>,
-    console: Option<SocketAddr>,
+    console: Option<PageAddress>,
     pub(crate) sealed: bool,
     pub(crate) disk: Option<Disk>,
 }
@@ -151,10 +154,10 @@ impl Boxed {
         self.said = lines_of(child.stdout.take().unwrap());
         self.process = Some(child);
         let console = self.until_said("console ");
-        let console: SocketAddr = console.parse().unwrap();
-        self.console = Some(console);
+        let console: PageAddress = console.parse().unwrap();
+        self.console = Some(console.clone());
         self.sealed = self.line("sealed ").as_deref() == Some("yes");
-        page::listen(console, &self.page);
+        page::listen(&console, &self.page);
     }
 
     pub(crate) fn line(&self, start: &str) -> Option<String> {
@@ -173,10 +176,10 @@ impl Boxed {
     pub(crate) fn until_driven(&mut self) {
         self.until_said("driven");
         until("hits arrived", || self.subscriber.hits().len() >= VEHICLES / LISTED);
-        let console = self.console.unwrap();
+        let console = self.console.clone().unwrap();
         let id = self.subscriber.hits()[0].clone();
         for path in ["/".to_owned(), "/console.js".to_owned(), format!("/hit/{id}/plate.jpg")] {
-            self.page.lock().unwrap().extend(page::get(console, &path));
+            self.page.lock().unwrap().extend(page::get(&console, &path));
         }
         // The ring writes within a second.
         std::thread::sleep(Duration::from_millis(1_500));
@@ -190,6 +193,29 @@ impl Boxed {
         let counted = self.line("stopped ").unwrap();
         let listed = VEHICLES / LISTED;
         assert_eq!(counted, format!("{listed} {}", VEHICLES - listed), "every vehicle was read");
+    }
+
+    /// What the process can write to in its memory: what a core file would hold.
+    pub(crate) fn memory(&self) -> Places {
+        let proc = format!("/proc/{}", self.process.as_ref().unwrap().id());
+        let maps = std::fs::read_to_string(format!("{proc}/maps")).unwrap();
+        let memory = std::fs::File::open(format!("{proc}/mem")).unwrap();
+        let mut places = Places::new();
+        for map in maps.lines() {
+            let mut columns = map.split_whitespace();
+            let (range, may) = (columns.next().unwrap(), columns.next().unwrap());
+            if !may.starts_with("rw") {
+                continue;
+            }
+            let (from, to) = range.split_once('-').unwrap();
+            let [from, to] = [from, to].map(|t| u64::from_str_radix(t, 16).unwrap());
+            let mut bytes = vec![0; (to - from) as usize];
+            // A part that went away meanwhile, or that only a device may read, is not there to be searched.
+            if memory.read_exact_at(&mut bytes, from).is_ok() {
+                places.insert(range.into(), bytes);
+            }
+        }
+        places
     }
 
     pub(crate) fn kill(&mut self, signal: rustix::process::Signal) -> ExitStatus {

@@ -29,9 +29,9 @@ use common::running::Silent;
 use common::search::{self, Places};
 use common::skipped;
 use modes::{mode_0s, mode_minute, mode_off, mode_session};
-use outrider::cmd::run::{Daemon, SeamCamera, Seams, keep_memory_private};
+use outrider::camera_id::CameraId;
 use outrider::config::Config;
-use outrider::onboard::frame::CameraId;
+use outrider::daemon::{Daemon, SeamCamera, Seams, keep_memory_private};
 use planted::{Needles, is_listed, passing, pictures, search_for};
 use report::{Expect, Report, print};
 

@@ -10,15 +10,17 @@ use std::time::Duration;
 use jiff::{Timestamp, ToSpan as _};
 use outrider::clock::{Clock, SystemClock};
 use outrider::config::{HotlistConfig, UplinkConfig, Vehicle};
-use outrider::downlink::{Door, Downlink, Topic};
+use outrider::downlink::{Door, Downlink};
 use outrider::dsse::SigningKey;
+use outrider::entry::{Matching, Priority};
 use outrider::health::{Health, PartState};
 use outrider::hotlist::format::{
     Address, ChunkRef, ChunkWriter, Counts, Layer, ListKey, Manifest, PageRef, Record, merged,
     paged,
 };
 use outrider::hotlist::sync::{self, Sync, SyncHandle};
-use outrider::hotlist::{Entry, Hotlists, Matching, Priority};
+use outrider::hotlist::{Entry, Hotlists};
+use outrider::inbound::Topic;
 use outrider::keys::DeviceKey;
 use outrider::plate::{Jurisdiction, ListedPlate, Plate};
 use outrider::policy::ListsRules;
@@ -53,6 +55,7 @@ pub fn trust(version: u64, authors: &[&SigningKey]) -> Vec<u8> {
         expires: None,
         keys: keys.collect(),
         withdrawn: Vec::new(),
+        retired: Vec::new(),
     };
     document.sign(&[&signing_key(1)]).to_json()
 }

@@ -8,17 +8,20 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use outrider::camera_id::CameraId;
 use outrider::clock::{Clock, FrameTime, SystemClock};
 use outrider::config::{KeepingConfig, ReadingConfig, Retention};
+use outrider::entry::{Matching, Priority};
 use outrider::geometry::Rect;
 use outrider::gps::Fixes;
 use outrider::health::Health;
-use outrider::hotlist::{Builder, Entry, Hotlists, ListStamp, Matching, Priority};
+use outrider::hotlist::{Builder, Entry, Hotlists, ListStamp};
 use outrider::onboard::capture::{CaptureError, FrameSource, Opener};
-use outrider::onboard::frame::{CameraId, Frame, Pixels, Raw};
+use outrider::onboard::frame::{Frame, Pixels, Raw};
+use outrider::onboard::glance::Glances;
 use outrider::onboard::store::Ring;
 use outrider::onboard::vision::candidate::{Candidate, Confidence, Crop, Detection, Sighted, Slot};
-use outrider::onboard::{CameraParts, Hit, Look, ModelStamp, Onboard, Parts, spawn};
+use outrider::onboard::{CameraParts, FrameReader, Hit, ModelStamp, Onboard, Parts, spawn};
 use outrider::plate::{Plate, symbol_index};
 
 /// Frames in which a vehicle is seen, and then none is until its track has closed.
@@ -54,12 +57,13 @@ pub fn drive(
         clock,
         health: health.clone(),
         reading: ReadingConfig::default(),
+        glances: Glances::default(),
         truth: None,
     })
 }
 
 /// A camera that sees these plates pass, and what reads them; a frame every `pace`.
-pub fn camera(plates: &[String], pace: Duration) -> (Opener, Box<dyn Look>) {
+pub fn camera(plates: &[String], pace: Duration) -> (Opener, Box<dyn FrameReader>) {
     let passing: Passing = Arc::new(plates.to_vec());
     let script = Script { passing: passing.clone(), next: 0, start: SystemClock.now(), pace };
     let mut script = Some(script);
@@ -115,8 +119,8 @@ impl FrameSource for Script {
 
 struct Scripted(Passing);
 
-impl Look for Scripted {
-    fn look(&mut self, frame: &Frame) -> Result<Sighted, Box<dyn Error + Send + Sync>> {
+impl FrameReader for Scripted {
+    fn read_frame(&mut self, frame: &Frame) -> Result<Sighted, Box<dyn Error + Send + Sync>> {
         let (vehicle, step) = (frame.sequence / PERIOD, frame.sequence % PERIOD);
         let seen = (step < SEEN).then(|| {
             let plate = &self.0[vehicle as usize];
@@ -128,6 +132,7 @@ impl Look for Scripted {
                     score: Confidence::new(0.9),
                 },
                 slots: plate.bytes().map(slot).collect(),
+                issuer: None,
                 crop: crop(vehicle),
             }
         });

@@ -114,6 +114,20 @@ impl Fleet {
         command
     }
 
+    /// Connects with the certificate of `name` under another client's identifier.
+    pub fn pose_as(&self, name: &str, identifier: &str) {
+        let mut command = self.client("mosquitto_pub", name);
+        command.args([
+            "-i",
+            identifier,
+            "-t",
+            &format!("alpr/v1/{AGENCY}/vehicle/{name}/status"),
+            "-m",
+            "x",
+        ]);
+        command.output().unwrap();
+    }
+
     /// Publishes with `mosquitto_pub` as `name`. Returns what it complained of, if anything.
     pub fn publish_as(&self, name: &str, topic: &str, payload: &[u8], retain: bool) -> String {
         let file = self.folder.join("payload");

@@ -65,7 +65,7 @@ pub fn open_all(state: &Path) -> Opened {
     let mut keys: Vec<[u8; 32]> = Vec::new();
     if let Ok(device) = std::fs::read(state.join("device.key")) {
         // Every label that the program has for any store, and the key itself.
-        let labels = include_str!("../../src/keys.rs")
+        let labels = include_str!("../../crates/vault/src/keys.rs")
             .split("b\"outrider/")
             .skip(1)
             .filter_map(|rest| rest.split('"').next())

@@ -15,11 +15,12 @@ use outrider::config::{
 };
 use outrider::counters::Counters;
 use outrider::health::Health;
+use outrider::hits::Outbox;
 use outrider::hotlist::Watch;
 use outrider::onboard::store::Ring;
 use outrider::uplink::memory::MemoryBroker;
-use outrider::uplink::wire::{DispositionReport, DispositionStep, Names};
-use outrider::uplink::{Notices, Outbox, Parts, Uplink, spawn_with};
+use outrider::uplink::{Notices, Parts, Uplink, spawn_with};
+use outrider::wire::{DispositionReport, DispositionStep, Names};
 
 use super::car;
 
@@ -104,6 +105,7 @@ pub fn work(folder: &Path, seed: u64, pause: Duration) -> ! {
                 list_age_s: 60,
                 category: "stolen_vehicle".into(),
                 exact: true,
+                covert: false,
             };
             println!("audited {}", audit.append(Actor::System, event).unwrap());
             if n % 8 == 0 {
@@ -112,7 +114,17 @@ pub fn work(folder: &Path, seed: u64, pause: Duration) -> ! {
             if n % 3 == 0 {
                 let step = DispositionStep::ConfirmedBySight;
                 let at = SystemClock.now().wall;
-                let report = DispositionReport::new(&vehicle(), id, at, "badge 881", step, None);
+                let report = DispositionReport::new(
+                    &vehicle(),
+                    id,
+                    at,
+                    &outrider::sessions::SignedIn::for_tests(
+                        "badge 881",
+                        outrider::policy::Who::Officer,
+                    ),
+                    step,
+                    None,
+                );
                 outbox.decide(&report).unwrap();
                 println!("decided {id} {}", report.id);
             }
@@ -237,7 +249,7 @@ pub fn deliver(folder: &Path) -> Result<usize, String> {
         .recent(usize::MAX)
         .map_err(|e| e.to_string())?
         .iter()
-        .filter(|h| h.delivery != outrider::uplink::Delivery::Acknowledged)
+        .filter(|h| h.delivery != outrider::hits::Delivery::Acknowledged)
         .map(|h| h.id.to_string())
         .collect();
     let broker = MemoryBroker::default();

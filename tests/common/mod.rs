@@ -13,11 +13,15 @@ pub mod forensic;
 pub mod load;
 pub mod mosquitto;
 pub mod page;
+pub mod people;
 pub mod running;
 pub mod search;
+pub mod skips;
 pub mod spawned;
 
 use std::time::{Duration, Instant};
+
+pub(crate) use skips::skipped;
 
 /// Waits for something to become true, and says what did not.
 #[track_caller]
@@ -33,9 +37,4 @@ pub fn within(limit: Duration, what: &str, mut done: impl FnMut() -> bool) {
         assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Says loudly that a test did not happen.
-pub fn skipped(what: &str, why: &str) {
-    eprintln!("SKIPPED: {what} because {why}");
 }

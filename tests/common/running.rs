@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use outrider::alert::{Annunciator, SoundError};
-use outrider::cmd::run::{Daemon, SeamCamera, Seams};
+use outrider::camera_id::CameraId;
 use outrider::config::Config;
-use outrider::onboard::frame::CameraId;
+use outrider::daemon::{Daemon, SeamCamera, Seams};
 
-use super::{car, within};
+use super::{car, people, within};
 
 /// A loudspeaker that needs no sound card.
 pub struct Silent;
@@ -33,6 +33,7 @@ impl Annunciator for Silent {
 pub fn child() {
     let Some(config) = std::env::var_os("OUTRIDER_TEST_CHILD") else { return };
     tracing_subscriber::fmt().with_env_filter("info").with_writer(std::io::stderr).init();
+    outrider::daemon::end_on_panic();
     let config = Config::load(Path::new(&config)).unwrap();
     let passing = std::env::var("OUTRIDER_TEST_PASSING").unwrap_or_default();
     let plates: Vec<String> = passing.split_whitespace().map(str::to_owned).collect();
@@ -47,8 +48,17 @@ pub fn child() {
         Some(address) => println!("\nconsole {address}"),
         None => println!("\nno console"),
     }
+    if let Some(address) = daemon.metrics() {
+        println!("metrics {address}");
+    }
+    if let Some(address) = daemon.metrics() {
+        println!("metrics {address}");
+    }
     assert!(daemon.wait_for_end(Duration::from_secs(60)));
     println!("driven");
+    if std::env::var_os("OUTRIDER_TEST_THREADS").is_some() {
+        print_threads();
+    }
     let asked = Arc::new(Mutex::new(false));
     let stop = asked.clone();
     std::thread::spawn(move || {
@@ -69,6 +79,15 @@ pub fn child() {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Says which threads there are.
+#[cfg(feature = "testing")]
+fn print_threads() {
+    println!("threads {}", outrider::daemon::started_for_tests().join(" "));
+}
+
+#[cfg(not(feature = "testing"))]
+fn print_threads() {}
 
 /// The built `outrider`.
 pub fn program() -> &'static str {
@@ -100,8 +119,14 @@ pub struct Car {
 
 impl Car {
     /// A car with these further lines of configuration and this list; nothing runs yet.
+    ///
+    /// Everybody of `people.rs` may sign in at it, unless the lines name policy or trust themselves.
     pub fn new(folder: &Path, keeping: &str, further: &str, listed: &[&str]) -> Self {
         std::fs::create_dir_all(folder).unwrap();
+        let people = match further.contains("[trust]") || further.contains("[policy]") {
+            true => String::new(),
+            false => people::provision(&folder.join("people"), "peel"),
+        };
         std::fs::write(folder.join("list.txt"), listed.join("\n")).unwrap();
         let dir = folder.display();
         let console = match further.contains("[console]") {
@@ -112,7 +137,7 @@ impl Car {
             "[vehicle]\nid = \"4127\"\nagency = \"peel\"\n[gps]\nsource = \"off\"\n\
              [[hotlist]]\nname = \"test\"\npath = \"{dir}/list.txt\"\n\
              [keeping]\ndirectory = \"{dir}/state\"\ndisk_reserve = \"0B\"\n{keeping}\n\
-             {console}{further}\n"
+             {console}{further}\n{people}"
         );
         std::fs::write(folder.join("outrider.toml"), config).unwrap();
         Self { folder: folder.to_owned(), process: None, said: Arc::default() }
@@ -130,6 +155,8 @@ impl Car {
 
     /// Starts the daemon, which drives past these.
     pub fn start(&mut self, passing: &[&str]) {
+        // A restart ends every session.
+        let _ = std::fs::remove_dir_all(self.path("run"));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log"));
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child_that_runs", "--nocapture"])
@@ -179,10 +206,34 @@ impl Car {
     }
 
     /// `outrider` with these arguments and this car's configuration.
+    /// Whoever it states with `--officer` or `--author` is signed in first; without, nobody is.
     pub fn command(&self, args: &[&str]) -> Command {
+        let stated = |flag: &str| args.iter().skip_while(|arg| **arg != flag).nth(1);
+        let stated = ["--officer", "--author", "--by"].into_iter().find_map(stated);
+        let person = people::number_of(stated.copied().unwrap_or("nobody"));
+        if stated.is_some() && !self.path("run").join(person).exists() {
+            let _ = self.login(person, people::PIN);
+        }
+        self.command_as(person, args)
+    }
+
+    /// As [`Car::command`], in the account of this person, whether or not anybody is signed in there.
+    pub fn command_as(&self, person: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(args).arg("--config").arg(self.path("outrider.toml"));
+        command.env("XDG_RUNTIME_DIR", self.path("run").join(person));
         command
+    }
+
+    /// `outrider login`, in the account of this person.
+    pub fn login(&self, number: &str, pin: &str) -> Output {
+        let mut command =
+            self.command_as(number, &["login", "--number", number, "--pin-from-stdin"]);
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.spawn().unwrap();
+        // It may have refused before it was given the PIN.
+        let _ = child.stdin.take().unwrap().write_all(format!("{pin}\n").as_bytes());
+        child.wait_with_output().unwrap()
     }
 
     /// Runs it.

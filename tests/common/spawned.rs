@@ -2,6 +2,7 @@
 //! waits until it listens, an end in order.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -105,7 +106,13 @@ pub fn kill(child: &mut Option<Child>) {
 /// Certificates in a folder: an authority, the broker, these clients; and a stranger with an authority
 /// of its own.
 pub fn write_certificates(folder: &Path, clients: &[&str]) {
-    let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        if name.ends_with(".key") {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    };
     let authority = |name: &str| {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

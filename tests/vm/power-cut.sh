@@ -10,6 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . scripts/lib.sh
+. tests/vm/kernel.sh
 
 [ $# -eq 2 ] || die "usage: tests/vm/power-cut.sh FOLDER PROGRAM"
 vm=$1 program=$2
@@ -20,21 +21,16 @@ vm=$(cd "$vm" && pwd)
 # Modules in the order in which they load; those that the kernel has built in are passed over.
 modules='virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk crc32c_generic libcrc32c crc16 mbcache jbd2 ext4 virtio-rng'
 
-if [ ! -e "$vm/vmlinuz" ]; then
+if [ ! -e "$vm/vmlinuz" ] || [ -d "$vm/kernel" ]; then
   install_packages <(printf 'qemu-system-x86\nbusybox-static\ncpio\ne2fsprogs\n')
-  image=$(apt-cache depends linux-image-amd64 | awk '/Depends: linux-image/ {print $2; exit}')
-  say "kernel $image"
-  (cd "$vm" && ls "${image}"_*.deb >/dev/null 2>&1 || { cd "$vm" && apt-get download -qq "$image"; })
-  rm -rf "$vm/kernel"
-  dpkg-deb -x "$vm/$image"_*.deb "$vm/kernel"
+  unpack_kernel "$vm"
   mkdir -p "$vm/modules"
   for module in $modules; do
     file=$(find "$vm/kernel/lib/modules" -name "$module.ko*" -print -quit)
     [ -n "$file" ] || continue
     case $file in *.xz) xz -dc "$file" >"$vm/modules/$module.ko" ;; *) cp "$file" "$vm/modules/" ;; esac
   done
-  cp "$vm"/kernel/boot/vmlinuz-* "$vm/vmlinuz"
-  rm -rf "$vm/kernel" "$vm/$image"_*.deb
+  rm -rf "$vm/kernel"
 fi
 
 say "initramfs with $(basename "$program")"
