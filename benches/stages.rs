@@ -5,6 +5,8 @@
 //! decode to voted read 15 ms of one x86 core; `benches/matching.rs` measures the rest. The scene is
 //! our own rendering. Needs `scripts/onnxruntime.sh`.
 
+mod oncoming;
+
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
@@ -16,41 +18,8 @@ use outrider::onboard::frame::{Frame, Pixels, Raw};
 use outrider::onboard::vision::candidate::Detection;
 use outrider::onboard::vision::testing::Letterbox;
 use outrider::onboard::vision::{Picture, Reader, Spent, jpeg, still};
-use outrider::render::car::{Body, Car};
-use outrider::render::chance::Chance;
-use outrider::render::light::TimeOfDay;
-use outrider::render::plate::{Design, Texture};
-use outrider::render::scene::{Placed, Scene, Vehicle};
-use outrider::render::view::View;
 
 const SIZES: [(&str, (u32, u32)); 2] = [("1080p", (1920, 1080)), ("720p", (1280, 720))];
-
-/// A car coming towards us, its plate a twentieth of the picture wide.
-fn scene((width, height): (u32, u32)) -> RgbImage {
-    let view = View {
-        width,
-        height,
-        focal: width as f32 * 1.75,
-        yaw_deg: -11.0,
-        horizon: 0.4,
-        above_m: 1.35,
-    };
-    let car = Car::new(Body::Van, [0.80, 0.81, 0.80]);
-    let plate = Texture::plate(Design::Ontario, "CKSV 841", 3);
-    let placed = Placed {
-        car: &car,
-        plate_m: plate.size_m(),
-        across_m: outrider::render::ONCOMING_LANE_M,
-        ahead_m: 10.0,
-        oncoming: true,
-        closing_mps: 0.0,
-    };
-    let mut image = RgbImage::new(width, height);
-    let mut scene = Scene::new(view, TimeOfDay::Day, 0.0, 1);
-    let vehicles = [Vehicle { placed, plate: &plate }];
-    scene.draw(&mut image, &vehicles, 0.0, 0.0, &mut Chance::new(1));
-    image
-}
 
 fn mjpeg(image: &RgbImage) -> Frame {
     let (width, height) = image.dimensions();
@@ -66,7 +35,7 @@ fn stages(c: &mut Criterion) {
 }
 
 fn stages_of(c: &mut Criterion, name: &str, (width, height): (u32, u32)) {
-    let image = scene((width, height));
+    let image = oncoming::picture((width, height));
     let frame = mjpeg(&image);
     let bytes = vec![110; (width * height * 2) as usize];
     let yuyv = still(Pixels::Yuyv(Raw { width, height, bytes }));

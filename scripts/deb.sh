@@ -129,6 +129,7 @@ Maintainer: $maintainer
 Installed-Size: $(du -k -s --apparent-size "$root" | cut -f1)
 Depends: $depends, procps, systemd (>= 252)
 Recommends: gpsd, udev
+Suggests: espeak-ng
 Section: misc
 Priority: optional
 Description: in-vehicle licence-plate reader for public safety

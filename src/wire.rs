@@ -534,7 +534,7 @@ pub struct Names {
 }
 
 /// The parts that health may name, beside the cameras. Others are counted, not named.
-const PARTS: [&str; 14] = [
+const PARTS: [&str; 15] = [
     "audit",
     "broker",
     "cameras",
@@ -548,6 +548,7 @@ const PARTS: [&str; 14] = [
     "matcher",
     "ring",
     "sound",
+    "speech",
     "stores",
 ];
 

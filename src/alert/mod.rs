@@ -11,9 +11,11 @@ mod desk;
 pub mod shift;
 mod sound;
 mod speaker;
+pub mod speech;
 pub mod tone;
 pub mod training;
 
 pub use desk::Desk;
 pub use sound::{Annunciator, Recorder, Sounder, Sounding};
 pub use speaker::{SoundError, Speaker};
+pub use speech::Speech;

@@ -5,6 +5,7 @@
 //! tone cuts a less urgent one short. The tone of a high hit is repeated until somebody has answered it. If the
 //! device is missing, busy, or opens and plays nothing, health says so under `sound`, and the device is tried again,
 //! with growing pauses, until it plays; tones that have waited too long to be useful are dropped and counted.
+//! Spoken words ([`Sounder::utter`]) sound when no tone waits, and every tone cuts them short.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -72,7 +73,24 @@ struct Queue {
     unanswered: Vec<(String, Instant)>,
     /// When their tone is repeated.
     again: Option<Instant>,
+    /// Words that wait until no tone does: those of the most urgent hit, among equals of the newest.
+    words: Option<Words>,
     closed: bool,
+}
+
+/// Spoken words as samples at [`super::tone::RATE`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Words {
+    priority: Priority,
+    since: Instant,
+    samples: Vec<i16>,
+}
+
+/// What sounds next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Sound {
+    Tone(Priority, Instant),
+    Words(Words),
 }
 
 impl Queue {
@@ -106,6 +124,7 @@ impl Queue {
     }
 
     fn drop_stale(&mut self, now: Instant) -> usize {
+        self.words.take_if(|words| now.duration_since(words.since) >= USEFUL);
         let before = self.waiting.len();
         self.waiting.retain(|(_, since)| now.duration_since(*since) < USEFUL);
         before - self.waiting.len()
@@ -161,9 +180,25 @@ impl Sounder {
         self.shared.state.lock().expect("no holder panics")
     }
 
+    /// Whether a hit of this priority is heard.
+    pub fn is_heard(&self, priority: Priority) -> bool {
+        !self.mute.contains(&priority)
+    }
+
+    /// Has words spoken, as samples at [`super::tone::RATE`], once no tone waits. Returns at once; words of a less
+    /// urgent hit than those that wait already are dropped.
+    pub fn utter(&self, priority: Priority, samples: Vec<i16>) {
+        let mut queue = self.lock();
+        if queue.words.as_ref().is_none_or(|waiting| waiting.priority <= priority) {
+            queue.words = Some(Words { priority, since: Instant::now(), samples });
+        }
+        drop(queue);
+        self.shared.wake.notify_one();
+    }
+
     /// Requests a tone and returns at once.
     pub fn alert(&self, priority: Priority) {
-        if self.mute.contains(&priority) {
+        if !self.is_heard(priority) {
             return;
         }
         let mut queue = self.lock();
@@ -225,18 +260,29 @@ fn run(mut annunciator: Box<dyn Annunciator>, volume: u8, shared: &Shared, healt
             health.set("sound", PartState::Working);
             info!("sound ready");
         }
-        let Some((priority, since)) = next(shared) else { return };
-        let samples = super::tone::samples(priority, volume);
-        // Asked every few milliseconds while the tone plays.
-        let go_on = || {
-            let queue = shared.state.lock().expect("no holder panics");
-            !queue.closed && queue.waiting.iter().all(|(waiting, _)| *waiting <= priority)
+        let Some(sound) = next(shared) else { return };
+        let played = match &sound {
+            Sound::Tone(priority, _) => {
+                let samples = super::tone::samples(*priority, volume);
+                // Asked every few milliseconds while the tone plays.
+                annunciator.play(&samples, &|| {
+                    let queue = shared.state.lock().expect("no holder panics");
+                    !queue.closed && queue.waiting.iter().all(|(waiting, _)| waiting <= priority)
+                })
+            }
+            Sound::Words(words) => annunciator.play(&words.samples, &|| {
+                let queue = shared.state.lock().expect("no holder panics");
+                !queue.closed && queue.waiting.is_empty()
+            }),
         };
-        if let Err(e) = annunciator.play(&samples, &go_on) {
+        if let Err(e) = played {
             report_down(health, &e);
             (working, proof) = (false, true);
-            // It has not been heard: it waits with the others for the device, and keeps its age.
-            shared.state.lock().expect("no holder panics").push(priority, since);
+            // It has not been heard: a tone waits with the others for the device, and keeps its age. Words would come
+            // too late.
+            if let Sound::Tone(priority, since) = sound {
+                shared.state.lock().expect("no holder panics").push(priority, since);
+            }
             if !wait_before_retry(shared, pauses.failed()) {
                 return;
             }
@@ -261,8 +307,8 @@ fn wait_before_retry(shared: &Shared, pause: Duration) -> bool {
     !queue.closed
 }
 
-/// Waits for the next tone to play; `None` when closed.
-fn next(shared: &Shared) -> Option<(Priority, Instant)> {
+/// Waits for what sounds next; `None` when closed.
+fn next(shared: &Shared) -> Option<Sound> {
     let mut queue = shared.state.lock().expect("no holder panics");
     loop {
         if queue.closed {
@@ -273,8 +319,11 @@ fn next(shared: &Shared) -> Option<(Priority, Instant)> {
             warn!(stale, "tones dropped that had waited too long");
         }
         let now = Instant::now();
-        if let Some(tone) = queue.pop().or_else(|| queue.repeat(now)) {
-            return Some(tone);
+        if let Some((priority, since)) = queue.pop().or_else(|| queue.repeat(now)) {
+            return Some(Sound::Tone(priority, since));
+        }
+        if let Some(words) = queue.words.take() {
+            return Some(Sound::Words(words));
         }
         // An alert wakes this thread; a repeated tone wakes it by its time.
         let sleep = match (queue.unanswered.is_empty(), queue.again) {
@@ -468,6 +517,52 @@ mod tests {
         assert_eq!([next(), next()], [(LOW, true), (HIGH, false)]);
         sounding.stop();
         assert_eq!(next(), (HIGH, true));
+    }
+
+    #[test]
+    fn words_wait_for_the_tone_and_every_tone_cuts_them_short() {
+        let (tx, heard) = mpsc::channel();
+        let (sounder, sounding) = Sounder::spawn(
+            Box::new(Endless(tx)),
+            &AlertConfig::default(),
+            Arc::new(Health::default()),
+        );
+        let next = || heard.recv_timeout(Duration::from_secs(20)).unwrap();
+        sounder.alert(Priority::Medium);
+        assert_eq!(next(), (MEDIUM, false));
+        sounder.utter(Priority::Low, vec![1; 10]);
+        sounder.utter(Priority::Medium, vec![1; 20]);
+        sounder.utter(Priority::Low, vec![1; 30]);
+        sounder.alert(Priority::High);
+        assert_eq!([next(), next()], [(MEDIUM, true), (HIGH, false)]);
+        sounder.alert(Priority::High);
+        // Equals wait, so the high tone ends only with the thread; a second thread shows the words alone.
+        sounding.stop();
+        assert_eq!(next(), (HIGH, true));
+
+        let (tx, heard) = mpsc::channel();
+        let health = Arc::new(Health::default());
+        let (sounder, sounding) =
+            Sounder::spawn(Box::new(Endless(tx)), &AlertConfig::default(), health);
+        let next = || heard.recv_timeout(Duration::from_secs(20)).unwrap();
+        sounder.utter(Priority::High, vec![1; 20]);
+        assert_eq!(next(), (20, false));
+        sounder.alert(Priority::Low);
+        assert_eq!([next(), next()], [(20, true), (LOW, false)]);
+        sounding.stop();
+        assert_eq!(next(), (LOW, true));
+    }
+
+    #[test]
+    fn words_of_the_most_urgent_hit_wait_and_not_for_ever() {
+        let start = Instant::now();
+        let mut queue = Queue::default();
+        let words = |priority| Words { priority, since: start, samples: vec![1] };
+        queue.words = Some(words(Priority::High));
+        assert_eq!(queue.drop_stale(start + USEFUL / 2), 0);
+        assert_eq!(queue.words, Some(words(Priority::High)));
+        queue.drop_stale(start + USEFUL);
+        assert_eq!(queue.words, None, "an officer would take them for the next car's");
     }
 
     /// A device that always opens, and plays nothing until it is repaired.

@@ -204,7 +204,7 @@ mod tests {
              [uplink]\nbroker = \"mqtt://{broker}\"\n\
              [keeping]\ndirectory = \"{at}/state\"\n\
              [console]\nlisten = \"127.0.0.1:0\"\n\
-             [alert]\ndevice = \"plughw:CARD=Nowhere,DEV=0\"\n\
+             [alert]\ndevice = \"plughw:CARD=Nowhere,DEV=0\"\nspeech = true\n\
              [[hotlist]]\nname = \"half\"\npath = \"{at}/half.csv\"\n\
              [[hotlist]]\nname = \"gone\"\npath = \"{at}/gone.csv\"\n"
         ));
@@ -216,6 +216,7 @@ mod tests {
             ("hotlist half", Level::Warn, "1 entries, 1 rows skipped (line 3: "),
             ("hotlist gone", Level::Fail, "cannot read hotlist"),
             ("sound", Level::Fail, "plughw:CARD=Nowhere"),
+            ("speech", Level::Ok, "espeak-ng speaks"),
             ("console", Level::Ok, "127.0.0.1:0 is free"),
             ("disk", Level::Ok, "free"),
         ] {

@@ -26,7 +26,7 @@ use super::standing::{self, Latest};
 use super::{commands, heat, metrics, teller};
 use crate::alert::console::board::{Board, Hello};
 use crate::alert::console::{Console, Doors, Duty, PageAddress, Token};
-use crate::alert::{Annunciator, Desk, Sounder, Sounding, Speaker};
+use crate::alert::{Annunciator, Desk, Sounder, Sounding, Speaker, Speech};
 use crate::audit::{Actor, Audit, AuditEvent};
 use crate::camera_id::CameraId;
 use crate::clock::{Clock, SystemClock, TimeSource};
@@ -401,7 +401,8 @@ impl Daemon {
             glances,
             truth,
         });
-        let desk = Desk::new(sounder, board, health.clone());
+        let speech = config.alert.speech.then(|| Speech::spawn(sounder.clone(), health.clone()));
+        let desk = Desk::new(sounder, speech, board, health.clone());
         let teller = teller::spawn(
             hits,
             desk,

@@ -43,6 +43,17 @@ fn raised(car: &Car, n: u32, priority: Priority) -> String {
     id
 }
 
+/// An officer opens the page on a high hit and presses that characters and jurisdiction match. Returns the hit.
+fn confirm_by_sight(browser: &Browser, car: &Car) -> String {
+    browser.size(1024, 600);
+    opened(browser, car, "1234");
+    let id = raised(car, 1, Priority::High);
+    browser.until(&format!("document.getElementById('card').dataset.hit === '{id}'"));
+    press(browser, "characters");
+    press(browser, "jurisdiction");
+    id
+}
+
 fn audited(car: &Car) -> Vec<AuditEvent> {
     car.audit.recent(200).unwrap().into_iter().map(|record| record.event).collect()
 }
@@ -143,12 +154,7 @@ fn hit_goes_from_sight_over_dispatch_to_an_outcome_and_every_page_shows_each_ste
 fn policy_without_dispatch_makes_sight_grounds_at_once_on_the_page_too() {
     let Some(browser) = Browser::start() else { return };
     let car = Car::start();
-    browser.size(1024, 600);
-    opened(&browser, &car, "1234");
-    let id = raised(&car, 1, Priority::High);
-    browser.until(&format!("document.getElementById('card').dataset.hit === '{id}'"));
-    press(&browser, "characters");
-    press(&browser, "jurisdiction");
+    confirm_by_sight(&browser, &car);
     stands(&browser, "have dispatch confirm");
     let verify = VerifyRules { dispatch: Some(false), ..VerifyRules::default() };
     *car.rules.lock().unwrap() = Arc::new(Rules { users: users(), verify, ..Rules::default() });
@@ -168,12 +174,7 @@ fn policy_without_dispatch_makes_sight_grounds_at_once_on_the_page_too() {
 fn operator_is_typed_in_a_car_that_stands_and_chosen_in_one_that_moves() {
     let Some(browser) = Browser::start() else { return };
     let car = Car::start();
-    browser.size(1024, 600);
-    opened(&browser, &car, "1234");
-    let id = raised(&car, 1, Priority::High);
-    browser.until(&format!("document.getElementById('card').dataset.hit === '{id}'"));
-    press(&browser, "characters");
-    press(&browser, "jurisdiction");
+    let id = confirm_by_sight(&browser, &car);
     stands(&browser, "CONFIRMED BY SIGHT");
     car.parked.store(false, Ordering::Relaxed);
     browser.until("status.position.speed_mps > 8");

@@ -25,8 +25,8 @@ use outrider::onboard::{CameraParts, FrameReader, Hit, ModelStamp, Onboard, Part
 use outrider::plate::{Plate, symbol_index};
 
 /// Frames in which a vehicle is seen, and then none is until its track has closed.
-const SEEN: u64 = 5;
-const PERIOD: u64 = SEEN + 12;
+pub const SEEN: u64 = 5;
+pub const PERIOD: u64 = SEEN + 12;
 
 /// The plates that pass, one after the other.
 pub type Passing = Arc<Vec<String>>;

@@ -51,9 +51,6 @@ pub fn child() {
     if let Some(address) = daemon.metrics() {
         println!("metrics {address}");
     }
-    if let Some(address) = daemon.metrics() {
-        println!("metrics {address}");
-    }
     assert!(daemon.wait_for_end(Duration::from_secs(60)));
     println!("driven");
     if std::env::var_os("OUTRIDER_TEST_THREADS").is_some() {

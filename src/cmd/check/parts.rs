@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::{Finding, cameras, kept, sleep};
-use crate::alert::{Annunciator as _, Speaker};
+use crate::alert::{Annunciator as _, Speaker, speech};
 use crate::clock::{Clock as _, MOST_APART, Standing, SystemClock, TimeSource, WRITTEN};
 use crate::config::{Config, GpsSource, HotlistConfig, ListSource, Retention};
 use crate::gps::gpsd::Gpsd;
@@ -55,6 +55,9 @@ pub(super) fn check_all(config: &Config, findings: &mut Vec<Finding>) {
     kept::stores(config, findings);
     kept::running(config, findings);
     findings.push(sound(config));
+    if config.alert.speech {
+        findings.push(speech());
+    }
     findings.push(console(config));
 }
 
@@ -442,6 +445,13 @@ fn sound(config: &Config) -> Finding {
             format!("{:?} opens, volume {} %", config.alert.device, config.alert.volume),
         ),
         Err(e) => Finding::fail("sound", e, "connect the loudspeaker, or choose another device"),
+    }
+}
+
+fn speech() -> Finding {
+    match speech::try_out() {
+        Ok(()) => Finding::ok("speech", format!("{} speaks", speech::PROGRAM)),
+        Err(e) => Finding::warn("speech", e, "tones and page go on without it"),
     }
 }
 

@@ -15,11 +15,13 @@ pub struct AlertConfig {
     pub volume: i64,
     /// Priorities that make no sound: `low`, `medium` or both, never `high`.
     pub mute: Vec<Priority>,
+    /// Whether category, jurisdiction and characters of a hit are spoken after its tone, by espeak-ng.
+    pub speech: bool,
 }
 
 impl Default for AlertConfig {
     fn default() -> Self {
-        Self { device: "default".into(), volume: 80, mute: Vec::new() }
+        Self { device: "default".into(), volume: 80, mute: Vec::new(), speech: false }
     }
 }
 
