@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 DEB_ARCH = $(or $(ARCH),$(shell dpkg --print-architecture))
-.PHONY: help demo test privacy-test crash-test power-cut-test vm-test build lint bench fuzz train train-smoke doc arm64 arm64-test deb deb-test apt-repo notices clean
+.PHONY: help demo test privacy-test crash-test power-cut-test soak vm-test build lint bench fuzz train train-smoke doc arm64 arm64-test deb deb-test apt-repo notices clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,6 +33,11 @@ power-cut-test: ## Cut the power of a virtual machine 50 times (ROUNDS=n for mor
 	@. scripts/lib.sh; use_rust; program=$$(cargo test --locked --test crash --no-run --message-format=json | sed -n 's/.*"executable":"\([^"]*crash-[^"]*\)".*/\1/p'); \
 	  tests/vm/power-cut.sh build/vm "$$program" && \
 	  OUTRIDER_VM=$$PWD/build/vm OUTRIDER_POWER_CUTS=$(or $(ROUNDS),50) cargo test --locked --test crash power_cut -- --nocapture
+
+soak: ## Drive for 72 hours of a fast clock in half an hour (HOURS=2 FACTOR=1 for two real hours)
+	@scripts/setup.sh test
+	@. scripts/lib.sh; use_rust; OUTRIDER_SOAK_HOURS=$(or $(HOURS),72) OUTRIDER_SOAK_FACTOR=$(or $(FACTOR),144) \
+	  cargo test --locked --workspace --features testing --test soak -- --nocapture
 
 vm-test: deb ## A car's life in a virtual machine: package, systemd, USB camera, broker, wipe, TPM, as root
 	@scripts/setup.sh test
