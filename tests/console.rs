@@ -15,6 +15,8 @@ mod drive;
 mod entering;
 #[path = "browser/eye.rs"]
 mod eye;
+#[path = "browser/glance.rs"]
+mod glance;
 #[path = "common/page.rs"]
 #[allow(dead_code, unreachable_pub, reason = "a part of it is used here")]
 mod page;
@@ -371,7 +373,11 @@ fn card(id: &str, read: &str, listed: &str, priority: Priority) -> Card {
 
 /// A picture of a plate as a camera that is some way off sees it: rendered, 118 pixels wide.
 fn jpeg() -> Vec<u8> {
-    let plate = Texture::plate(Design::Ontario, "CKSV 841", 7);
+    picture_of("CKSV 841")
+}
+
+fn picture_of(text: &str) -> Vec<u8> {
+    let plate = Texture::plate(Design::Ontario, text, 7);
     let small =
         image::imageops::resize(plate.image(), 118, 59, image::imageops::FilterType::Triangle);
     let mut out = std::io::Cursor::new(Vec::new());
