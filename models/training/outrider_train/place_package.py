@@ -32,7 +32,7 @@ NOVEL = 600
 
 def formats_of(syntax: pathlib.Path) -> dict[str, list[str]]:
     """The formats of each issuer, out of the one table: crates/base/src/plate/formats.rs."""
-    found = re.findall(r'(?:judged|told)\(\s*"([A-Z-]+)",((?:\s*&\[[^\]]*\],?)+)\s*\)', syntax.read_text())
+    found = re.findall(r'(?:usual_formats|likelihood_only)\(\s*"([A-Z-]+)",((?:\s*&\[[^\]]*\],?)+)\s*\)', syntax.read_text())
     out = {code: re.findall(r'"([^"]+)"', lists) for code, lists in found}
     if len(out) < 90:
         raise ValueError(f"{syntax}: only {len(out)} issuers found")
