@@ -170,11 +170,15 @@ fn drive(plates: &[String], cameras: usize, picture: &[u8]) {
     let dir = folder.path().display();
     std::fs::write(folder.path().join("list.csv"), list(plates)).expect("a file");
     // Nobody answers here, and a high hit's tone would come again: the tone of a medium one is raised the same way.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let library = format!("build/onnxruntime/{}/libonnxruntime.so", std::env::consts::ARCH);
     let config = format!(
-        "[vehicle]\nid = \"4127\"\nagency = \"peel\"\n[gps]\nsource = \"off\"\n\
+        "[models]\nonnxruntime = {:?}\nfolder = {:?}\n[vehicle]\nid = \"4127\"\nagency = \"peel\"\n[gps]\nsource = \"off\"\n\
          [console]\nlisten = \"127.0.0.1:0\"\n\
          [[hotlist]]\nname = \"bench\"\npath = \"{dir}/list.csv\"\n\
-         [keeping]\ndirectory = \"{dir}/state\"\ndisk_reserve = \"0B\"\n"
+         [keeping]\ndirectory = \"{dir}/state\"\ndisk_reserve = \"0B\"\n",
+        root.join(library),
+        root.join("models")
     );
     let file = folder.path().join("outrider.toml");
     std::fs::write(&file, config).expect("a file");
@@ -189,7 +193,7 @@ fn drive(plates: &[String], cameras: usize, picture: &[u8]) {
     };
     let delivered = Arc::<AtomicU64>::default();
     let streets = (0..cameras).map(|n| {
-        let id = CameraId::new(&format!("street{n}"));
+        let id = CameraId::new(format!("street{n}"));
         let (picture, counter, name) = (picture.to_vec(), delivered.clone(), id.clone());
         let open = move || {
             let (picture, delivered) = (picture.clone(), counter.clone());

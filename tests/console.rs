@@ -447,7 +447,7 @@ fn officer_sees_the_hit_and_what_to_compare() {
         }
     }
     // What is not well stands in front of the row.
-    assert!(browser.text("chips").starts_with("suspended 1 d Certificate 21 days left front"));
+    assert!(browser.text("chips").starts_with("List suspended 1 d Certificate 21 days left front"));
     assert_eq!(browser.text("mute"), "Muted: low");
     let state = format!("{} {}", browser.text("cameras"), browser.text("state"));
     for part in [
@@ -478,13 +478,13 @@ fn officer_sees_the_hit_and_what_to_compare() {
         "STOLEN VEHICLE",
         "▲ HIGH",
         "CAUTION: armed and dangerous",
-        "ONCE CONFIRMED: stop, felony stop procedure",
+        "CONFIRM FIRST, THEN: stop, felony stop procedure",
         "UNVERIFIED not grounds for a stop",
         "C K S V 8 4 1",
         "C K S V B 4 1",
-        "jurisdiction not read",
+        "province not read",
         "Ontario",
-        "≈ APPROXIMATE: 8 read, B listed · jurisdiction not compared · about 1 in 48 alerts like this one is a misread",
+        "≈ APPROXIMATE: 8 read, B listed · province not compared · about 1 in 48 alerts like this one is a misread",
         "2019 Honda CR-V, grey",
         "Stolen overnight",
         "ON 2 LISTS",
@@ -547,7 +547,7 @@ fn officer_sees_the_hit_and_what_to_compare() {
     browser.press("ArrowUp");
     browser.until("document.getElementById('card').dataset.hit === '01B'");
     let sign = browser.text("sign");
-    assert_eq!(sign, "= EXACT, every character · jurisdiction not compared");
+    assert_eq!(sign, "= EXACT, every character · province not compared");
     // Two things that do not agree are both said.
     let mut both = card("01D", "BXRT907", "BXRT9O8", Priority::Medium);
     (both.jurisdiction_read, both.jurisdiction_confidence) = (Some("US-MI".into()), Some(0.9));
@@ -690,10 +690,10 @@ fn plate_of_another_jurisdiction_is_said_with_how_sure_and_as_what_it_was_told()
     {
         assert!(seen.contains(part), "{part:?} is missing from the card: {seen}");
     }
-    assert!(!seen.contains("jurisdiction not compared"), "{seen}");
+    assert!(!seen.contains("not compared"), "{seen}");
     // Nobody is told to beware of, or to do, what belongs to another state's vehicle.
     assert!(seen.contains("Of the listed vehicle: armed and dangerous"), "{seen}");
-    assert!(seen.contains("Once its state is confirmed: stop"), "{seen}");
+    assert!(seen.contains("CONFIRM ITS PROVINCE FIRST, THEN: stop"), "{seen}");
     assert!(!seen.contains("CAUTION") && !seen.contains("DO:"), "{seen}");
     browser.keep_picture("other-jurisdiction-dark-1280x800");
 }

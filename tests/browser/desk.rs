@@ -75,12 +75,12 @@ fn hit_goes_from_sight_over_dispatch_to_an_outcome_and_every_page_shows_each_ste
     let selectable = "return getComputedStyle(document.querySelector('#read span')).userSelect";
     assert_eq!(browser.ask(selectable), "none");
     let to_do = "return document.getElementById('action').textContent.split(':')[0]";
-    assert_eq!(browser.ask(to_do), "ONCE CONFIRMED");
+    assert_eq!(browser.ask(to_do), "CONFIRM FIRST, THEN");
     press(&browser, "characters");
     press(&browser, "jurisdiction");
     stands(&browser, "CONFIRMED BY SIGHT");
     assert!(!browser.text("standing").contains("grounds"), "{}", browser.text("standing"));
-    assert_eq!(browser.ask(to_do), "ONCE DISPATCH CONFIRMS");
+    assert_eq!(browser.ask(to_do), "DISPATCH FIRST, THEN");
     assert_eq!(browser.ask(selectable), "auto");
     browser.keep_picture("by-sight-dark-1280x800");
     browser.ask(

@@ -122,6 +122,10 @@ function differences(off) {
   return off.map((pair) => `${pair.read || "none"} read, ${pair.listed || "none"} listed`).join("; ");
 }
 
+function differs(card) {
+  return card.pairs.some((pair) => pair.mark === "differs");
+}
+
 function sign(card) {
   const off = card.pairs.filter((pair) => pair.mark === "differs");
   const folded = card.pairs.filter((pair) => pair.mark === "folded");
@@ -157,13 +161,15 @@ function listAge(card) {
 function drawBeware(card) {
   const stand = stands(card);
   const other = card.jurisdictions === "other" && stand !== "confirmed";
-  $("beware").hidden = stand === "rejected" || !card.caution && !card.action;
-  $("beware").classList.toggle("calm", !card.caution || other);
+  $("beware").hidden = stand === "rejected";
   const caution = other ? "Of the listed vehicle" : "\u26a0 CAUTION";
-  const confirmed = card.standing.grounds ? "DO" : "ONCE DISPATCH CONFIRMS";
-  const action = other ? "Once its state is confirmed" : stand === "confirmed" ? confirmed : "ONCE CONFIRMED";
-  $("caution").textContent = card.caution ? `${caution}: ${card.caution}` : "";
-  $("action").textContent = card.action ? `${action}: ${card.action}` : "";
+  const confirmed = card.standing.grounds ? "DO" : "DISPATCH FIRST, THEN";
+  const action = other ? `CONFIRM ITS ${issuerOf(card).toUpperCase()} FIRST, THEN` : stand === "confirmed" ? confirmed : "CONFIRM FIRST, THEN";
+  // What is not there is said: at a glance nobody can tell an empty place from one that was not filled.
+  $("caution").textContent = card.caution ? `${caution}: ${card.caution}` : "No caution listed";
+  $("caution").className = !card.caution ? "none" : other ? "" : "warns";
+  $("action").textContent = card.action ? `${action}: ${card.action}` : "No instruction listed";
+  $("action").className = card.action ? "" : "none";
 }
 
 function drawCard() {
@@ -201,14 +207,14 @@ function drawCard() {
   const weakest = `weakest character ${Math.round(card.weakest * 100)} %${sure(card.jurisdiction_read)}`;
   const { jurisdiction_read: read, jurisdiction_listed: listed } = card;
   $("read-from").classList.toggle("unread", !read);
-  $("read-from").textContent = read ? region(read) : "jurisdiction not read";
+  $("read-from").textContent = read ? region(read) : `${issuerOf(card)} not read`;
   $("listed-from").classList.toggle("unread", !listed);
-  $("listed-from").textContent = listed ? region(listed) : "jurisdiction not stated";
+  $("listed-from").textContent = listed ? region(listed) : `${issuerOf(card)} not stated`;
   const [kind, says] = sign(card);
   $("sign").className = `sign ${kind}`;
   refill($("sign"), says);
   if (kind !== "other" && card.syntax !== "incompatible" && !(card.jurisdiction_read && card.jurisdiction_listed)) {
-    $("sign").append(make("span", "", " · jurisdiction not compared"));
+    $("sign").append(make("span", "", ` · ${issuerOf(card)} not compared`));
   }
   if (card.syntax === "incompatible") {
     $("sign").append(make("span", "", ` · CHECK JURISDICTION: unusual for ${region(card.jurisdiction_listed)}`));
@@ -373,7 +379,9 @@ function drawMoves() {
   } else {
     if (next.includes("confirmed")) {
       for (const [what, says, key] of [["characters", "Characters match", "C"], ["jurisdiction", `${issuer[0].toUpperCase()}${issuer.slice(1)} matches`, "J"]]) {
-        const button = move("sight", `${says} `, key, () => compare(what));
+        // Green invites; where the texts differ, nothing invites to say that they match.
+        const kind = what === "characters" && differs(card) ? "sight doubt" : "sight";
+        const button = move(kind, `${says} `, key, () => compare(what));
         const box = make("span", "", compared[what] ? "☑" : "☐");
         box.setAttribute("aria-hidden", "true");
         button.firstChild.after(box);

@@ -111,13 +111,13 @@ function drawStatus() {
     fact(state, "Lists", `none in service: ${only} can be matched`, "bad");
   }
   for (const list of lists) {
-    chips.push(chip(list.stale ? "warn" : "ok", list.name, since(list.source_time)));
+    chips.push(chip(list.stale ? "warn" : "ok", `List ${list.name}`, since(list.source_time)));
     fact(state, "List", `${list.name}: ${list.entries.toLocaleString("en-CA")} plates, ${since(list.source_time)} old`
       + (list.stale ? ": OLD, confirm by radio" : ""), list.stale ? "warn" : "");
   }
   for (const [name, part] of Object.entries(status.parts)) {
     if (!name.startsWith("hotlist/")) continue;
-    if (part.state === "down") chips.push(chip("bad", name.slice(8), "NOT LOADED"));
+    if (part.state === "down") chips.push(chip("bad", `List ${name.slice(8)}`, "NOT LOADED"));
     if (part.detail) fact(state, "List", `${name.slice(8)}: ${part.detail}`, CALM[part.state]);
   }
   fact(state, "Policy", status.policy === null ? "none from the agency: this car's own settings" : `version ${status.policy} in force`);

@@ -29,7 +29,8 @@ function button(kind, says, word, does) {
 
 function rejectMoves(card, issuer) {
   const words = Object.keys(REJECTS).filter((word) => card.standing.next.includes(word));
-  return words.map((word) => button("reject", word === "wrong_jurisdiction" ? `Wrong ${issuer}` : REJECTS[word], word, () => judge(word)));
+  const kind = (word) => word === "misread" && differs(card) ? "reject likely" : "reject";
+  return words.map((word) => button(kind(word), word === "wrong_jurisdiction" ? `Wrong ${issuer}` : REJECTS[word], word, () => judge(word)));
 }
 
 // The choices of what is being asked.
