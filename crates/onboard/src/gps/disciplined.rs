@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Fixes;
-use crate::clock::{BootId, Clock, FrameTime, MOST_APART, Standing, TimeSource};
+use crate::clock::{Awake, BootId, Clock, FrameTime, MOST_APART, Standing, TimeSource};
 use crate::health::PartState;
 
 /// How long the receiver's time is counted on without a fix. A crystal with an error of a hundred
@@ -66,6 +66,11 @@ impl Clock for Disciplined {
     fn now(&self) -> FrameTime {
         let now = self.machine.now();
         FrameTime { wall: self.stand(now).at, ..now }
+    }
+
+    /// The machine's own: what stands still in a sleep is not the boot clock, and nobody corrects it.
+    fn awake(&self) -> Awake {
+        self.machine.awake()
     }
 
     fn source(&self) -> TimeSource {
@@ -183,6 +188,18 @@ mod tests {
             assert_eq!(disciplined.now().wall != clock.now().wall, said);
             assert_eq!(health(&disciplined.standing()) != PartState::Working, said);
         }
+    }
+
+    #[test]
+    fn frame_after_a_sleep_is_of_now_by_the_corrected_clock_too() {
+        let (clock, _, disciplined) = car(TimeSource::Unverified);
+        clock.advance(Duration::from_secs(10));
+        clock.sleep(Duration::from_secs(8 * 3_600));
+        assert_eq!(disciplined.awake(), clock.awake());
+        // The kernel stamps with the clock that stood still.
+        let stamp = Awake::after_boot(Duration::from_secs(10));
+        assert_eq!(disciplined.at(stamp), clock.at(stamp));
+        assert_eq!(disciplined.at(stamp).monotonic, Duration::from_secs(8 * 3_600 + 10));
     }
 
     #[test]
