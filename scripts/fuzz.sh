@@ -15,7 +15,7 @@ RUSTC_WRAPPER=$PWD/scripts/fuzz-rustc.sh CARGO_TARGET_DIR=$built \
 # Well-formed inputs to begin with: the vectors of docs/formats.md, our mappings and samples.
 seeds=$work/seeds
 rm -rf "$seeds"
-mkdir -p "$seeds"/{audit_export,chunk,control,evidence,hotplate,import,manifest,mapping,policy,trust}
+mkdir -p "$seeds"/{audit_export,chunk,control,evidence,hotplate,import,manifest,mapping,policy,taip,trust}
 vector() { sed -n "s/^$1 = //p" docs/formats.md | tail -n 1; }
 printf '%b' "$(vector record | sed 's/../\\x&/g')" >"$seeds/chunk/record"
 vector 'manifest payload' | tr -d '\n' >"$seeds/manifest/payload"
@@ -24,6 +24,8 @@ vector 'trust message' | tr -d '\n' >"$seeds/trust/trust"
 printf '%s' '{"agency":"opp","version":1,"issued":"2026-11-24T06:00:00Z","rules":{"keeping":{"non_hit":"1d"},"lists":{"categories":["stolen_vehicle"],"every":{"matching":"look_alike"}}}}' >"$seeds/policy/one"
 printf '%s\n' '{"ask":"text","with":"hello"}' >"$seeds/control/text"
 printf '%s' '{"plate":"CKSV841","jurisdiction":"CA-ON","priority":"high","reason":"left the scene","case":"26-00417","by":"4411","role":"officer"}' >"$seeds/hotplate/one"
+printf '%s' '>RPV15714+3739438-1220384601512612;ID=1234;*7F<' >"$seeds/taip/rpv"
+printf '%s' '>RLN83830000+490256603-1220996704+000001240000+000000000813000700080019002300280003002500000000000012<' >"$seeds/taip/rln"
 # Edits of a good log and a good bundle, which the targets make themselves: one of each kind, hashed anew or not.
 for edit in {0..9}; do
   printf "\\x01\\x05\\x0$edit\\x09" >"$seeds/audit_export/anew-$edit"

@@ -6,6 +6,7 @@
 mod cameras;
 mod kept;
 mod parts;
+mod place;
 mod sleep;
 
 use std::fmt;

@@ -98,7 +98,7 @@ fn gps(gps: &Gps) -> (Word, String) {
             PartState::Down(_) => Word::Fail,
             _ => Word::Warn,
         };
-        return (word, format!("NO FIX: {}", state_text(&gps.part)));
+        return (word, format!("NO FIX: {}{}", state_text(&gps.part), by(gps)));
     }
     let mut text = format!("{} fix", if gps.three_d { "3D" } else { "2D" });
     match gps.accuracy_m {
@@ -108,7 +108,15 @@ fn gps(gps: &Gps) -> (Word, String) {
     if let Some(age) = gps.age_s {
         text += &format!(", {age:.0} s old");
     }
-    (Word::of(&gps.part), text)
+    (Word::of(&gps.part), text + &by(gps))
+}
+
+/// Whose word the position is, where that is not gpsd's as in most cars.
+fn by(gps: &Gps) -> String {
+    match gps.source.starts_with("TAIP") {
+        true => format!(" ({})", gps.source),
+        false => String::new(),
+    }
 }
 
 fn clock(clock: Option<&ClockReport>, state: Option<&PartState>) -> (Word, String) {

@@ -77,6 +77,9 @@ pub(crate) struct Told {
 /// Whether the car knows where it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gps {
+    /// Where positions come from, in words.
+    #[serde(default)]
+    pub(crate) source: String,
     /// What the part says of itself.
     pub(crate) part: PartState,
     /// Whether there is a fix near now.
@@ -90,10 +93,11 @@ pub(crate) struct Gps {
 }
 
 impl Gps {
-    fn of(position: &Position, part: Option<&PartState>) -> Self {
+    fn of(source: String, position: &Position, part: Option<&PartState>) -> Self {
         let part = part.cloned().unwrap_or(PartState::Off);
         match position {
             Position::Fixed { fix, age, .. } => Self {
+                source,
                 part,
                 fix: true,
                 three_d: fix.three_d,
@@ -101,7 +105,7 @@ impl Gps {
                 age_s: Some(age.as_secs_f64()),
             },
             Position::NoFix => {
-                Self { part, fix: false, three_d: false, accuracy_m: None, age_s: None }
+                Self { source, part, fix: false, three_d: false, accuracy_m: None, age_s: None }
             }
         }
     }
@@ -164,7 +168,7 @@ pub(super) fn spawn(
                 now: now.wall,
                 up_s: now.monotonic.saturating_sub(began).as_secs(),
                 cameras: status.cameras,
-                gps: Gps::of(&status.position, shown.parts.get("gps")),
+                gps: Gps::of(config.gps.in_words(), &status.position, shown.parts.get("gps")),
                 clock: shown.clock,
                 lists: status.lists,
                 policy: shown.policy,

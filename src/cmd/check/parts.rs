@@ -2,16 +2,14 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Finding, cameras, kept, sleep};
+use super::{Finding, cameras, kept, place, sleep};
 use crate::alert::{Annunciator as _, Speaker, speech};
-use crate::clock::{Clock as _, MOST_APART, Standing, SystemClock, TimeSource, WRITTEN};
-use crate::config::{Config, GpsSource, HotlistConfig, ListSource, Retention};
-use crate::gps::gpsd::Gpsd;
-use crate::gps::{Fix, FixSource as _, Report};
+use crate::clock::{Clock as _, SystemClock, TimeSource, WRITTEN};
+use crate::config::{Config, HotlistConfig, ListSource, Retention};
 use crate::health::PartState;
 use crate::hotlist::false_hits::{self, MISREAD_RATE, SHIFT_READS};
 use crate::hotlist::{self, Freshness, sync};
@@ -19,16 +17,6 @@ use crate::onboard::vision::{Reader, Runtime, Weights};
 use crate::trust::Root;
 use crate::uplink;
 use crate::uplink::certificate::{Expiry, RENEW};
-
-/// Time for gpsd to say whether it has a fix: receivers report once a second.
-const FIX: Duration = Duration::from_secs(4);
-
-/// A receiver whose time is this far off counts weeks wrongly.
-const A_DAY: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
-
-/// What to do about a receiver with a wrong date.
-const ROLL_OVER: &str =
-    "its place is right and its date is not: update the receiver's firmware, or replace it";
 
 /// Time for the broker, TLS included, over a slow mobile line.
 const BROKER: Duration = Duration::from_secs(10);
@@ -40,7 +28,7 @@ const ENOUGH: u64 = 512 << 20;
 pub(super) fn check_all(config: &Config, findings: &mut Vec<Finding>) {
     models(config, findings);
     cameras::all(config, findings);
-    findings.push(gps(config));
+    findings.push(place::gps(config));
     findings.push(broker(config));
     findings.extend(certificate(config));
     lists(config, findings);
@@ -90,81 +78,6 @@ fn models(config: &Config, findings: &mut Vec<Finding>) {
             Finding::fail("models", e, "install the model packages again, or correct [models]")
         }
     });
-}
-
-fn gps(config: &Config) -> Finding {
-    match config.gps.source {
-        GpsSource::Off => {
-            return Finding::warn(
-                "gps",
-                "switched off: every hit says NO FIX",
-                "set gps.source = \"gpsd\"",
-            );
-        }
-        GpsSource::Nmea => {
-            let path = config.gps.path.clone().unwrap_or_default();
-            return Finding::warn(
-                "gps",
-                format!("a recording: {}", path.display()),
-                "set gps.source = \"gpsd\" before duty",
-            );
-        }
-        GpsSource::Gpsd => {}
-    }
-    let start = "start gpsd (systemctl start gpsd) and try `gpspipe -w -n 5`, or set gps.address";
-    let mut gpsd = match Gpsd::connect(&config.gps.address) {
-        Ok(gpsd) => gpsd,
-        Err(e) => return Finding::fail("gps", e, start),
-    };
-    let until = Instant::now() + FIX;
-    let mut heard = "gpsd answers, but no receiver reports";
-    loop {
-        match gpsd.next_report(until.saturating_duration_since(Instant::now())) {
-            Ok(Report::Fix(fix)) => {
-                let kind = if fix.three_d { "3D" } else { "2D" };
-                let sure = fix.accuracy_m.map_or(String::new(), |m| format!(", within {m:.0} m"));
-                return receiver(fix, format!("{kind} fix{sure}"));
-            }
-            Ok(Report::NoFix) => heard = "the receiver works but has no fix",
-            Ok(Report::NoReceiver) => heard = "gpsd answers, but has no receiver",
-            Ok(Report::Quiet | Report::End) => {}
-            Err(e) => return Finding::fail("gps", e, start),
-        }
-        if Instant::now() >= until {
-            return Finding::warn(
-                "gps",
-                heard,
-                "move the antenna under the open sky, then check again",
-            );
-        }
-    }
-}
-
-/// A receiver with a fix, and how its time compares with the machine's.
-fn receiver(fix: Fix, fact: String) -> Finding {
-    let now = Timestamp::now();
-    if let Some(odd) = fix.odd_time() {
-        return Finding::warn("gps", format!("{fact}; {odd}"), ROLL_OVER);
-    }
-    let source = SystemClock.source();
-    let standing = Standing { receiver: fix.time, ..Standing::of_machine(now, source) };
-    match standing.offset().filter(|by| by.abs() > MOST_APART) {
-        Some(by) if source == TimeSource::Ntp && by.abs() > A_DAY => Finding::warn(
-            "gps",
-            format!("{fact}; its time and the network's differ by {:.0} s", by.as_secs_f64()),
-            ROLL_OVER,
-        ),
-        Some(by) => Finding::warn(
-            "gps",
-            format!(
-                "{fact}; this computer's clock is {:.0} s {} its time",
-                by.abs().as_secs_f64(),
-                if by.is_negative() { "behind" } else { "ahead of" }
-            ),
-            "let chronyd or systemd-timesyncd keep the clock, with gpsd as a source",
-        ),
-        None => Finding::ok("gps", fact),
-    }
 }
 
 fn broker(config: &Config) -> Finding {

@@ -1,5 +1,6 @@
 //! `[gps]`: where fixes come from and how old one may be.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -13,6 +14,8 @@ pub enum GpsSource {
     /// gpsd over TCP at `address`.
     #[default]
     Gpsd,
+    /// TAIP messages of the car's router, by UDP at `listen` or by TCP from `connect`.
+    Taip,
     /// A file of NMEA sentences at `path`, played once at its own pace.
     Nmea,
     /// No receiver: every read says that it has no fix.
@@ -23,10 +26,16 @@ pub enum GpsSource {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GpsConfig {
-    /// `gpsd`, `nmea` or `off`.
+    /// `gpsd`, `taip`, `nmea` or `off`.
     pub source: GpsSource,
     /// gpsd's host and port.
     pub address: String,
+    /// This computer's own address and port, to which the router sends TAIP by UDP.
+    pub listen: Option<SocketAddr>,
+    /// The router's address: packets from any other are refused. It goes with `listen`.
+    pub from: Option<IpAddr>,
+    /// The router's host and port, where it offers TAIP by TCP; in place of `listen`.
+    pub connect: Option<String>,
     /// The NMEA file, with `source = "nmea"`.
     pub path: Option<PathBuf>,
     /// How far a fix may lie from a frame and still be its position, 200ms to 60s.
@@ -38,6 +47,9 @@ impl Default for GpsConfig {
         Self {
             source: GpsSource::Gpsd,
             address: "127.0.0.1:2947".into(),
+            listen: None,
+            from: None,
+            connect: None,
             path: None,
             // Receivers report once a second; three missing reports in a row mean that something is
             // wrong.
@@ -58,8 +70,7 @@ impl GpsConfig {
         {
             return Err(range("max_age", format!("\"{}\"", self.max_age), "200ms to 60s"));
         }
-        let port = self.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-        if self.source == GpsSource::Gpsd && port.is_none() {
+        if self.source == GpsSource::Gpsd && !has_port(&self.address) {
             return Err(range(
                 "address",
                 format!("{:?}", self.address),
@@ -69,8 +80,67 @@ impl GpsConfig {
         if self.source == GpsSource::Nmea && self.path.is_none() {
             return Err(range("path", "unset".into(), "the NMEA file, with source = \"nmea\""));
         }
-        Ok(())
+        match self.source {
+            GpsSource::Taip => self.validate_router(range),
+            _ => Ok(()),
+        }
     }
+
+    /// Checks that it is known how the router's messages come, and whose they are.
+    fn validate_router(
+        &self,
+        range: impl Fn(&str, String, &str) -> ConfigError,
+    ) -> Result<(), ConfigError> {
+        match (self.listen, &self.connect) {
+            (None, None) => Err(range(
+                "listen",
+                "unset".into(),
+                "the address and port of this computer to which the router sends TAIP by UDP, such as \
+                 \"192.168.13.1:21000\" (or set gps.connect, for TCP)",
+            )),
+            (Some(_), Some(connect)) => Err(range(
+                "connect",
+                format!("{connect:?}"),
+                "left out with gps.listen: the messages come by UDP or by TCP",
+            )),
+            (None, Some(connect)) if !has_port(connect) => Err(range(
+                "connect",
+                format!("{connect:?}"),
+                "the router's host:port such as \"192.168.13.31:9494\"",
+            )),
+            (Some(listen), None) if listen.port() == 0 => Err(range(
+                "listen",
+                format!("\"{listen}\""),
+                "an address with the port to which the router sends, such as \"192.168.13.1:21000\"",
+            )),
+            (Some(_), None) if self.from.is_none_or(|from| from.is_unspecified()) => Err(range(
+                "from",
+                self.from.map_or("unset".into(), |from| format!("\"{from}\"")),
+                "the router's own address, such as \"192.168.13.31\": packets from any other are refused",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The source in words, for a person who asks where positions come from.
+    pub fn in_words(&self) -> String {
+        match (self.source, self.listen, self.from, &self.connect) {
+            (GpsSource::Gpsd, ..) => format!("gpsd at {}", self.address),
+            (GpsSource::Taip, Some(listen), Some(from), _) => {
+                format!("TAIP from {from} to {listen}")
+            }
+            (GpsSource::Taip, .., connect) => {
+                format!("TAIP from {}", connect.as_deref().unwrap_or("nowhere"))
+            }
+            (GpsSource::Nmea, ..) => "a recording".into(),
+            (GpsSource::Off, ..) => "switched off".into(),
+        }
+    }
+}
+
+/// Whether a text ends with a port.
+fn has_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -91,6 +161,30 @@ mod tests {
             message("source = \"nmea\""),
             "gps.path = unset: must be the NMEA file, with source = \"nmea\""
         );
+        let taip = "source = \"taip\"\n";
+        let listen = format!("{taip}listen = \"192.168.13.1:21000\"\n");
+        for (toml, key) in [
+            (taip.to_owned(), "gps.listen = unset"),
+            (listen.clone(), "gps.from = unset"),
+            (format!("{listen}from = \"0.0.0.0\""), "gps.from = \"0.0.0.0\""),
+            (format!("{listen}connect = \"router:9494\""), "gps.connect = \"router:9494\""),
+            (format!("{taip}connect = \"router\""), "gps.connect = \"router\""),
+            (format!("{taip}listen = \"127.0.0.1:0\""), "gps.listen = \"127.0.0.1:0\""),
+        ] {
+            let message = message(&toml);
+            assert!(message.starts_with(&format!("{key}: must be ")), "{message}");
+        }
+        for (toml, words) in [
+            (
+                format!("{listen}from = \"192.168.13.31\""),
+                "TAIP from 192.168.13.31 to 192.168.13.1:21000",
+            ),
+            (format!("{taip}connect = \"router:9494\""), "TAIP from router:9494"),
+        ] {
+            let config: GpsConfig = toml::from_str(&toml).unwrap();
+            config.validate().unwrap();
+            assert_eq!(config.in_words(), words);
+        }
         GpsConfig::default().validate().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Where the car is. In: gpsd's reports. Out: a [`Position`] for any recent instant of the boot
+//! Where the car is. In: gpsd's reports, or a router's. Out: a [`Position`] for any recent instant of the boot
 //! clock, with its age and accuracy. A missing fix is reported, never invented.
 //!
 //! One thread reads the source and adds to [`Fixes`]; [`Fixes::at`] costs a short lock and a scan
@@ -16,12 +16,15 @@ mod fixes;
 #[expect(clippy::disallowed_types, reason = "asks gpsd, says nothing but WATCH")]
 pub mod gpsd;
 pub mod nmea;
+#[expect(clippy::disallowed_types, reason = "hears the car's router, says nothing")]
+pub mod router;
 mod sentences;
 mod service;
+pub mod taip;
 
 pub use disciplined::{Disciplined, health as clock_health};
 pub use fixes::Fixes;
-pub use service::Gps;
+pub use service::{Gps, open_router};
 
 /// The receiver's report of where the car was at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -136,6 +139,34 @@ pub enum GpsError {
         /// Host and port.
         address: String,
     },
+    /// The router's messages cannot be listened for.
+    #[error(
+        "cannot listen for the router at {address}: {source}: set gps.listen to an address of this computer"
+    )]
+    NotListening {
+        /// This computer's address and port.
+        address: std::net::SocketAddr,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The router does not answer.
+    #[error(
+        "cannot reach the router at {address}: {source}: see gps.connect, and whether the router offers TAIP there"
+    )]
+    NoRouter {
+        /// Host and port.
+        address: String,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The router has closed the connection, or it broke.
+    #[error("lost the router at {address}: {source}")]
+    RouterLost {
+        /// Host and port.
+        address: String,
+        /// The system's error.
+        source: std::io::Error,
+    },
     /// A file of NMEA sentences contains no position.
     #[error("NMEA file {path}: {why}")]
     NoTrack {
@@ -159,4 +190,14 @@ pub trait FixSource: Send {
     /// Waits for the next report, at most for `timeout`. After an error the source must be opened
     /// anew.
     fn next_report(&mut self, timeout: Duration) -> Result<Report, GpsError>;
+
+    /// What is said of a source that has given no report for a while.
+    fn silence(&self) -> String {
+        "the receiver says nothing".into()
+    }
+
+    /// What is said of others that have tried to tell a position; `None` if nobody has lately.
+    fn strangers(&self) -> Option<String> {
+        None
+    }
 }

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::gpsd::Gpsd;
 use super::nmea::NmeaFile;
+use super::router::Router;
 use super::{FixSource, Fixes, GpsError, Report};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
@@ -31,6 +32,9 @@ const SILENCE: Duration = Duration::from_millis(1_800);
 /// The name under which health reports this part.
 const PART: &str = "gps";
 
+/// The name under which health says that others than the router tell positions.
+const STRANGERS: &str = "gps/senders";
+
 type Open = Box<dyn FnMut() -> Result<Box<dyn FixSource>, GpsError> + Send>;
 
 /// The running receiver. Dropping it stops the thread.
@@ -51,6 +55,10 @@ impl Gps {
             GpsSource::Gpsd => {
                 let address = config.address.clone();
                 Box::new(move || Ok(Box::new(Gpsd::connect(&address)?)))
+            }
+            GpsSource::Taip => {
+                let config = config.clone();
+                Box::new(move || Ok(Box::new(open_router(&config)?)))
             }
             GpsSource::Nmea => {
                 let path = config.path.clone().unwrap_or_default();
@@ -79,6 +87,14 @@ impl Gps {
     /// The fixes, from which anybody can read the position.
     pub fn fixes(&self) -> Fixes {
         self.fixes.clone()
+    }
+}
+
+/// Opens the router of a configuration whose source is `taip`.
+pub fn open_router(config: &GpsConfig) -> Result<Router, GpsError> {
+    match (config.listen, config.from) {
+        (Some(listen), Some(from)) => Router::listen(listen, from),
+        _ => Router::connect(config.connect.as_deref().unwrap_or_default()),
     }
 }
 
@@ -135,6 +151,7 @@ impl Service {
                 state = Some(new);
             }
         };
+        let mut strangers = None;
         loop {
             if self.stopped_within(Duration::ZERO) {
                 return None;
@@ -144,6 +161,12 @@ impl Service {
                 Err(error) => return Some(error),
             };
             let now = self.clock.now().monotonic;
+            let told = source.strangers();
+            if told != strangers {
+                self.health
+                    .set(STRANGERS, told.clone().map_or(PartState::Working, PartState::Impaired));
+                strangers = told;
+            }
             match report {
                 Report::Fix(fix) => {
                     no_receiver = false;
@@ -168,7 +191,7 @@ impl Service {
                     no_receiver = true;
                 }
                 Report::Quiet if !no_receiver && now.saturating_sub(heard) >= SILENCE => {
-                    tell(PartState::Impaired("the receiver says nothing".into()));
+                    tell(PartState::Impaired(source.silence()));
                 }
                 Report::Quiet => {}
                 Report::End => {
@@ -270,6 +293,54 @@ mod tests {
             panic!("the place is right")
         };
         assert_eq!(fix.time, None);
+    }
+
+    #[test]
+    fn position_of_the_router_is_used_its_age_is_known_and_it_vouches_for_no_clock() {
+        let mut router = Some(
+            Router::listen("127.0.0.1:0".parse().unwrap(), "127.0.0.1".parse().unwrap()).unwrap(),
+        );
+        let to = router.as_ref().and_then(Router::at).unwrap();
+        let health = Arc::new(Health::default());
+        let open: Open = Box::new(move || Ok(Box::new(router.take().expect("opened once"))));
+        let clock = Arc::new(SystemClock);
+        let gps = Gps::with_source(open, Duration::from_secs(3), clock.clone(), health.clone());
+        let send = |from: &str, text: &str| send(from, to, text);
+        send("127.0.0.3", ">RPV00001+4400000-0796400003027012<");
+        let refused = |state: Option<PartState>| matches!(state, Some(PartState::Impaired(why)) if why.ends_with("the last from 127.0.0.3"));
+        let since = Instant::now();
+        while !refused(health.state(STRANGERS)) {
+            assert!(since.elapsed() < Duration::from_secs(10), "{:?}", health.state(STRANGERS));
+            std::thread::yield_now();
+        }
+        assert_eq!(gps.fixes().at(clock.now().monotonic), Position::NoFix);
+        // The router's own time of day is the right one, and still no time.
+        let seconds = clock.now().wall.as_second() % 86_400;
+        send("127.0.0.1", &format!(">RPV{seconds:05}+4359000-0796400003027012<"));
+        wait_for(&health, &PartState::Working);
+        let now = clock.now();
+        let Position::Fixed { fix, age, .. } = gps.fixes().at(now.monotonic) else { panic!() };
+        assert_eq!((fix.latitude, fix.accuracy_m, fix.time), (43.59, None, None));
+        assert!(age < Duration::from_secs(3), "{age:?}");
+        assert!(!gps.fixes().vouch_for(now) && gps.fixes().time_at(now.monotonic).is_none());
+        let disciplined = crate::gps::Disciplined::new(clock.clone());
+        disciplined.believe(gps.fixes());
+        assert_eq!(disciplined.standing().receiver, None);
+        // The same fix, over and over, gets old all the same.
+        let told = PartState::Impaired("the router 127.0.0.1 sends one fix again and again".into());
+        let since = Instant::now();
+        while gps.fixes().at(clock.now().monotonic) != Position::NoFix
+            || health.state(PART) != Some(told.clone())
+        {
+            assert!(since.elapsed() < Duration::from_secs(10), "{:?}", health.state(PART));
+            send("127.0.0.1", &format!(">RPV{seconds:05}+4359000-0796400003027012<"));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    #[expect(clippy::disallowed_types, reason = "the test is the router")]
+    fn send(from: &str, to: std::net::SocketAddr, text: &str) {
+        std::net::UdpSocket::bind((from, 0)).unwrap().send_to(text.as_bytes(), to).unwrap();
     }
 
     #[test]
