@@ -14,6 +14,7 @@ mod locate;
 mod metrics;
 mod models;
 mod policy;
+mod power;
 mod reading;
 mod thermal;
 mod trust;
@@ -35,6 +36,7 @@ pub use keeping::{KeepingConfig, KeySource, Retention};
 pub use metrics::MetricsConfig;
 pub use models::{ModelsConfig, Rectify};
 pub use policy::{HotplatesConfig, PolicyConfig};
+pub use power::{ActiveLevel, PowerConfig};
 pub use reading::{ReadingConfig, UnreadJurisdiction};
 pub use thermal::ThermalConfig;
 pub use trust::TrustConfig;
@@ -110,6 +112,9 @@ pub struct Config {
     /// Where fixes come from.
     #[serde(default)]
     pub gps: GpsConfig,
+    /// The line that says whether the ignition is on.
+    #[serde(default)]
+    pub power: PowerConfig,
     /// What stays in the car, and for how long.
     #[serde(default)]
     pub keeping: KeepingConfig,
@@ -206,6 +211,7 @@ impl Config {
         self.alert.validate()?;
         self.reading.validate()?;
         self.gps.validate()?;
+        self.power.validate()?;
         self.keeping.validate()?;
         self.uplink.validate()?;
         self.hotplates.validate()?;
