@@ -90,6 +90,9 @@ fn unit_asks_for_each_part_of_the_sandbox() {
         ("PrivateTmp", &["yes"]),
         ("StateDirectory", &["outrider"]),
         ("StateDirectoryMode", &["0700"]),
+        ("RuntimeDirectory", &["outrider"]),
+        ("RuntimeDirectoryMode", &["0700"]),
+        ("RuntimeDirectoryPreserve", &[]),
         ("ReadWritePaths", &[]),
         ("BindPaths", &[]),
         ("UMask", &["0077"]),
@@ -124,4 +127,30 @@ fn unit_does_not_try_again_what_only_a_person_mends_and_tries_everything_else() 
     assert_eq!(settings(&unit, "Restart"), ["always"]);
     let code = outrider::daemon::EXIT_NOT_SET_UP.to_string();
     assert_eq!(settings(&unit, "RestartPreventExitStatus"), [code]);
+}
+
+/// The unit's own line, in a shell, with a systemctl that only writes down what it was asked for.
+#[test]
+fn root_powers_the_machine_off_where_the_marker_is_and_nowhere_else() {
+    let unit = std::fs::read_to_string(UNIT).unwrap();
+    let lines = settings(&unit, "ExecStopPost");
+    let line = lines.iter().find_map(|line| line.strip_prefix("-+/bin/sh -c '")).unwrap();
+    let script = line.strip_suffix('\'').unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (runtime, asked) = (dir.path().join("outrider"), dir.path().join("asked"));
+    std::fs::create_dir(&runtime).unwrap();
+    let systemctl = dir.path().join("systemctl");
+    std::fs::write(&systemctl, format!("#!/bin/sh\necho \"$*\" >>{}\n", asked.display())).unwrap();
+    std::fs::set_permissions(&systemctl, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+    let ends = || {
+        let script = script.replace("%t", &dir.path().display().to_string());
+        let status = Command::new("/bin/sh").args(["-c", &script]).env("PATH", &path).status();
+        assert!(status.unwrap().success());
+        std::fs::read_to_string(&asked).unwrap_or_default()
+    };
+    assert_eq!(ends(), "", "a stop like any other");
+    std::fs::write(runtime.join(outrider::daemon::POWER_OFF), "").unwrap();
+    assert_eq!(ends(), "--no-block poweroff\n");
 }

@@ -207,6 +207,7 @@ impl DemoArgs {
                 clock,
                 cameras: Some(cameras(&plan, &departure, screen.as_ref())?),
                 annunciator: self.headless.then(|| Box::new(Recorder::default()) as _),
+                ignition: None,
                 truth: Some(truth.clone()),
                 nobody_drives: true,
             },

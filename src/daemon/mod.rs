@@ -1,7 +1,8 @@
 //! The daemon: starts the parts, tells systemd how they are, stops them on a
 //! signal.
 //!
-//! SIGTERM or SIGINT stops in order within `DEADLINE`; a second one leaves at once. SIGHUP reads
+//! SIGTERM or SIGINT stops in order within `DEADLINE`; a second one leaves at once. An ignition that was off for long
+//! enough stops as a signal does, and leaves word for root, who powers the machine off (`power/`). SIGHUP reads
 //! the hotlist files again. With `Type=notify`, systemd hears READY when the cameras are being
 //! opened, a STATUS line whenever it changes, and the watchdog's food while frames move.
 
@@ -15,6 +16,7 @@ mod metrics;
 mod odds;
 mod page;
 mod past;
+pub(crate) mod power;
 mod records;
 mod rules;
 mod set_up;
@@ -41,6 +43,7 @@ use crate::text::ForeignText;
 use crate::threads;
 use watchdog::Heartbeat;
 
+pub use power::{IgnitionLine, LineError, MARKER as POWER_OFF, OpenLine, SeamIgnition, Seen};
 pub use records::Wipe;
 pub use set_up::{EXIT as EXIT_NOT_SET_UP, NotSetUp, load};
 pub use start::{Daemon, SeamCamera, Seams};
@@ -176,7 +179,7 @@ async fn live(config: Config) -> anyhow::Result<()> {
             },
             _ = every.tick() => {
                 wiping = daemon.wipe_asked();
-                if wiping.is_some() {
+                if wiping.is_some() || daemon.ignition_is_over() {
                     break;
                 }
                 let snapshot = daemon.health().snapshot();
@@ -294,6 +297,9 @@ fn status_line(snapshot: &Shown) -> String {
     let mut line = format!("{cameras}, {} hits since the start", snapshot.hits);
     if !troubled.is_empty() {
         line += &format!("; down: {}", troubled.join(", "));
+    }
+    if let Some(PartState::Impaired(ignition)) = snapshot.parts.get(power::PART) {
+        line += &format!("; {ignition}");
     }
     line
 }

@@ -20,6 +20,7 @@ use super::keeper::{Keeper, Seen};
 use super::odds::Roads;
 use super::page::{self, RECALLED};
 use super::past;
+use super::power::{self, Power, SeamIgnition};
 use super::records::{Records, Wipe};
 use super::rules::Ruled;
 use super::standing::{self, Latest};
@@ -61,6 +62,8 @@ pub struct Seams {
     pub cameras: Option<Vec<SeamCamera>>,
     /// What sounds in place of the loudspeaker of the configuration.
     pub annunciator: Option<Box<dyn Annunciator>>,
+    /// An ignition line in place of that of the configuration.
+    pub ignition: Option<SeamIgnition>,
     /// What the drive really shows, where that is known.
     pub truth: Option<score::Truth>,
     /// Whether the drive is a rendered one that nobody steers: its page opens text fields at any speed.
@@ -83,6 +86,7 @@ impl Default for Seams {
             clock: Arc::new(SystemClock),
             cameras: None,
             annunciator: None,
+            ignition: None,
             truth: None,
             nobody_drives: false,
         }
@@ -122,6 +126,7 @@ pub struct Daemon {
     ring: Ring,
     standing: UntilDropped,
     heat: UntilDropped,
+    power: Option<Power>,
     metrics: Option<std::net::SocketAddr>,
     teller: teller::Running,
     uplink: Uplink,
@@ -139,7 +144,7 @@ impl Daemon {
     pub fn start(config: Config, seams: Seams) -> anyhow::Result<Self> {
         // The machine's clock dates what is kept; what is in force, and when a car was seen, is asked of a
         // clock that satellites put right.
-        let Seams { clock: machine, cameras, annunciator, truth, nobody_drives } = seams;
+        let Seams { clock: machine, cameras, annunciator, ignition, truth, nobody_drives } = seams;
         let disciplined = Arc::new(Disciplined::new(machine.clone()));
         let clock: Arc<dyn Clock> = disciplined.clone();
         let health = Arc::new(Health::default());
@@ -291,6 +296,8 @@ impl Daemon {
             latest.clone(),
         );
         let heat = heat::spawn(config.thermal.clone(), "/sys".into(), health.clone());
+        let power =
+            power::spawn(&config.power, ignition, machine.clone(), fixes.clone(), health.clone());
         let glances = Glances::new(names.clone(), &config.reading);
         let tone = sounder.clone();
         let metrics = metrics::start(&config.metrics, &runtime, latest.clone(), &health);
@@ -427,6 +434,7 @@ impl Daemon {
             ring,
             standing,
             heat,
+            power,
             metrics,
             teller,
             uplink,
@@ -469,6 +477,11 @@ impl Daemon {
     /// stays as it was, and says so.
     pub fn reload_hotlists(&self) {
         self.lists.check_now();
+    }
+
+    /// Whether the ignition was off for the whole grace, so that the daemon is to stop and the machine goes off.
+    pub fn ignition_is_over(&self) -> bool {
+        self.power.as_ref().is_some_and(Power::is_over)
     }
 
     /// An order to wipe this car, if there is one.
@@ -542,6 +555,8 @@ impl Daemon {
         }
         self.sounding.stop();
         self.runtime.shutdown_timeout(Duration::from_secs(1));
+        // Until now an ignition that comes back keeps the machine on.
+        drop(self.power);
         let last = self.health.snapshot();
         // Not what was recorded and delivered: the difference would tell of covert hits.
         info!(hits = last.hits, "stopped");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use outrider::alert::{Annunciator, SoundError};
 use outrider::camera_id::CameraId;
 use outrider::config::Config;
-use outrider::daemon::{Daemon, SeamCamera, Seams};
+use outrider::daemon::{Daemon, IgnitionLine, LineError, SeamCamera, SeamIgnition, Seams, Seen};
 
 use super::{car, people, within};
 
@@ -28,6 +28,29 @@ impl Annunciator for Silent {
     }
 }
 
+/// An ignition line that a test holds: it is on while its file says so, and its chip is gone while there is no file.
+struct HeldLine(PathBuf);
+
+impl IgnitionLine for HeldLine {
+    fn look(&mut self, timeout: Duration) -> Result<Seen, LineError> {
+        std::thread::sleep(timeout.min(Duration::from_millis(20)));
+        match std::fs::read_to_string(&self.0) {
+            Ok(level) => {
+                let is_on = level.trim() == "on";
+                Ok(Seen { was_on: is_on, is_on })
+            }
+            Err(e) => Err(LineError::Lost { chip: self.0.clone(), line: 17, source: e.into() }),
+        }
+    }
+}
+
+/// The line of a test's file, and the folder beside it where the marker goes.
+fn ignition(file: PathBuf) -> SeamIgnition {
+    let runtime = file.with_file_name("runtime");
+    std::fs::create_dir_all(&runtime).unwrap();
+    SeamIgnition { open: Box::new(move || Ok(Box::new(HeldLine(file.clone())))), runtime }
+}
+
 /// The daemon's process: drives past the plates that it is told, then stands still until a line on its
 /// standard input stops it, or an order to wipe comes.
 pub fn child() {
@@ -41,6 +64,7 @@ pub fn child() {
     let seams = Seams {
         cameras: Some(vec![SeamCamera { id: CameraId::new("front"), open, reader: Some(reader) }]),
         annunciator: Some(Box::new(Silent)),
+        ignition: std::env::var_os("OUTRIDER_TEST_IGNITION").map(|file| ignition(file.into())),
         ..Seams::default()
     };
     let daemon = Daemon::start(config, seams).unwrap();
@@ -68,9 +92,10 @@ pub fn child() {
             println!("wiped");
             return;
         }
-        if *asked.lock().unwrap() {
+        let is_over = daemon.ignition_is_over();
+        if is_over || *asked.lock().unwrap() {
             daemon.stop();
-            println!("stopped");
+            println!("{}", if is_over { "stopped for the ignition" } else { "stopped" });
             return;
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -110,6 +135,8 @@ pub fn lines_of(out: ChildStdout) -> Arc<Mutex<Vec<String>>> {
 /// A car: its folder with `outrider.toml` and `state`, and the daemon while it runs.
 pub struct Car {
     folder: PathBuf,
+    /// The file that says how the ignition line is, where the daemon watches one.
+    pub ignition: Option<PathBuf>,
     process: Option<Child>,
     said: Arc<Mutex<Vec<String>>>,
 }
@@ -137,7 +164,7 @@ impl Car {
              {console}{further}\n{people}"
         );
         std::fs::write(folder.join("outrider.toml"), config).unwrap();
-        Self { folder: folder.to_owned(), process: None, said: Arc::default() }
+        Self { folder: folder.to_owned(), ignition: None, process: None, said: Arc::default() }
     }
 
     /// A file of the car's folder.
@@ -159,6 +186,7 @@ impl Car {
             .args(["--exact", "child_that_runs", "--nocapture"])
             .env("OUTRIDER_TEST_CHILD", self.path("outrider.toml"))
             .env("OUTRIDER_TEST_PASSING", passing.join(" "))
+            .envs(self.ignition.iter().map(|file| ("OUTRIDER_TEST_IGNITION", file)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log.unwrap())

@@ -149,7 +149,7 @@ holds "in less than its fifteen seconds" [ $((SECONDS - began)) -lt 15 ]
 
 chapter "5. what the unit may not do"
 probe() {
-  local without='ExecReload|ExecStopPost|Restart|RestartSec|RestartPreventExitStatus|NotifyAccess|WantedBy'
+  local without='ExecReload|ExecStopPost|Restart|RestartSec|RestartPreventExitStatus|NotifyAccess|WantedBy|RuntimeDirectory|RuntimeDirectoryMode'
   # Root without rights may not enter the folder, which systemd would give to it.
   [ "$1" = outrider ] || without+='|StateDirectory|StateDirectoryMode|WorkingDirectory'
   sed -E -e 's/^Type=.*/Type=oneshot/' -e "s#^ExecStart=.*#ExecStart=/bin/bash /mnt/probe.sh $2#" -e 's/^WatchdogSec=.*/StandardOutput=file:\/run\/probe.out/' \

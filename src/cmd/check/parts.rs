@@ -29,6 +29,7 @@ pub(super) fn check_all(config: &Config, findings: &mut Vec<Finding>) {
     models(config, findings);
     cameras::all(config, findings);
     findings.push(place::gps(config));
+    findings.extend(place::ignition(config));
     findings.push(broker(config));
     findings.extend(certificate(config));
     lists(config, findings);

@@ -1,4 +1,4 @@
-//! What `outrider check` tries of the position.
+//! What `outrider check` tries of the position and of the ignition line.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{Finding, kept};
 use crate::clock::{Clock as _, MOST_APART, Standing, SystemClock, TimeSource};
 use crate::config::{Config, GpsSource};
+use crate::daemon::power::{self, GpioLine, IgnitionLine as _};
 use crate::gps::gpsd::Gpsd;
 use crate::gps::{self, Fix, FixSource as _, Report};
 use crate::health::PartState;
@@ -69,6 +70,28 @@ pub(super) fn gps(config: &Config) -> Finding {
             );
         }
     }
+}
+
+/// The ignition line, where one is watched.
+pub(super) fn ignition(config: &Config) -> Option<Finding> {
+    const SET: &str =
+        "see power.chip and power.line with `gpioinfo`, and docs/operations.md for unit and udev";
+    let part = power::PART;
+    let (chip, line) = config.power.watched()?;
+    let looked = GpioLine::open(chip.clone(), line, config.power.active)
+        .and_then(|mut line| line.look(Duration::ZERO));
+    Some(match (looked, kept::daemon_state(config, part)) {
+        (Ok(seen), _) => {
+            let is = if seen.is_on { "on" } else { "off" };
+            Finding::ok(part, format!("line {line} of {} says {is}", chip.display()))
+        }
+        // The daemon has it.
+        (Err(_), Some(PartState::Working)) => Finding::ok(part, "the running daemon says on"),
+        (Err(_), Some(PartState::Impaired(why))) => {
+            Finding::warn(part, format!("the running daemon says: {why}"), SET)
+        }
+        (Err(e), _) => Finding::fail(part, e, SET),
+    })
 }
 
 /// The router's word, heard here, or by the daemon where that runs and has the port.
