@@ -737,6 +737,12 @@ fn camera_that_stops_is_on_the_screen_within_two_seconds() {
     browser.until("document.getElementById('state').innerText.includes('wanted.csv is not there')");
     car.health.set("sound", PartState::Working);
     browser.until("document.getElementById('banner').hidden");
+    let off = "ignition is off: the car powers off in 58 s";
+    car.health.set("ignition", PartState::Impaired(off.into()));
+    let says = "IGNITION IS OFF: the car powers off in 58 s";
+    browser.until(&format!("document.getElementById('banner').textContent === '{says}'"));
+    car.health.set("ignition", PartState::Working);
+    browser.until("document.getElementById('banner').hidden");
 }
 
 #[test]

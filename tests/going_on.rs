@@ -167,12 +167,14 @@ fn run_with_panic_in(folder: &Path, thread: Option<&str>) -> (std::process::Exit
         "[trust]\nroot = {root:?}\n[[hotlist]]\nname = \"stolen\"\nsource = \"mqtt\"\nkey = {key:?}\n"
     );
     std::fs::write(car.path("outrider.toml"), text + further + &fleet).unwrap();
+    std::fs::write(car.path("ignition"), "on").unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "child_that_runs", "--nocapture"])
         .env("OUTRIDER_TEST_CHILD", car.path("outrider.toml"))
         .env("OUTRIDER_TEST_PASSING", format!("{HIT} OTH0001"))
         .env("OUTRIDER_TEST_THREADS", "1")
+        .env("OUTRIDER_TEST_IGNITION", car.path("ignition"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -215,6 +217,7 @@ fn panic_in_any_thread_ends_the_process_and_names_the_thread() {
         "hits",
         "hotlists",
         "hotplates",
+        "ignition",
         "keeper",
         "matcher",
         "policy",

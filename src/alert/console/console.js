@@ -708,6 +708,11 @@ function drawBanner() {
     const sound = status.parts.sound;
     if (dark.length) says = `NOT READING: ${dark.map(why).join(", ")}`;
     else if (status.cameras.length === 0) says = "NOT READING: no camera is configured";
+    // The car is about to go dark, and a turn of the key keeps it.
+    const ignition = status.parts.ignition;
+    if (ignition && ignition.detail && ignition.detail.startsWith("ignition is off")) {
+      says = [says, ignition.detail.replace("ignition is off", "IGNITION IS OFF")].filter(Boolean).join(" · ");
+    }
     if (sound && sound.state === "down") says = [says, "NO SOUND: watch this screen"].filter(Boolean).join(" · ");
   }
   banner.hidden = !says;
