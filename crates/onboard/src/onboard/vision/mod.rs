@@ -36,6 +36,7 @@ mod second_look;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing;
+pub mod vehicle;
 
 use std::path::PathBuf;
 
