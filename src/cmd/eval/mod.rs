@@ -20,6 +20,7 @@ mod selective;
 mod sheet;
 mod slices;
 mod tally;
+mod vehicles;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,7 +43,7 @@ use crate::onboard::vision::{Reader, Runtime, conditions};
 /// Measure the models on a labelled folder.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every figure is of single pictures; the vote over a pass does better. A plate counts as detected\nwhere a box overlaps it by half, as read where the text is right, whatever its confidence.\n\nSlices: width of the labelled plate in pixels; sharpness, the variance of the Laplacian over the variance of the luma, at 160 pixels of width at most; light, the mean luma, 0 to 255; tilt, the slope of its lines in whole degrees; region, the two letters in which a source's name ends. Slices overlap: narrow plates are also the blurred ones.\n\nExamples:\n  outrider eval data/evaluation\n  outrider eval data/evaluation --slices --curve curve.svg --reliability reliability.svg --worst worst.png\n  outrider eval data/evaluation --beside beside/ --looked-at looked-at.txt\n  outrider eval data/evaluation --detector yolo.onnx --ocr cct.onnx --crop-margin 0.1\n  outrider eval data/evaluation --source e2e_us --labelled-boxes"
+    after_help = "Every figure is of single pictures; the vote over a pass does better. A plate counts as detected\nwhere a box overlaps it by half, as read where the text is right, whatever its confidence.\n\nSlices: width of the labelled plate in pixels; sharpness, the variance of the Laplacian over the variance of the luma, at 160 pixels of width at most; light, the mean luma, 0 to 255; tilt, the slope of its lines in whole degrees; region, the two letters in which a source's name ends. Slices overlap: narrow plates are also the blurred ones.\n\nExamples:\n  outrider eval data/evaluation\n  outrider eval data/evaluation --slices --curve curve.svg --reliability reliability.svg --worst worst.png\n  outrider eval data/evaluation --beside beside/ --looked-at looked-at.txt\n  outrider eval data/evaluation --detector yolo.onnx --ocr cct.onnx --crop-margin 0.1\n  outrider eval data/evaluation --source e2e_us --labelled-boxes\n  outrider eval data/pack2/dev --vehicles docs/evaluation/vehicles/pack2-dev.jsonl"
 )]
 pub struct EvalArgs {
     /// Folder with pictures and a labels.jsonl.
@@ -102,6 +103,17 @@ pub struct EvalArgs {
     /// reading.min_plausibility [default: that of the daemon].
     #[arg(long, value_name = "P")]
     min_plausibility: Option<f32>,
+    /// Measure instead how often a vehicle's colour is said, and how often rightly, on a list made by eye: file, box, class,
+    /// colour (JSON lines). Runs no model; the daemon says no colour.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = [
+            "worst", "slices", "curve", "reliability", "beside", "looked_at", "cases", "set_aside", "source", "labelled_boxes",
+            "frames", "min_plausibility",
+        ]
+    )]
+    vehicles: Option<PathBuf>,
     #[command(flatten)]
     models: ModelArgs,
 }
@@ -109,6 +121,13 @@ pub struct EvalArgs {
 impl EvalArgs {
     /// Does what was asked.
     pub fn run(&self) -> anyhow::Result<()> {
+        if let Some(list) = &self.vehicles {
+            let figures = vehicles::measure(&self.dir, list)?;
+            return print_line(&match self.json {
+                true => serde_json::to_string(&figures)?,
+                false => figures.markdown(),
+            });
+        }
         let mut labelled = labels::load(&self.dir)?;
         // Pictures without a label are not measured; those of kinds that cannot be read are reported.
         let others = pictures::find(std::slice::from_ref(&self.dir))?;

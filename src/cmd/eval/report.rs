@@ -237,7 +237,7 @@ fn by_width(cases: &[&Case]) -> Vec<Slice> {
 }
 
 /// `93.1 (88.2-96.1) n=111`: percent, interval, count.
-fn percent(value: Option<f64>, interval: Option<&[f64; 2]>, n: usize) -> String {
+pub(super) fn percent(value: Option<f64>, interval: Option<&[f64; 2]>, n: usize) -> String {
     let Some(value) = value else { return "-".into() };
     let p = |v: f64| format!("{:.1}", v * 100.0);
     let range = interval.map(|[low, high]| format!(" ({}-{})", p(*low), p(*high)));
