@@ -527,6 +527,11 @@ fn officer_sees_the_hit_and_what_to_compare() {
             // A phone scrolls to what is to be pressed.
             if w > 720 {
                 assert_in_sight(&browser, &["#context", "#moves"], &format!("{look} {w}x{h}"));
+                let covered = browser.ask(
+                    "const at = (id) => document.getElementById(id).getBoundingClientRect();
+                     return innerWidth > 500 && at('context').bottom > at('moves').top + 0.5",
+                );
+                assert_eq!(covered, false, "{look} {w}x{h}: the picture covers buttons");
             }
             browser.keep_picture(&format!("hit-{look}-{w}x{h}"));
         }

@@ -366,7 +366,7 @@ fn officer_goes_through_the_start_of_the_shift_and_a_hit_comes_in_front_of_it() 
     browser.until(
         "!document.getElementById('card').hidden && document.getElementById('shift').hidden",
     );
-    assert_eq!(browser.text("who"), "1234: SHIFT NOT BEGUN");
+    assert_eq!(browser.text("who"), "1234: BEGIN SHIFT");
     std::thread::sleep(Duration::from_millis(700));
     browser.ask("document.querySelector('[data-move=misread]').click()");
     browser.until("!document.getElementById('shift').hidden");

@@ -153,7 +153,7 @@ fn officer_signs_in_with_the_pad_is_locked_goes_on_and_signs_out() {
     browser.until("document.activeElement.name === 'pin' && document.activeElement.value === ''");
     keys(PIN);
     submit();
-    browser.until("document.getElementById('who').textContent === '1234: SHIFT NOT BEGUN'");
+    browser.until("document.getElementById('who').textContent === '1234: BEGIN SHIFT'");
     begin_shift(&browser);
     browser.until("document.getElementById('who').textContent === '1234 officer'");
     assert_eq!(browser.ask("return document.cookie"), "", "no script reads the session");

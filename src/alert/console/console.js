@@ -213,7 +213,8 @@ function drawCard() {
   const [kind, says] = sign(card);
   $("sign").className = `sign ${kind}`;
   refill($("sign"), says);
-  if (kind !== "other" && card.syntax !== "incompatible" && !(card.jurisdiction_read && card.jurisdiction_listed)) {
+  // Once a person has compared it, what the camera could not is no longer to be done.
+  if (stands(card) !== "confirmed" && kind !== "other" && card.syntax !== "incompatible" && !(card.jurisdiction_read && card.jurisdiction_listed)) {
     $("sign").append(make("span", "", ` · ${issuerOf(card)} not compared`));
   }
   if (card.syntax === "incompatible") {

@@ -32,7 +32,7 @@ function takeSession(news) {
   if (!session.users) refill(button, "NO USERS", make("span", "", ": nothing can be entered"));
   else if (!who) refill(button, "Sign in");
   else if (who.locked) refill(button, `LOCKED ${who.number}`, make("span", "", ": give PIN"));
-  else if (who.begin) refill(button, `${who.number}: SHIFT NOT BEGUN`);
+  else if (who.begin) refill(button, `${who.number}: BEGIN SHIFT`);
   else refill(button, who.number, make("span", "", ` ${who.roles[0]}${who.name ? `, ${who.name}` : ""}`));
   $("lock").hidden = !officer;
   $("records").hidden = !officer || !who.roles.some((role) => ["supervisor", "auditor"].includes(role));
