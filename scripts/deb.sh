@@ -128,7 +128,7 @@ Architecture: $arch
 Maintainer: $maintainer
 Installed-Size: $(du -k -s --apparent-size "$root" | cut -f1)
 Depends: $depends, procps, systemd (>= 252)
-Recommends: gpsd, udev
+Recommends: ffmpeg, gpsd, udev
 Suggests: espeak-ng
 Section: misc
 Priority: optional

@@ -112,6 +112,8 @@ fn unit_asks_for_each_part_of_the_sandbox() {
         ("MemoryDenyWriteExecute", &["yes"]),
         ("SystemCallArchitectures", &["native"]),
         ("RestrictAddressFamilies", &["AF_UNIX AF_INET AF_INET6"]),
+        // What decodes a network camera is ended alone where memory is short.
+        ("OOMPolicy", &["continue"]),
         // And no core dump.
         ("LimitCORE", &["0"]),
     ] {

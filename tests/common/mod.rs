@@ -14,6 +14,7 @@ pub mod load;
 pub mod mosquitto;
 pub mod page;
 pub mod people;
+pub mod rtsp;
 pub mod running;
 pub mod search;
 pub mod skips;

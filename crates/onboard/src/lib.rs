@@ -3,7 +3,8 @@
 //! This crate is the privacy fence: what is private here cannot be named in any other crate.
 
 use outrider_base::{
-    backoff, camera_id, clock, config, entry, files, geometry, health, plate, threads,
+    backoff, camera_id, clock, config, entry, files, geometry, health, plate, secret_file, text,
+    threads,
 };
 use outrider_lists::hotlist;
 use outrider_vault::{grounds, keys, policy, secret, sqlcipher};

@@ -23,7 +23,8 @@ pub struct Car {
     pub vehicle: String,
     /// Agency; the template's where it is left out.
     pub agency: Option<String>,
-    /// Which of the template's cameras it has, as `name` or `name=device`; all of them where none is named.
+    /// Which of the template's cameras it has, as `name`, `name=device` or, of a network camera, `name=url`; all of
+    /// them where none is named.
     #[serde(default)]
     pub cameras: Vec<String>,
     /// Names of the roles whose settings replace the template's.
@@ -135,7 +136,12 @@ fn cameras(config: &mut Table, car: &Car) -> anyhow::Result<()> {
             format!("vehicle {}: the template has no [[camera]] named {name:?}", car.vehicle)
         })?;
         if let (Some(device), Some(table)) = (device, camera.as_table_mut()) {
-            table.insert("device".into(), device.into());
+            let (key, other) = match device.contains("://") {
+                true => ("url", "device"),
+                false => ("device", "url"),
+            };
+            table.insert(key.into(), device.into());
+            table.remove(other);
         }
         chosen.push(camera);
     }
@@ -196,6 +202,9 @@ pub fn files_of(config: &Config) -> anyhow::Result<Vec<(String, String)>> {
     .into_iter()
     .filter_map(|(key, path)| Some((key.to_owned(), path.as_ref()?)))
     .collect();
+    for camera in &config.camera {
+        paths.extend(camera.password_file.as_ref().map(|path| (camera.key("password_file"), path)));
+    }
     for list in &config.hotlist {
         paths.extend(list.key.as_ref().map(|path| (format!("hotlist.{}.key", list.name), path)));
         if list.source == ListSource::File {
@@ -250,6 +259,20 @@ mod tests {
         assert_eq!(files, expected, "{text}");
         let (_, plain) = configuration(&template, &roles, &car(&[], &[])).unwrap();
         assert_eq!((plain.camera.len(), plain.hotlist.len()), (2, 1));
+    }
+
+    #[test]
+    fn network_camera_has_the_address_of_its_row_and_the_password_of_the_template() {
+        let camera = "[vehicle]\nid = \"\"\nagency = \"peel\"\n[[camera]]\nname = \"roof\"\n\
+            url = \"rtsp://10.0.0.21/1\"\nusername = \"car\"\n\
+            password_file = \"/etc/outrider/roof.password\"\n";
+        let template: Table = toml::from_str(camera).unwrap();
+        let (_, config) =
+            configuration(&template, &BTreeMap::new(), &car(&["roof=rtsp://10.0.0.99/1"], &[]))
+                .unwrap();
+        assert_eq!(config.camera[0].url.as_deref(), Some("rtsp://10.0.0.99/1"));
+        let files = files_of(&config).unwrap();
+        assert_eq!(files, [("camera.roof.password_file".into(), "roof.password".into())]);
     }
 
     #[test]

@@ -17,6 +17,9 @@ const FIRST_FRAME: Duration = Duration::from_secs(4);
 /// Number of frames that are decoded: enough to distinguish a bad cable from a bad frame.
 const FRAMES: u32 = 10;
 
+/// What to do about a network camera.
+const NETWORK: &str = "correct its [[camera]] section; see that the camera has power, and that this computer reaches it";
+
 /// Checks each configured camera.
 pub(super) fn all(config: &Config, findings: &mut Vec<Finding>) {
     if config.camera.is_empty() {
@@ -44,6 +47,7 @@ fn camera(config: &CameraConfig) -> Finding {
             ),
             (_, found) => found,
         },
+        Err(e) if config.url.is_some() => Finding::fail(&part, e, NETWORK),
         Err(e) => Finding::fail(
             &part,
             e,
@@ -55,11 +59,12 @@ fn camera(config: &CameraConfig) -> Finding {
 /// Decodes a camera's first frames as the daemon would.
 fn frames(part: &str, source: &mut dyn FrameSource) -> Finding {
     let start = Instant::now();
+    let first = source.first_frame_within().unwrap_or(FIRST_FRAME);
     let mut picture = Picture::default();
     let (mut good, mut bad) = (None, None);
     let (mut came, mut unread) = (0, 0);
     while came < FRAMES {
-        let left = FIRST_FRAME.saturating_sub(start.elapsed());
+        let left = first.saturating_sub(start.elapsed());
         let why = match source.next_frame(left) {
             Ok(Some(frame)) => match picture.refill(&frame.pixels) {
                 Ok(()) => {
@@ -88,6 +93,7 @@ fn frames(part: &str, source: &mut dyn FrameSource) -> Finding {
             Err(CaptureError::BadFrame { why, .. }) => why,
             // A slow camera need not send all of them.
             Err(CaptureError::Stalled { .. }) if came > 0 => break,
+            Err(e @ CaptureError::Network { .. }) => return Finding::fail(part, e, NETWORK),
             Err(e) => {
                 return Finding::fail(part, e, "try another cable or port, or a lower resolution");
             }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, de};
 
 use super::ConfigError;
+use super::network_camera::{self, Transport};
 use crate::camera_id::CameraId;
 
 /// One camera. Only `name` is needed when the car has one camera.
@@ -27,6 +28,17 @@ pub struct CameraConfig {
     /// trying a car without a camera; check, health and the page say that it is no camera. Excludes
     /// `device`.
     pub recording: Option<PathBuf>,
+    /// Address of a network camera, such as `rtsp://10.0.0.21/stream`, without user name and
+    /// password. It takes the place of `device`; size, rate, exposure and the like are set on the
+    /// camera's own page.
+    pub url: Option<String>,
+    /// How a network camera's pictures travel: `"tcp"` or `"udp"`. Left out: tcp.
+    pub transport: Option<Transport>,
+    /// User name at the network camera, where it wants one. Goes with `password_file`.
+    pub username: Option<String>,
+    /// File whose first line is the password at the network camera. It has no place in this file,
+    /// which others may read.
+    pub password_file: Option<PathBuf>,
     /// Pixels per row, 160 to 7680. Goes with `height`. Left out: the offered size nearest to
     /// 1920x1080.
     pub width: Option<u32>,
@@ -140,6 +152,10 @@ impl CameraConfig {
             name: CameraId::new(name),
             device: None,
             recording: None,
+            url: None,
+            transport: None,
+            username: None,
+            password_file: None,
             width: None,
             height: None,
             fps: None,
@@ -160,6 +176,7 @@ impl CameraConfig {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
+        network_camera::validate(self)?;
         if let Some(device) = &self.device
             && device.trim().is_empty()
         {
@@ -226,7 +243,8 @@ pub(super) fn validate(cameras: &[CameraConfig]) -> Result<(), ConfigError> {
         camera.validate()?;
         // With two cameras, "the only camera" would be whichever is plugged in while the other is
         // not.
-        if cameras.len() > 1 && camera.device.is_none() && camera.recording.is_none() {
+        let stated = camera.device.is_some() || camera.recording.is_some() || camera.url.is_some();
+        if cameras.len() > 1 && !stated {
             return Err(camera.refuse(
                 "device",
                 "(left out)",
@@ -241,8 +259,14 @@ pub(super) fn validate(cameras: &[CameraConfig]) -> Result<(), ConfigError> {
                     range: "a name that no other camera has".into(),
                 });
             }
-            let recorded = earlier.recording.is_some() || camera.recording.is_some();
-            if !recorded && earlier.device == camera.device {
+            if camera.url.is_some() && earlier.url == camera.url {
+                return Err(camera.refuse(
+                    "url",
+                    network_camera::told(camera.url.as_deref().unwrap_or_default()),
+                    &format!("another address than that of camera {}", earlier.name),
+                ));
+            }
+            if camera.device.is_some() && earlier.device == camera.device {
                 let device = camera.device.as_deref().unwrap_or_default();
                 return Err(camera.refuse(
                     "device",

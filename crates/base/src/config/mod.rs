@@ -13,6 +13,7 @@ pub mod keeping;
 mod locate;
 mod metrics;
 mod models;
+mod network_camera;
 mod policy;
 mod power;
 mod reading;
@@ -35,6 +36,7 @@ pub use hotlist::{HotlistConfig, ListSource};
 pub use keeping::{KeepingConfig, KeySource, Retention};
 pub use metrics::MetricsConfig;
 pub use models::{ModelsConfig, Rectify};
+pub use network_camera::{CameraAddress, Transport};
 pub use policy::{HotplatesConfig, PolicyConfig};
 pub use power::{ActiveLevel, PowerConfig};
 pub use reading::{ReadingConfig, UnreadJurisdiction};
@@ -164,10 +166,11 @@ impl Config {
     }
 
     /// Files with secrets outside the state folder: the lists' keys, the key of the car's TLS
-    /// certificate. A wipe destroys them too.
+    /// certificate, the passwords of network cameras. A wipe destroys them too.
     pub fn secrets(&self) -> Vec<PathBuf> {
         let lists = self.hotlist.iter().filter_map(|list| list.key.clone());
-        lists.chain(self.uplink.key.clone()).collect()
+        let cameras = self.camera.iter().filter_map(|camera| camera.password_file.clone());
+        lists.chain(self.uplink.key.clone()).chain(cameras).collect()
     }
 
     /// Reads and checks a text; messages name `path` as its file.

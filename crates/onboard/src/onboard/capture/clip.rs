@@ -23,7 +23,7 @@ mod avi;
 mod ffmpeg;
 mod folder;
 mod mjpeg;
-mod y4m;
+pub(super) mod y4m;
 
 /// How fast a recording runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,7 +58,7 @@ const RATES: std::ops::RangeInclusive<f64> = 1.0..=1_000.0;
 const LARGEST_FRAME: usize = 128 << 20;
 
 /// The pictures of a recording, in order.
-trait Pictures: Send {
+pub(super) trait Pictures: Send {
     /// The next picture and its number: missing numbers are frames that the recording marks as
     /// dropped. `Ok(None)` at the end.
     fn next(&mut self) -> Result<Option<(u64, Pixels)>, Flaw>;
@@ -69,7 +69,7 @@ trait Pictures: Send {
 
 /// A fault inside a recording.
 #[derive(Debug)]
-struct Flaw {
+pub(super) struct Flaw {
     why: String,
     /// Whether the recording continues after it, even if only to report its end.
     goes_on: bool,

@@ -1,7 +1,7 @@
 //! Where frames come from: V4L2 cameras, and recordings for work without a camera.
 //!
 //! In: a camera's settings, or the path of a recording. Out: [`Frame`]s with the kernel's own
-//! stamp, through a [`newest::Slot`] in which a newer frame replaces one that nobody has taken.
+//! stamp (of a network camera: with the moment at which they arrived), through a [`newest::Slot`] in which a newer frame replaces one that nobody has taken.
 //! Costs one copy of each frame out of the driver's buffer (0.2 MB as JPEG, 4 MB as 1080p YUYV).
 //! Leaves to others: decoding (`vision`).
 //!
@@ -10,6 +10,7 @@
 //! | [`watch`] | the loop of one camera: detects stalls, opens the camera again, counts |
 //! | [`newest`] | the one place between a camera and its reader |
 //! | [`v4l2`] | cameras |
+//! | [`network`] | network cameras, through ffmpeg |
 //! | [`clip`] | folders of pictures, AVI, MJPEG, Y4M, and what ffmpeg reads |
 
 use std::io;
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::CameraConfig;
 
 pub mod clip;
+pub mod network;
 pub mod newest;
 pub mod v4l2;
 pub mod watch;
@@ -128,6 +130,16 @@ pub enum CaptureError {
         /// The kernel's error.
         source: io::Error,
     },
+    /// A network camera gives no stream, or gives it no longer.
+    #[error("camera {camera} at {host}: {why}")]
+    Network {
+        /// The camera's name in configuration.
+        camera: String,
+        /// Its host and port.
+        host: String,
+        /// What is wrong, and what to do about it.
+        why: String,
+    },
     /// A recording cannot be read.
     #[error("recording {path}: {why}")]
     Recording {
@@ -166,6 +178,11 @@ pub trait FrameSource: Send {
     fn live(&self) -> bool {
         true
     }
+
+    /// How long to wait for the first frame, where that takes longer than with other cameras.
+    fn first_frame_within(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Opens the camera, or the recording in place of one, that a `[[camera]]` section describes.
@@ -176,6 +193,9 @@ pub fn open(
     if let Some(recording) = &config.recording {
         let options = ClipOptions { pace: Pace::RealTime, repeat: true, fps: config.fps };
         return open_path(recording, config.name.clone(), clock, options);
+    }
+    if config.url.is_some() {
+        return Ok(Box::new(network::NetworkCamera::open(config, clock)?));
     }
     Ok(Box::new(v4l2::Camera::open(config, clock)?))
 }

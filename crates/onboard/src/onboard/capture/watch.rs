@@ -167,7 +167,7 @@ impl Capture {
     ) -> End {
         // The awake clock is used, so that sleep of the machine does not look like a stall.
         let mut last_good = self.clock.awake();
-        let mut patience = self.patience.first_frame;
+        let mut patience = source.first_frame_within().unwrap_or(self.patience.first_frame);
         let mut last_bad = None;
         let (opened, mut works) = (last_good, false);
         loop {

@@ -13,7 +13,7 @@ use crate::onboard::frame::{Pixels, Raw};
 
 /// Why a file cannot be played here.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(in super::super) enum Refusal {
     /// The header is incomplete or impossible.
     Damaged(String),
     /// The pixel layout is not supported.
@@ -24,7 +24,7 @@ pub(super) enum Refusal {
 const LARGEST_SIDE: u64 = 16_384;
 
 /// A Y4M stream.
-pub(super) struct Y4m<R: Read> {
+pub(in super::super) struct Y4m<R: Read> {
     decoder: y4m::Decoder<Counted<R>>,
     read: Arc<AtomicU64>,
     layout: Layout,
@@ -51,7 +51,7 @@ impl<R: Read> Read for Counted<R> {
 }
 
 impl<R: BufRead> Y4m<R> {
-    pub(super) fn open(mut from: R) -> Result<Self, Refusal> {
+    pub(in super::super) fn open(mut from: R) -> Result<Self, Refusal> {
         let damaged = |why: String| Refusal::Damaged(format!("not a Y4M stream: {why}"));
         let start = from.fill_buf().map_err(|e| damaged(e.to_string()))?;
         let line = start.split(|b| *b == b'\n').next().unwrap_or_default();
