@@ -46,6 +46,8 @@ pub enum Kind {
     Trust,
     /// A command to one car.
     Command,
+    /// A package with a model.
+    Models,
 }
 
 impl Kind {
@@ -56,6 +58,7 @@ impl Kind {
             Self::Policy => "policy",
             Self::Trust => "trust document",
             Self::Command => "command",
+            Self::Models => "model package",
         }
     }
 
@@ -66,7 +69,7 @@ impl Kind {
             // month.
             Self::Manifest => 400,
             // Ten years and the leap days: a document that is to last longer states no end.
-            Self::Policy | Self::Trust => 3_653,
+            Self::Policy | Self::Trust | Self::Models => 3_653,
             // A month in the workshop.
             Self::Command => 30,
         }
@@ -225,7 +228,7 @@ mod tests {
         Standing::of_machine(at("2026-11-24T07:00:00Z"), source)
     }
 
-    const ALL: [Kind; 4] = [Kind::Manifest, Kind::Policy, Kind::Trust, Kind::Command];
+    const ALL: [Kind; 5] = [Kind::Manifest, Kind::Policy, Kind::Trust, Kind::Command, Kind::Models];
 
     #[rstest]
     #[case(TimeSource::Gps, "2026-11-24T07:10:00Z", "2026-11-24T07:10:01Z")]

@@ -1,6 +1,6 @@
 //! Remembers what was in force in this car, sealed by the device key, so that its loss is noticed.
 //!
-//! In: which policy, ceiling, trust document, root and list versions came into force, and until
+//! In: which policy, ceiling, trust document, root, list and model versions came into force, and until
 //! when there are hotplates. Out: the same after a restart, or an error if there was a memory and
 //! it cannot be read. Costs: one small sealed file, written when one of them changes. Leaves to
 //! others: what a car does that has lost something (the strictest rules, a start refused, a list
@@ -49,6 +49,8 @@ pub struct Record {
     pub pinned: bool,
     /// The highest version of each list, by the key that signed it.
     pub lists: BTreeMap<String, BTreeMap<KeyId, u64>>,
+    /// The highest version of a package of each kind of model, by the key that signed it.
+    pub models: BTreeMap<String, BTreeMap<KeyId, u64>>,
 }
 
 /// The memory of one car.

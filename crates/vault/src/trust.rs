@@ -1,7 +1,7 @@
 //! Who may sign what: the agency's root of trust and the trust document that it signs.
 //!
 //! In: the root's public keys, provisioned into the car, and a signed [`TrustDocument`]. Out: the
-//! keys that may author a list, sign policy, or command a car. Leaves to others: where the document
+//! keys that may author a list, sign policy, command a car, or sign models. Leaves to others: where the document
 //! comes from (a file, or the retained topic `alpr/v1/<agency>/trust`) and where the highest
 //! version is remembered.
 //!
@@ -74,6 +74,8 @@ pub enum Role {
     Policy,
     /// Sign commands to cars, such as the remote wipe.
     Command,
+    /// Sign packages of models.
+    Models,
 }
 
 /// A key and what it may do.

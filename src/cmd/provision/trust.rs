@@ -19,7 +19,7 @@ use crate::trust::{Person, Role, Root, TRUST_TYPE, Trust, TrustDocument, Trusted
 /// Arguments of `outrider provision trust`.
 #[derive(Debug, Args)]
 #[command(
-    about = "Say who may author a list, sign policy, command cars; withdraw a key",
+    about = "Say who may author a list, sign policy, command cars, sign models; withdraw a key",
     after_help = "Every change raises the version. A withdrawn author needs no car to be touched: publish \
         the document, and cars take nothing by that key any more.\n\nExamples:\n  \
         outrider provision trust init --root root.key --file trust.json --agency opp\n  \
@@ -62,9 +62,9 @@ enum Command {
         #[arg(long)]
         agency: String,
     },
-    /// Let a key sign a list, policy or commands, in addition to what it may sign already.
+    /// Let a key sign a list, policy, commands or models, in addition to what it may sign already.
     #[command(
-        after_help = "Examples:\n  outrider provision trust grant --root root.key --file trust.json --key 4f0c...e1 --name desk --list stolen\n  outrider provision trust grant --root root.key --file trust.json --key 4f0c...e1 --name 'Chief Roy' --policy --command"
+        after_help = "Examples:\n  outrider provision trust grant --root root.key --file trust.json --key 4f0c...e1 --name desk --list stolen\n  outrider provision trust grant --root root.key --file trust.json --key 4f0c...e1 --name 'Chief Roy' --policy --command\n  outrider provision trust grant --root root.key --file trust.json --key 4f0c...e1 --name workshop --models"
     )]
     Grant {
         #[command(flatten)]
@@ -84,6 +84,9 @@ enum Command {
         /// It may sign commands to cars, such as the remote wipe.
         #[arg(long)]
         command: bool,
+        /// It may sign packages of models. A car whose program does not know this role refuses the document.
+        #[arg(long)]
+        models: bool,
     },
     /// Let a key sign nothing new, for a holder who leaves; what it has signed stays in force until it is replaced.
     #[command(
@@ -162,7 +165,7 @@ impl TrustArgs {
                 };
                 next(document, &signing)
             }
-            Command::Grant { signing, key, name, list, policy, command } => {
+            Command::Grant { signing, key, name, list, policy, command, models } => {
                 let mut roles = Vec::new();
                 for list in list {
                     if !valid_list_name(&list) {
@@ -172,8 +175,11 @@ impl TrustArgs {
                 }
                 roles.extend(policy.then_some(Role::Policy));
                 roles.extend(command.then_some(Role::Command));
+                roles.extend(models.then_some(Role::Models));
                 if roles.is_empty() {
-                    bail!("nothing says what the key may sign: add --list, --policy or --command");
+                    bail!(
+                        "nothing says what the key may sign: add --list, --policy, --command or --models"
+                    );
                 }
                 let mut document = read_own(&signing)?;
                 grant(&mut document, PublicKey::parse(&key)?, name, roles)?;
@@ -267,6 +273,8 @@ fn withdraw(document: &mut TrustDocument, name: &str) -> anyhow::Result<Vec<Stri
                          publish one that two others have signed"
             .into(),
         Role::Command => "cars no longer obey commands by this key".into(),
+        Role::Models => "cars go back from models that this key has signed to those before: have another sign a package"
+            .into(),
     }).collect())
 }
 
@@ -398,6 +406,7 @@ fn role(role: &Role) -> String {
         Role::ListAuthor(list) => format!("authors list {list}"),
         Role::Policy => "signs policy".into(),
         Role::Command => "commands cars".into(),
+        Role::Models => "signs models".into(),
     }
 }
 

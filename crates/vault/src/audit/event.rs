@@ -281,6 +281,22 @@ pub enum AuditEvent {
     Training { what: String, right: u64, wrong: u64 },
     /// An entry that somebody tried to make was refused.
     EntryRefused { what: String, why: String },
+    /// A package with a model passed its trial and is in force.
+    ModelInstalled {
+        model: String,
+        package: String,
+        version: u64,
+        sha256: String,
+        signer: KeyId,
+        /// What was in force before.
+        before: String,
+        /// What the trial measured.
+        trial: String,
+    },
+    /// A package with a model was refused; what was in force stays so.
+    ModelRefused { package: String, why: String },
+    /// A package with a model was taken out of force, by a person or by the daemon itself.
+    ModelRolledBack { model: String, package: String, to: String, why: String },
 }
 
 impl AuditEvent {
@@ -321,6 +337,21 @@ impl AuditEvent {
             }
             Self::Training { what, .. } => cut(what),
             Self::EntryRefused { what, why } => [what, why].into_iter().for_each(cut),
+            Self::ModelInstalled {
+                model,
+                package,
+                version: _,
+                sha256,
+                signer: _,
+                before,
+                trial,
+            } => {
+                [model, package, sha256, before, trial].into_iter().for_each(cut);
+            }
+            Self::ModelRefused { package, why } => [package, why].into_iter().for_each(cut),
+            Self::ModelRolledBack { model, package, to, why } => {
+                [model, package, to, why].into_iter().for_each(cut);
+            }
             Self::ShiftBegun { lines, .. } => {
                 let words = lines.iter_mut().flat_map(|line| {
                     let ShiftLine { what, is, says } = line;

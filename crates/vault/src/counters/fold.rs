@@ -135,6 +135,9 @@ pub(super) fn of_record(record: &Record) -> Vec<Add> {
         | AuditEvent::EntryRefused { .. }
         // What is practised on is no hit, and its counts are its own.
         | AuditEvent::Training { .. }
+        | AuditEvent::ModelInstalled { .. }
+        | AuditEvent::ModelRefused { .. }
+        | AuditEvent::ModelRolledBack { .. }
         | AuditEvent::Session { .. } => {}
     }
     adds

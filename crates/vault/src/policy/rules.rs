@@ -313,6 +313,12 @@ impl Who {
         matches!(self, Self::Supervisor | Self::Auditor)
     }
 
+    /// Whether this role may install a package of models and take one out of force; policy cannot
+    /// grant that to other roles.
+    pub fn maintains(self) -> bool {
+        matches!(self, Self::Maintainer)
+    }
+
     /// Whether this role may put hits under a legal hold, and end that.
     pub fn holds(self) -> bool {
         matches!(self, Self::Supervisor | Self::Auditor)
