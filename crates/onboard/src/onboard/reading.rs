@@ -50,7 +50,6 @@ pub(super) struct Reading {
     voter: Voter,
     fixes: Fixes,
     counts: Arc<CameraHealth>,
-    models: Arc<ModelStamp>,
     blind: Option<Blind>,
     glance: Arc<Glance>,
 }
@@ -84,20 +83,9 @@ impl Reading {
         health: &Health,
     ) -> Self {
         let counts = health.camera(&camera);
-        let models = reader.stamp();
         let tracker = Tracker::new(config.max_gap_frames);
         let voter = Voter::new(config.clone());
-        Self {
-            camera,
-            reader,
-            tracker,
-            voter,
-            fixes,
-            counts,
-            models,
-            blind: None,
-            glance: Arc::default(),
-        }
+        Self { camera, reader, tracker, voter, fixes, counts, blind: None, glance: Arc::default() }
     }
 
     /// Lets somebody look at what this camera sees.
@@ -203,7 +191,8 @@ impl Reading {
             crop: voted.crop,
             // A vote is let out by the frame that made it sure, which the reader still has.
             context: self.reader.context(&voted.now_at, plates),
-            models: self.models.clone(),
+            // A reader may have been exchanged since the track began: what decided is named.
+            models: self.reader.stamp(),
         };
         self.glance.read(&read);
         debug!(camera = %self.camera, read = %read.id, frames = read.frames, "read");

@@ -17,6 +17,7 @@ use super::jurisdiction::Issuers;
 use super::letterbox::{Colour, Fit, InputSpec, Layout};
 use super::open_models;
 use super::scale::{AREA, LINEAR};
+use crate::config::ModelsConfig;
 use crate::plate::{Jurisdiction, SYMBOLS};
 
 /// Identifies the weights that read a plate, in hits and reports.
@@ -243,6 +244,19 @@ fn locate(kind: &'static str, name: &str, folder: Option<&Path>) -> Result<Found
         looked.push(path.display().to_string());
     }
     Err(VisionError::ModelMissing { kind, name: name.to_owned(), looked: looked.join(", ") })
+}
+
+/// The models that a configuration names, by kind, digests checked; none of them is loaded.
+pub fn named(config: &ModelsConfig) -> Result<Vec<(&'static str, Weights)>, VisionError> {
+    let folder = config.folder.as_deref();
+    let mut all = vec![
+        ("detector", detector(&config.detector, folder)?.0.stamp),
+        ("ocr", ocr(&config.ocr, folder)?.0.stamp),
+    ];
+    if let Some(name) = config.jurisdiction() {
+        all.push(("jurisdiction", jurisdiction(name, folder)?.0.stamp));
+    }
+    Ok(all)
 }
 
 /// Reads a detector package by name or path, and its weights.
