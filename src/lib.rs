@@ -35,6 +35,8 @@ pub mod alert;
 pub mod hits;
 // What people do with the records of hits.
 pub mod records;
+// Signed packages of models: verified, tried, put in force, given up.
+pub mod models;
 // What leaves the vehicle, field by field.
 pub mod wire;
 // How a hit leaves the vehicle, and the only way anything does.

@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["records"],
     &["uplink"],
     &["hits"],
-    &["wire"],
+    &["models", "wire"],
     &["onboard"],
     &["gps", "hotlist"],
     &["downlink"],

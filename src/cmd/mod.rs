@@ -17,6 +17,7 @@ pub mod hotplate;
 pub mod login;
 pub mod man;
 pub mod model_args;
+pub mod models;
 pub mod pictures;
 pub mod policy;
 pub mod provision;
@@ -76,6 +77,8 @@ pub enum Command {
     Hold(hold::HoldArgs),
     /// Make, sign and publish lists of plates.
     Hotlist(hotlist::HotlistArgs),
+    /// Sign packages of models; install them in this car, list them, go back.
+    Models(models::ModelsArgs),
     /// Make, change and destroy keys.
     Provision(provision::ProvisionArgs),
     /// Give the passphrase of the device key to a daemon that waits for it.
@@ -135,6 +138,7 @@ impl Cli {
             Command::Audit(args) => args.run(),
             Command::Hold(args) => args.run(),
             Command::Hotlist(args) => args.run(),
+            Command::Models(args) => args.run(),
             Command::Provision(args) => args.run(),
             Command::Unlock(args) => args.run(),
             Command::Login(args) => args.run(),

@@ -196,6 +196,10 @@ fn table(told: &Told) -> String {
     }
     let policy = told.policy.map_or("none in force".to_owned(), |v| format!("version {v}"));
     row(Word::Ok, "policy", policy);
+    match &told.models[..] {
+        [] => row(Word::Ok, "models", "as shipped".into()),
+        lines => lines.iter().for_each(|line| row(Word::Ok, "models", line.clone())),
+    }
     row(Word::Ok, "shift", shift(told));
     row(
         Word::of(&told.link),

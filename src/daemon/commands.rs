@@ -17,6 +17,7 @@ use crate::hotlist::Hotlists;
 use crate::hotlist::hotplate::{self, Hotplates};
 use crate::hotlist::sync;
 use crate::keys::DeviceKey;
+use crate::models::{self, Models};
 use crate::policy::{self, HeldPolicy};
 use crate::sessions::Sessions;
 
@@ -71,7 +72,7 @@ pub(super) fn all(
     config: &Config,
     hotplates: Option<&Arc<Hotplates>>,
     policy: &Arc<HeldPolicy>,
-    (health, latest): (&Arc<Health>, Latest),
+    (health, latest, models): (&Arc<Health>, Latest, &Arc<Models>),
     (sessions, audit): (&Arc<Sessions>, &Audit),
 ) -> Control {
     let (may, policy) = (permissions(policy), policy.clone());
@@ -84,15 +85,17 @@ pub(super) fn all(
         parts.retain(|part, _| !hidden.contains(part));
         Ok(parts)
     });
-    let shifts = sessions.clone();
+    let (shifts, packages) = (sessions.clone(), models.clone());
     control = control.on(STATUS, move |(): ()| {
         let look = standing::latest(&latest);
-        look.map(|look| standing::Told { shift: shifts.last_shift(), ..look.told })
+        let (shift, models) = (shifts.last_shift(), packages.lines());
+        look.map(|look| standing::Told { shift, models, ..look.told })
             .ok_or_else(|| "the daemon is still starting: ask again".to_owned())
     });
     let state = config.keeping.directory.clone();
     let doors = (sessions, audit.clone());
     control = sync::answer(control, config.hotlist.clone(), state, may, doors);
+    control = models::answer(control, models, sessions);
     if let Some(hotplates) = hotplates {
         control = hotplate::answer(control, hotplates, sessions);
     }

@@ -70,6 +70,9 @@ pub(crate) struct Told {
     /// When an officer last began a shift in this car, and who.
     #[serde(default)]
     pub(crate) shift: Option<LastShift>,
+    /// Packages of models in force, a line for each, and the last that was refused; empty with the shipped models.
+    #[serde(default)]
+    pub(crate) models: Vec<String>,
     /// Every part but the cameras.
     pub(crate) parts: BTreeMap<String, PartState>,
 }
@@ -184,6 +187,7 @@ pub(super) fn spawn(
                 hits: status.hits,
                 // Asked for when somebody asks.
                 shift: None,
+                models: Vec::new(),
                 parts: status.parts,
             };
             *latest.lock().expect("no holder panics") = Some(Look { told, counts: shown.cameras });

@@ -41,10 +41,10 @@ use crate::health::{Health, PartState, Snapshot};
 use crate::hits::Outbox;
 use crate::hotlist::{self, hotplate};
 use crate::keys::{DeviceKey, rotation};
+use crate::models::{self, Models};
 use crate::onboard::capture::watch::Opener;
 use crate::onboard::glance::Glances;
 use crate::onboard::store::{PurgeRecord, PurgeSink, Ring, RingSeams};
-use crate::onboard::vision::Reader;
 use crate::onboard::{self, CameraParts, FrameReader, Onboard, capture, score};
 use crate::policy::{HeldPolicy, Who};
 use crate::records::disposition::Judge;
@@ -137,6 +137,8 @@ pub struct Daemon {
     wipes: Receiver<Wipe>,
     /// Secrets outside of the state folder, for a wipe.
     secrets: Vec<PathBuf>,
+    watching_models: UntilDropped,
+    models: Arc<Models>,
 }
 
 impl Daemon {
@@ -201,7 +203,16 @@ impl Daemon {
         let hotplates = commands::hotplates(&config, &hotlists, (&clock, &health, &audit));
         ruled.connect(&fleet, &hotlists, hotplates.as_ref(), ring_limit);
         let past = past::spawn(&config, ring.searcher(), ruled.held(), (&hotlists, &audit, &clock));
-        let cameras = cameras_and_readers(&config, cameras, &clock)?;
+        let device = DeviceKey::load(&config.keeping.directory)?;
+        let models = Models::open(models::Parts {
+            config: &config,
+            device: &device,
+            trust: fleet.trust().cloned(),
+            audit: audit.clone(),
+            clock: clock.clone(),
+            health: health.clone(),
+        });
+        let cameras = cameras_and_readers(&config, cameras, &clock, &models)?;
         if cameras.is_empty() {
             let (part, what) = NO_CAMERA;
             let why = format!("{what}: {WHAT_TO_ADD}");
@@ -377,7 +388,7 @@ impl Daemon {
             &config,
             hotplates.as_ref(),
             ruled.held(),
-            (&health, latest),
+            (&health, latest, &models),
             (&sessions, &audit),
         );
         let control = commands::listen(records.answer(answers, state), &config, &health)?;
@@ -444,6 +455,8 @@ impl Daemon {
             notices,
             wipes,
             secrets,
+            watching_models: models.watch(),
+            models,
         })
     }
 
@@ -541,7 +554,8 @@ impl Daemon {
             Err(e) => warn!(error = %e, "cameras left behind"),
         }
         drop((self.control, self.past, self.hotplates, self.gps, self.lists, self.ring));
-        drop((self.standing, self.heat));
+        drop((self.standing, self.heat, self.watching_models));
+        self.models.stopping();
         // Last: it writes down that the daemon stops.
         drop(self.keeper);
         if !self.fleet.stop(GOODBYE) {
@@ -642,6 +656,7 @@ fn cameras_and_readers(
     config: &Config,
     seams: Option<Vec<SeamCamera>>,
     clock: &Arc<dyn Clock>,
+    models: &Models,
 ) -> anyhow::Result<Vec<CameraParts>> {
     let cameras = seams.unwrap_or_else(|| {
         let car = config.camera.iter().map(|camera| SeamCamera {
@@ -656,7 +671,7 @@ fn cameras_and_readers(
         .map(|SeamCamera { id, open, reader }| {
             let reader = match reader {
                 Some(reader) => reader,
-                None => Box::new(Reader::load(&config.models)?),
+                None => models.reader()?,
             };
             Ok(CameraParts { id, open, reader })
         })

@@ -17,7 +17,7 @@ use super::desk::Desk;
 pub const PIN: &str = "480213";
 
 /// Number, name and roles of everybody.
-const PEOPLE: [(&str, &str, &[Who]); 9] = [
+const PEOPLE: [(&str, &str, &[Who]); 10] = [
     ("1", "", &[Who::Officer]),
     ("9", "", &[Who::Supervisor]),
     ("77", "", &[Who::Officer, Who::Supervisor]),
@@ -27,6 +27,7 @@ const PEOPLE: [(&str, &str, &[Who]); 9] = [
     ("5000", "", &[Who::Supervisor]),
     ("501", "Sgt. Okafor", &[Who::Supervisor]),
     ("502", "Insp. Roy", &[Who::Auditor]),
+    ("700", "", &[Who::Officer, Who::Maintainer]),
 ];
 
 /// The users of a policy.

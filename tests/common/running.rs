@@ -225,6 +225,13 @@ impl Car {
         assert!(child.wait().unwrap().success(), "{}", self.log());
     }
 
+    /// Ends the daemon at once, as a crash or a power cut does.
+    pub fn crash(&mut self) {
+        let mut child = self.process.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     /// What the daemon logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()

@@ -13,6 +13,8 @@ use crate::config::{Config, HotlistConfig, ListSource, Retention};
 use crate::health::PartState;
 use crate::hotlist::false_hits::{self, MISREAD_RATE, SHIFT_READS};
 use crate::hotlist::{self, Freshness, sync};
+use crate::keys::DeviceKey;
+use crate::models::settings_on_disk;
 use crate::onboard::vision::{Reader, Runtime, Weights};
 use crate::trust::Root;
 use crate::uplink;
@@ -65,7 +67,10 @@ fn models(config: &Config, findings: &mut Vec<Finding>) {
             return;
         }
     }
-    findings.push(match Reader::load(&config.models) {
+    // Installed packages are tried in place of the shipped models, where their record can be read here.
+    let device = DeviceKey::existing(&config.keeping.directory).ok();
+    let settings = device.and_then(|device| settings_on_disk(config, &device).ok());
+    findings.push(match Reader::load(settings.as_ref().unwrap_or(&config.models)) {
         Ok(reader) => {
             let named = |w: &Weights| {
                 format!("{} {} (sha256 {}...)", w.name, w.version, w.sha256.get(..12).unwrap_or(""))

@@ -1,0 +1,278 @@
+//! Takes a package: verifies it, tries it, puts it in force; and goes back when a person says so.
+//!
+//! In: the bytes of a file and a person who maintains the car. Out: an [`Outcome`] with what was measured, in the audit
+//! log before it takes effect. Costs: some seconds of one core. Leaves to others: what happens at the next starts
+//! (`installed.rs`).
+//!
+//! Nothing is in force before the record is written, and the record is written last: a refusal, a full disk or a power
+//! cut leaves everything as it was.
+
+use std::sync::MutexGuard;
+
+use serde::{Deserialize, Serialize};
+
+use super::installed::{Models, in_words, with_model};
+use super::kept::{Installed, KeptError, Probation, Record, Told};
+use super::package::{Kind, Package, PackageError};
+use super::trial::{self, Comparison, TrialError};
+use crate::audit::{Actor, AuditError, AuditEvent};
+use crate::onboard::FrameReader;
+use crate::onboard::vision::{Reader, VisionError};
+use crate::trust::Role;
+
+/// Why a package is not installed. Everything stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// Another one is being tried.
+    #[error("another package is being tried: wait for its result, then install this one")]
+    Busy,
+    /// This car has no trust document, so nobody may sign models.
+    #[error(
+        "this car has no trust document, which says who may sign models: set [trust], or wait for the broker"
+    )]
+    NoTrust,
+    /// It is not a package that somebody has signed who may.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// It is in force already.
+    #[error("{0} is in force already")]
+    InForce(String),
+    /// Another package of this version was in force.
+    #[error(
+        "another package of the {kind} was in force as version {version}: have this one signed with a higher version"
+    )]
+    TwoFaced {
+        /// What the model does.
+        kind: Kind,
+        /// The version.
+        version: u64,
+    },
+    /// This car reads no jurisdiction.
+    #[error(
+        "this car reads no jurisdiction (models.jurisdiction = \"off\"): set it, restart, then install this package"
+    )]
+    Off,
+    /// It does not load.
+    #[error("it does not load: {0}")]
+    Loading(VisionError),
+    /// What is in force does not load, so that nothing can be compared.
+    #[error("the models in force do not load, so that nothing can be compared: {0}")]
+    NothingInForce(VisionError),
+    /// The trial gave no result.
+    #[error(transparent)]
+    Trial(#[from] TrialError),
+    /// The trial's result.
+    #[error("{0}")]
+    Worse(String),
+    /// The daemon went back to other models while this one was tried, or its signer was withdrawn.
+    #[error(
+        "the models in force, or who may sign models, have changed during the trial: install it again"
+    )]
+    Changed,
+    /// It cannot be recorded in the audit log.
+    #[error("not installed, because it cannot be audited: {0}")]
+    Unaudited(#[from] AuditError),
+    /// The disk does not take it.
+    #[error("cannot be kept: {0}")]
+    Kept(#[from] KeptError),
+}
+
+/// What became of a package.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The package, if its signature holds.
+    pub package: Option<String>,
+    /// Why it is refused; `None` if it is in force.
+    pub refused: Option<String>,
+    /// What was measured, if it came to that.
+    pub trial: Option<Comparison>,
+}
+
+/// What is known of a package so far, for the record of a refusal.
+#[derive(Default)]
+struct SoFar {
+    package: Option<String>,
+    trial: Option<Comparison>,
+}
+
+impl Models {
+    /// Takes a package, or says why not.
+    pub fn install(&self, who: Actor, file: &[u8]) -> Outcome {
+        let mut so_far = SoFar::default();
+        let installed = match self.busy.try_lock() {
+            Ok(one) => self.try_install(&who, file, &mut so_far, &one),
+            Err(_) => Err(InstallError::Busy),
+        };
+        let SoFar { package, trial } = so_far;
+        let refused = installed.err().map(|e| e.to_string());
+        if let Some(why) = refused.clone() {
+            let package = package.clone().unwrap_or_else(|| "not verified".into());
+            tracing::warn!(package, why, "model package refused");
+            let what = format!("{package}: {why}");
+            self.audit.note(who, AuditEvent::ModelRefused { package, why });
+            let told = Told { at: self.clock.now().wall, what };
+            *self.refused.lock().expect("no holder panics") = Some(told);
+        }
+        Outcome { package, refused, trial }
+    }
+
+    fn try_install(
+        &self,
+        who: &Actor,
+        file: &[u8],
+        so_far: &mut SoFar,
+        _one_at_a_time: &MutexGuard<'_, ()>,
+    ) -> Result<(), InstallError> {
+        let trust = self.current_trust().ok_or(InstallError::NoTrust)?;
+        let (signers, now) = (trust.keys_for(&Role::Models), self.clock.standing());
+        let package = Package::open(file, &signers, |kind| self.highest(kind, &trust), &now)?;
+        let statement = &package.statement;
+        let (kind, version) = (statement.kind, statement.version);
+        so_far.package = Some(format!("{kind} {}", statement.words()));
+        let record = self.record().clone();
+        let slot = record.slots.get(&kind).cloned().unwrap_or_default();
+        if slot.in_force.as_ref().is_some_and(|held| held.statement.is_same(statement)) {
+            return Err(InstallError::InForce(statement.words()));
+        }
+        let newest = slot.newest.filter(|n| trust.stands(&n.signer, &Role::Models));
+        if newest.is_some_and(|n| n.statement.version == version && !n.statement.is_same(statement))
+        {
+            return Err(InstallError::TwoFaced { kind, version });
+        }
+        if kind == Kind::Jurisdiction && self.config.jurisdiction().is_none() {
+            return Err(InstallError::Off);
+        }
+        let begun = self.begin_trial(&package, &record, so_far);
+        let done = begun.and_then(|(readers, comparison)| {
+            self.take(who, &package, &record, &comparison)?;
+            Ok(readers)
+        });
+        // What was written for the trial, or was in force before the one before.
+        self.kept.sweep(&self.record());
+        let desks = self.desks.lock().expect("no holder panics").clone();
+        for (desk, reader) in desks.iter().zip(done?) {
+            *desk.lock().expect("no holder panics") = Some(reader);
+        }
+        Ok(())
+    }
+
+    /// Tries a package beside the models in force. Returns a reader with it for each camera, so that nothing can fail
+    /// any more once it is in force.
+    #[expect(clippy::type_complexity, reason = "the cameras' readers, and what was measured")]
+    fn begin_trial(
+        &self,
+        package: &Package<'_>,
+        record: &Record,
+        so_far: &mut SoFar,
+    ) -> Result<(Vec<Box<dyn FrameReader>>, Comparison), InstallError> {
+        let kind = package.statement.kind;
+        let before = self.settings(record);
+        let mut after = before.clone();
+        with_model(&mut after, kind, &self.kept.write_new(package)?);
+        let mut in_force = Reader::load(&before).map_err(InstallError::NothingInForce)?;
+        let mut new = Reader::load(&after).map_err(InstallError::Loading)?;
+        let began = self.clock.awake();
+        let elapsed = || self.clock.awake().since(began);
+        let by = (&self.cameras[..], &self.reading);
+        let comparison = trial::compare(&mut in_force, &mut new, by, elapsed)?;
+        so_far.trial = Some(comparison.clone());
+        if let Some(why) = comparison.objection(kind) {
+            return Err(InstallError::Worse(why));
+        }
+        let desks = self.desks.lock().expect("no holder panics").len();
+        let load = |_| -> Result<Box<dyn FrameReader>, VisionError> {
+            Ok(Box::new(Reader::load(&after)?))
+        };
+        let readers: Result<Vec<_>, _> = (0..desks).map(load).collect();
+        Ok((readers.map_err(InstallError::Loading)?, comparison))
+    }
+
+    /// Puts a tried package in force.
+    fn take(
+        &self,
+        who: &Actor,
+        package: &Package<'_>,
+        tried_beside: &Record,
+        comparison: &Comparison,
+    ) -> Result<(), InstallError> {
+        let mut held = self.record();
+        // What the trial compared it with is not in force any more.
+        let trust = self.current_trust();
+        let withdrawn = trust.is_some_and(|t| !t.stands(&package.signer, &Role::Models));
+        if withdrawn || held.slots != tried_beside.slots {
+            return Err(InstallError::Changed);
+        }
+        let mut record = held.clone();
+        let (statement, signer) = (package.statement.clone(), package.signer.clone());
+        let kind = statement.kind;
+        let installed = Installed { statement, signer, at: self.clock.now().wall };
+        let slot = record.slots.entry(kind).or_default();
+        let before = in_words(slot.in_force.as_ref());
+        self.kept.put_in_place(&installed)?;
+        // It is recorded before it takes effect: the person who installs is responsible.
+        let event = AuditEvent::ModelInstalled {
+            model: kind.word().into(),
+            package: installed.statement.words(),
+            version: installed.statement.version,
+            sha256: installed.statement.files.onnx.sha256.clone(),
+            signer: installed.signer.clone(),
+            before,
+            trial: comparison.words(),
+        };
+        self.audit.append(who.clone(), event)?;
+        slot.newest = Some(installed.clone());
+        slot.previous = slot.in_force.replace(installed.clone());
+        let speed = comparison.after.speed.iter();
+        let most_fps = speed.map(|(camera, speed)| (camera.clone(), speed.most_fps)).collect();
+        record.probation = Some(Probation { kind, starts: 1, most_fps });
+        record.rolled_back = None;
+        self.kept.write(&record)?;
+        self.note_version(&installed);
+        tracing::info!(%kind, package = installed.statement.words(), "model package in force");
+        *held = record;
+        self.put_in_force(&held);
+        Ok(())
+    }
+
+    /// Goes back to the package before because a person says so. Returns the kind of model and what is in force now.
+    pub fn roll_back(&self, who: Actor, kind: Option<Kind>) -> Result<(Kind, String), String> {
+        let _one = self.busy.try_lock().map_err(|_| InstallError::Busy.to_string())?;
+        if let Some(why) = self.audit.closed() {
+            return Err(format!("no roll-back without a record: {why}"));
+        }
+        let mut record = self.record();
+        let installed: Vec<Kind> =
+            Kind::ALL.into_iter().filter(|kind| record.in_force(*kind).is_some()).collect();
+        let kind = match (kind, &installed[..]) {
+            (Some(kind), _) if installed.contains(&kind) => kind,
+            (Some(kind), _) => {
+                return Err(format!("the shipped {kind} is in force: nothing to go back from"));
+            }
+            (None, [one]) => *one,
+            (None, []) => return Err("shipped models are in force: nothing to go back from".into()),
+            (None, several) => {
+                let words: Vec<_> = several.iter().map(|kind| kind.word()).collect();
+                return Err(format!(
+                    "packages of several models are in force: name one of {}",
+                    words.join(", ")
+                ));
+            }
+        };
+        let to = self.go_back(&mut record, kind, "a maintainer said so", who);
+        record.rolled_back = None;
+        self.kept.write(&record).map_err(|e| format!("in force until the next start only: {e}"))?;
+        self.exchange(&record);
+        self.tell_of(&record);
+        self.kept.sweep(&record);
+        Ok((kind, to))
+    }
+
+    /// A maintainer has seen why the daemon went back by itself.
+    pub fn seen(&self) -> Result<(), String> {
+        let mut record = self.record();
+        record.rolled_back = None;
+        self.kept.write(&record).map_err(|e| e.to_string())?;
+        self.tell_of(&record);
+        Ok(())
+    }
+}
