@@ -114,7 +114,7 @@ impl NetworkCamera {
         }
         let _ = self.child.kill();
         let status = self.child.wait();
-        let lines = self.heard.to_the_end();
+        let lines = self.heard.last_lines();
         let own = self.reader.take().and_then(|reader| reader.join().ok()).flatten();
         match own {
             Some(own) if lines.is_empty() => own,

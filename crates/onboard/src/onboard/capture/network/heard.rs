@@ -100,7 +100,7 @@ impl Heard {
 
     /// The last lines, once the process has ended. Of a stream that worked, only what was said in
     /// the end.
-    pub(super) fn to_the_end(&mut self) -> Vec<String> {
+    pub(super) fn last_lines(&mut self) -> Vec<String> {
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
@@ -132,7 +132,7 @@ mod tests {
 
     fn heard(said: &[u8], secrets: &[&str]) -> Vec<String> {
         let secrets = secrets.iter().map(|secret| Zeroizing::new((*secret).to_owned())).collect();
-        Heard::listen(std::io::Cursor::new(said.to_vec()), secrets).to_the_end()
+        Heard::listen(std::io::Cursor::new(said.to_vec()), secrets).last_lines()
     }
 
     #[test]
