@@ -158,7 +158,6 @@ impl Models {
 
     /// Tries a package beside the models in force. Returns a reader with it for each camera, so that nothing can fail
     /// any more once it is in force.
-    #[expect(clippy::type_complexity, reason = "the cameras' readers, and what was measured")]
     fn begin_trial(
         &self,
         package: &Package<'_>,

@@ -300,6 +300,7 @@ impl Figures {
     }
 }
 
-#[cfg(all(test, feature = "demo"))]
+#[cfg(test)]
+#[cfg(feature = "demo")]
 #[path = "vehicles_tests.rs"]
 mod tests;
