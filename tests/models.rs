@@ -424,7 +424,7 @@ fn full_disk_refuses_a_package_and_changes_nothing() {
     let filler = car.state().join("filler");
     while left > 0 {
         std::fs::write(&filler, vec![0x55_u8; left]).unwrap_or_default();
-        let stat = rustix::fs::statvfs(&car.state()).unwrap();
+        let stat = rustix::fs::statvfs(car.state()).unwrap();
         let free = stat.f_bavail * stat.f_frsize;
         if free > 1 << 20 && free < 3 << 20 {
             break;

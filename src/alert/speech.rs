@@ -2,7 +2,7 @@
 //!
 //! In: cards. Out: samples for the [`Sounder`], which plays them when no tone waits. espeak-ng makes them, in a
 //! process of its own for each hit: it gets the words on its standard input, so that no plate stands among the
-//! arguments of a process, and has [`PATIENCE`] for it. If it is missing or fails, health says so under `speech`, and tones
+//! arguments of a process, and has three seconds for it. If it is missing or fails, health says so under `speech`, and tones
 //! and page go on as they are. Words that come while others are being made wait, the newest four at most.
 
 use std::io::{Read as _, Write as _};
