@@ -95,6 +95,8 @@ fn ignition_that_comes_back_or_cannot_be_seen_stops_nothing() {
     let mut car = car(&dir.path().join("car"));
     let marker = car.path("runtime").join(outrider::daemon::POWER_OFF);
     car.start(&[]);
+    // A line that was never seen on powers nothing off.
+    until_well(&car);
     turn(&car, "off");
     until_status(&car, "ignition is off: the car powers off in ");
     turn(&car, "on");

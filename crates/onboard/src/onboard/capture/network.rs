@@ -195,7 +195,7 @@ mod tests {
     use crate::clock::SystemClock;
 
     #[test]
-    fn refusal_names_the_camera_and_its_host_but_not_its_path() {
+    fn without_ffmpeg_the_refusal_names_the_camera_and_its_host_but_not_its_path() {
         let config = CameraConfig {
             url: Some("rtsp://roof:8554/user=car&password=hunter2".into()),
             ..CameraConfig::named("roof")
