@@ -13,6 +13,7 @@ use std::time::Duration;
 use common::author::signing_key;
 use common::people;
 use common::running::Car;
+use common::runtime::onnxruntime;
 use common::skipped;
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
@@ -48,15 +49,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where `scripts/onnxruntime.sh` puts the library.
 fn runtime() -> Option<PathBuf> {
-    let path =
-        root().join("build/onnxruntime").join(std::env::consts::ARCH).join("libonnxruntime.so");
-    if path.is_file() {
-        return Some(path);
-    }
-    skipped("packages of models", &format!("{} is missing", path.display()));
-    None
+    onnxruntime("packages of models")
 }
 
 /// The trust document of the car, with these signers of models.

@@ -15,8 +15,12 @@ use outrider::onboard::vision::candidate::{Confidence, Detection};
 use outrider::onboard::vision::{Reader, conditions, jpeg, still};
 use outrider::render::plate::{Design, Texture};
 
+#[path = "common/runtime.rs"]
+#[allow(unreachable_pub, reason = "other tests share it")]
+mod runtime;
 #[path = "common/skips.rs"]
 mod skips;
+use runtime::onnxruntime;
 use skips::skipped;
 
 mod onnx_bytes;
@@ -26,15 +30,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where `scripts/onnxruntime.sh` puts the library.
 fn runtime() -> Option<PathBuf> {
-    let path =
-        root().join("build/onnxruntime").join(std::env::consts::ARCH).join("libonnxruntime.so");
-    if path.is_file() {
-        return Some(path);
-    }
-    skipped("models in ONNX Runtime", &format!("{} is missing", path.display()));
-    None
+    onnxruntime("models in ONNX Runtime")
 }
 
 /// A folder beside the repository with real pictures or other people's models.

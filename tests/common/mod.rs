@@ -16,6 +16,7 @@ pub mod page;
 pub mod people;
 pub mod rtsp;
 pub mod running;
+pub mod runtime;
 pub mod search;
 pub mod skips;
 pub mod spawned;
