@@ -90,7 +90,7 @@ fn no_damaged_store_keeps_a_car_from_alerting_and_recording() {
             within(
                 Duration::from_secs(20),
                 &format!("{what}: the hit is told\n{}", car.log()),
-                || car.log().contains("hit alerted"),
+                || car.log().contains("hit told"),
             );
             if how.starts_with("a folder") || in_journal {
                 car.stop();
@@ -147,7 +147,7 @@ fn damaged_bucket_of_the_ring_is_destroyed_and_the_car_goes_on() {
     }
     car.start(&[HIT, "OTH0002"]);
     assert!(before.iter().all(|bucket| !bucket.exists()), "broken ones are gone");
-    assert!(car.log().matches("hit alerted").count() == 2, "{}", car.log());
+    assert!(car.log().matches("hit told").count() == 2, "{}", car.log());
     car.stop();
 }
 

@@ -41,6 +41,7 @@ impl Desk {
         if let Some(speech) = &self.speech {
             speech.say(&card, &self.sounder);
         }
-        info!(hit = %hit.id(), camera = %hit.camera(), priority = ?hit.priority(), "hit alerted");
+        // Scripts of others look for these words in the log.
+        info!(hit = %hit.id(), camera = %hit.camera(), priority = ?hit.priority(), "hit told");
     }
 }

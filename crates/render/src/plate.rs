@@ -324,6 +324,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "drives")]
     fn smaller_copies_keep_the_mean_brightness() {
         let texture = Texture::plate(Design::Ontario, "ABCD 123", 1);
         let mean = |level: usize| {
