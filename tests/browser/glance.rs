@@ -12,8 +12,8 @@ const GLANCE: Duration = Duration::from_millis(1_500);
 
 #[test]
 fn cards_of_the_glance_trial_are_drawn() {
-    let Ok(number) = std::env::var("OUTRIDER_GLANCE") else { return };
     let Some(browser) = Browser::start() else { return };
+    let number = std::env::var("OUTRIDER_GLANCE").unwrap_or_else(|_| "27".into());
     let mut chance = Chance::new(number.parse().expect("OUTRIDER_GLANCE is a number"));
     let mut answers = Vec::new();
     browser.size(1024, 600);
@@ -39,6 +39,10 @@ fn cards_of_the_glance_trial_are_drawn() {
             browser.ask("document.body.style.filter = 'blur(2px)'");
         }
         std::thread::sleep(GLANCE);
+        let beware = browser.text("beware");
+        let caution = if card.caution.is_empty() { "No caution listed" } else { &card.caution };
+        let action = if card.action.is_empty() { "No instruction listed" } else { &card.action };
+        assert!(beware.contains(caution) && beware.contains(action), "card {n}: {beware}");
         browser.keep_picture(&format!("glance-{n}"));
     }
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screens");
