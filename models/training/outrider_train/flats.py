@@ -26,6 +26,8 @@ FAINTEST = 6.0
 USUAL = 0.55
 """Share of photographs as most are: upright, sharp enough, boxed as our detector boxes. The rest is as bad as it gets: a reader
 that has seen only the worst reads the usual worse than it could."""
+TWO = "flat-two-"
+"""How the files of plates of two rows begin."""
 NARROW, WIDE = 38.0, 240.0
 """Widths in pixels at which plates are photographed."""
 
@@ -37,8 +39,8 @@ def pool(folder: pathlib.Path, seed: int, files: int, each: int, two: bool = Fal
     wanted = [place_of(code) for code in only]
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(files):
-        kind = "two-" if two else "only-" if only else ""
-        path = folder / f"flat-{kind}{seed}-{i:03}.npz"
+        kind = TWO if two else "flat-only-" if only else "flat-"
+        path = folder / f"{kind}{seed}-{i:03}.npz"
         if path.exists():
             continue
         rng = np.random.default_rng([seed, i])
@@ -268,10 +270,10 @@ def bend(image: np.ndarray, rng) -> np.ndarray:
 
 
 class FlatPlates:
-    """The rendered plates of a folder; picks up new files while they are written."""
+    """The rendered plates of a folder, of one row or of two; picks up new files while they are written."""
 
-    def __init__(self, folder: pathlib.Path, places: Places, limit: int = 10**9):
-        self.folder, self.places, self.limit = folder, places, limit
+    def __init__(self, folder: pathlib.Path, places: Places, limit: int = 10**9, two: bool = False):
+        self.folder, self.places, self.limit, self.two = folder, places, limit, two
         self.files: dict[str, tuple] = {}
         self.index: list[tuple[str, int]] = []
 
@@ -280,7 +282,8 @@ class FlatPlates:
 
     def refresh(self) -> None:
         """Load files that are new; the oldest are dropped beyond `limit` plates."""
-        new = [f for f in sorted(self.folder.glob("flat-*.npz")) if f.name not in self.files and ".part" not in f.name]
+        there = [f for f in sorted(self.folder.glob("flat-*.npz")) if f.name.startswith(TWO) == self.two]
+        new = [f for f in there if f.name not in self.files and ".part" not in f.name]
         if not new:
             return
         for path in sorted(new, key=lambda f: f.stat().st_mtime):

@@ -17,13 +17,13 @@ from torch.nn import functional as F
 from . import checkpoint, labels
 from .crops import true_crops
 from .flats import FlatPlates, NotPlates, Places, RealPlates
-from .ocr_net import SLOTS, Reader
+from .ocr_net import SLOTS, WHOLE, Reader
 from .share import Group, half_is_fast
 from .sources import USUAL_WEIGHTS, Source, Use, Weights, pictures, usual
 from .warm import load_package
 
-BATCH, NOTHING = 64, 0.05
-"""Samples a step over all processes, and which share of the rendered ones are no plates at all."""
+BATCH, NOTHING, TWO_ROWS = 64, 0.05, 0.15
+"""Samples a step over all processes, and which shares of the rendered ones are no plates at all, and plates of two rows."""
 FLAT_STEPS = 450
 """Steps over which the flat start fades out: CTC leaves its plateau at about 450."""
 
@@ -42,7 +42,7 @@ def loss_of(logits: torch.Tensor, texts: list[str], flat: float) -> torch.Tensor
     each = each / lengths.clamp(min=1)
     if flat <= 0:
         return torch.log1p(each).mean()
-    targets = torch.from_numpy(labels.flat_targets(texts, SLOTS)).reshape(-1)
+    targets = F.pad(torch.from_numpy(labels.flat_targets(texts, WHOLE)), (0, SLOTS - WHOLE)).reshape(-1)
     return each.mean() * (1 - flat) + 3 * flat * F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets)
 
 
@@ -65,7 +65,7 @@ def exact(model: Reader, sets: dict) -> dict:
 
 
 def measured_sets(data: pathlib.Path, held: frozenset[str]) -> dict:
-    """Crops for the curve: what may be chosen on, by folder, and of each the plates of Canada and the United States."""
+    """Crops for the curve: what may be chosen on, by folder, and of each those of Canada and the US and of two rows."""
     sets = {}
     for name in ("pack/val", "pack2/dev"):
         if not (data / name / "labels.jsonl").exists():
@@ -74,16 +74,20 @@ def measured_sets(data: pathlib.Path, held: frozenset[str]) -> dict:
             x, texts = true_crops(data / name, Use.CHOOSE, jitter=jitter, held=held)
             if len(x):
                 sets[name + ("" if jitter is None else " jittered")] = (x, texts)
-        places = [
-            place
+        about = [
+            (place or "", tags)
             for p in pictures(data / name, Use.CHOOSE, held=held)
-            for place, t in zip(p.places, p.texts, strict=True)
+            for place, tags, t in zip(p.places, p.tags, p.texts, strict=True)
             if t and labels.normalise(t)
         ]
-        american = [i for i, place in enumerate(places) if (place or "").startswith(("US", "CA-"))]
-        if american:
-            x, texts = sets[name]
-            sets[name + " US, CA"] = (x[american], [texts[i] for i in american])
+        slices = {
+            "US, CA": [i for i, (place, _) in enumerate(about) if place.startswith(("US", "CA-"))],
+            "two rows": [i for i, (_, tags) in enumerate(about) if "two_lines" in tags],
+        }
+        for slice_, chosen in slices.items():
+            if chosen:
+                x, texts = sets[name]
+                sets[f"{name} {slice_}"] = (x[chosen], [texts[i] for i in chosen])
     return sets
 
 
@@ -135,6 +139,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--every", type=float, default=600, help="seconds between measurements, each of which keeps its weights")
     p.add_argument("--source", action="append", default=[], metavar="NAME=FOLDER[@PREFIX]:SHARE", help="samples of 64")
     p.add_argument("--weigh", action="append", default=[], metavar="KEY=FACTOR", help="source, tag, jurisdiction")
+    p.add_argument("--two-rows", type=float, default=TWO_ROWS, metavar="SHARE", help="of the rendered plates")
     p.add_argument("--hold-out", default="", metavar="SOURCE,...", help="sources that are neither trained nor chosen on")
     args = p.parse_args()
     try:
@@ -161,7 +166,8 @@ def main() -> None:
     share, held = BATCH // group.size, frozenset(args.hold_out)
     folders = sorted({s.folder for s in args.sources})
     pool, places = args.pool or args.work / "pool", Places(*folders, held=held)
-    rendered, nothing = FlatPlates(pool, places, args.limit), NotPlates(pool / "not-plates.npz", places)
+    rendered, two = FlatPlates(pool, places, args.limit), FlatPlates(pool, places, args.limit, two=True)
+    nothing = NotPlates(pool / "not-plates.npz", places)
     real, fast = {s.name: RealPlates(s, Use.TRAIN, args.weights, held) for s in args.sources}, half_is_fast()
     edges, names = np.cumsum([s.share / BATCH for s in args.sources]), [s.name for s in args.sources]
 
@@ -170,7 +176,9 @@ def main() -> None:
         which = int(np.searchsorted(edges, at, "right"))
         if which < len(names):
             return real[names[which]].draw(rng)
-        return (nothing if rng.random() < NOTHING else rendered).draw(rng)
+        u = rng.random()
+        kind = nothing if u < NOTHING else two if u < NOTHING + args.two_rows and len(two) else rendered
+        return kind.draw(rng)
 
     sets, seen_loss, last = {} if group.rank else measured_sets(args.data, held), 0.0, time.time()
     if group.rank == 0 and step == 0:
@@ -194,6 +202,7 @@ def main() -> None:
     while not over:
         if step % 50 == 0 or not len(rendered):
             rendered.refresh()
+            two.refresh()
         x, texts = zip(*map(draw, range(share)), strict=True)
         batch = torch.from_numpy(np.stack(x))[:, None].float() / 255
         if rng.random() < 0.03:

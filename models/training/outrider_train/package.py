@@ -18,6 +18,7 @@ from .blocks import take_blocks
 from .crops import true_crops
 from .detector_net import letterbox
 from .flats import FlatPlates, Places, RealPlates
+from .ocr_net import SLOTS
 from .sources import Source, Use, pictures, usual
 
 HEAD = '# A model package of Outrider; the keys are described in models/README.md, "Contract".\n'
@@ -227,7 +228,7 @@ def package_reader(args) -> None:
         "mean": [0.0],
         "resize": "stretch",
     }
-    ocr = {"alphabet": labels.ALPHABET, "blank": 0, "slots": 40, "crop_margin": args.margin, "temperature": temperature}
+    ocr = {"alphabet": labels.ALPHABET, "blank": 0, "slots": SLOTS, "crop_margin": args.margin, "temperature": temperature}
     origin = {"trained_on": TRAINED + ORIGIN, "steps": state["step"], "precision": chosen, "scores": reader_line(final)}
     write(args.models / "plate-ocr-small", files[chosen], {"": top, "input": image, "ocr": ocr, "provenance": origin})
 

@@ -170,6 +170,15 @@ class Weights:
 
 
 USUAL_WEIGHTS = Weights(
-    (("stacked", 0.7), ("nonlatin", 0.3), ("US", 1.6), ("CA", 2.0), ("caltech", 0.7), ("US-VA", 2.0), ("serif_I", 2.0))
+    (
+        ("stacked", 0.7),
+        ("nonlatin", 0.3),
+        ("US", 1.6),
+        ("CA", 2.0),
+        ("caltech", 0.7),
+        ("US-VA", 2.0),
+        ("serif_I", 2.0),
+        ("two_lines", 2.5),
+    )
 )
 """Plates of where the cars are, and the dies of which there are few, more often; one car park's less."""

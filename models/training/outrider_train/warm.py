@@ -60,11 +60,13 @@ def stored_layers(path: str) -> tuple[dict[str, list[np.ndarray]], np.ndarray | 
 def load_package(model: nn.Module, path: str, examples: torch.Tensor) -> None:
     """Fill `model` from the ONNX file at `path`; `examples` are typical inputs, to set batch norm by.
 
-    A deeper network's file gives what both have, and says what it leaves out.
+    A deeper network's file gives what both have, and says what it leaves out. An older file may lack the network's YOUNGER
+    modules, and the end of its position table: those stay as they are.
     """
     layers, position = stored_layers(path)
     modules = {name: m for name, m in model.named_modules() if isinstance(m, WEIGHTED)}
-    missing = [name for name in modules if name not in layers]
+    younger = getattr(model, "YOUNGER", ())
+    missing = [name for name in modules if name not in layers and name not in younger]
     more = [name for name in layers if name not in modules]
     if missing:
         raise ValueError(f"{path} is of another network: it has no {', '.join(missing)}; this one no {', '.join(more) or '-'}")
@@ -77,6 +79,8 @@ def load_package(model: nn.Module, path: str, examples: torch.Tensor) -> None:
             norm_of.update({id(a): b for a, b in pairs if isinstance(b, nn.BatchNorm2d)})
     norms = []
     for name, module in modules.items():
+        if name not in layers:
+            continue
         arrays = layers[name]
         weights = arrays[0].copy()
         if isinstance(module, nn.Conv2d) and weights.ndim == 4 and weights.shape[1] == PER_BLOCK * module.in_channels:
@@ -94,7 +98,7 @@ def load_package(model: nn.Module, path: str, examples: torch.Tensor) -> None:
         norm.running_var.fill_(1 - norm.eps)
         norms.append(norm)
     if position is not None:
-        model.position.copy_(torch.from_numpy(position.copy()))
+        model.position[:, : position.shape[1]].copy_(torch.from_numpy(position.copy()))
     _set_statistics(model, norms, examples)
 
 

@@ -2,10 +2,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from outrider_train import warm  # noqa: E402
 from outrider_train.blocks import take_blocks  # noqa: E402
 from outrider_train.detector_net import Bottleneck, Detector  # noqa: E402
 from outrider_train.export import store_half, take_bytes, to_int8, to_onnx  # noqa: E402
-from outrider_train.ocr_net import Reader  # noqa: E402
+from outrider_train.ocr_net import WHOLE, Reader  # noqa: E402
 from outrider_train.warm import load_package  # noqa: E402
 
 
@@ -70,3 +71,32 @@ def test_a_shipped_detector_is_read_back_though_its_branches_stand_in_another_or
     with torch.no_grad():
         off = (copy.eval()(examples) - model(examples)).abs().mean()
     assert off < 0.1 * model(examples).std()
+
+
+def test_package_that_knew_one_row_reads_as_before_and_begins_silent_in_two(trained, tmp_path, monkeypatch):
+    to_onnx(trained, "reader", tmp_path / "f32.onnx")
+
+    def of_before(path):
+        layers, position = warm.stored_layers(path)
+        return {k: v for k, v in layers.items() if k not in Reader.YOUNGER}, position[:, :WHOLE]
+
+    copy = Reader()
+    with monkeypatch.context() as m:
+        older = of_before(str(tmp_path / "f32.onnx"))
+        m.setattr(warm, "stored_layers", lambda path: older)
+        warm.load_package(copy, str(tmp_path / "f32.onnx"), torch.rand(16, 1, 64, 160))
+    x = torch.rand(4, 1, 64, 160)
+    with torch.no_grad():
+        got, before = copy.eval()(x), trained(x)
+    assert torch.allclose(got[:, :WHOLE], before[:, :WHOLE], atol=2e-3)
+    assert (got[:, WHOLE:].softmax(-1)[..., 0] > 0.9).all()
+
+
+def test_slots_of_the_whole_height_do_not_see_the_rows(trained):
+    x, changed = torch.rand(2, 1, 64, 160), Reader()
+    changed.load_state_dict(trained.state_dict())
+    with torch.no_grad():
+        changed.rows[0].weight.mul_(-3)
+        a, b = trained(x), changed.eval()(x)
+    assert torch.allclose(a[:, :WHOLE], b[:, :WHOLE], atol=1e-5)
+    assert not torch.allclose(a[:, WHOLE:], b[:, WHOLE:], atol=1e-3)
