@@ -15,7 +15,7 @@ from . import distractors, labels
 from .crops import more_texts
 from .degrade import motion_kernel
 from .ocr_net import HEIGHT, WIDTH
-from .plates import place_of, render, render_of
+from .plates import Plate, place_of, render, render_of
 from .rows import render_rows
 from .sources import USUAL_WEIGHTS, Source, Use, Weights, pictures
 
@@ -54,11 +54,20 @@ def pool(folder: pathlib.Path, seed: int, files: int, each: int, two: bool = Fal
             grey = cv2.cvtColor(np.clip(plate.image, 0, 255).astype(np.uint8), cv2.COLOR_BGR2GRAY)
             pixels.append(grey.reshape(-1))
             sizes.append(grey.shape)
-            texts.append(plate.text)
+            texts.append(in_rows(plate))
             places.append(plate.place)
         part = path.with_suffix(".part.npz")
         np.savez(part, pixels=np.concatenate(pixels), sizes=np.array(sizes), y=np.array(texts), place=np.array(places))
         os.replace(part, path)
+
+
+def in_rows(plate: Plate) -> str:
+    """The plate's text, with labels.BREAK between its rows if it has two: where the second begins, characters stand lower."""
+    if plate.lines < 2:
+        return plate.text
+    middles = (plate.boxes[:, 1] + plate.boxes[:, 3]) / 2
+    at = 1 + int(np.argmax(np.diff(middles)))
+    return plate.text[:at] + labels.BREAK + plate.text[at:]
 
 
 @dataclasses.dataclass
@@ -300,7 +309,7 @@ class FlatPlates:
                 self.files[name] = (np.zeros(0, np.uint8), np.zeros((0, 2), int), np.zeros(1, int), [])
 
     def draw(self, rng) -> tuple[np.ndarray, str]:
-        """A photograph of one of the plates: (uint8 [64, 160], text)."""
+        """A photograph of one of the plates: (uint8 [64, 160], text, in rows if there are two)."""
         name, i = self.index[int(rng.integers(len(self.index)))]
         pixels, sizes, starts, texts = self.files[name]
         h, w = sizes[i]

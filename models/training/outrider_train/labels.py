@@ -4,6 +4,8 @@ import numpy as np
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 BLANK = 0
+BREAK = "/"
+"""Between the two rows of a text whose rows are known; on no plate, and never read."""
 CLASSES = len(ALPHABET) + 1
 _INDEX = {c: i + 1 for i, c in enumerate(ALPHABET)}
 _FOLD = str.maketrans("OQI", "001")

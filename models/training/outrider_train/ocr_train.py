@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from . import checkpoint, labels
 from .crops import true_crops
 from .flats import FlatPlates, NotPlates, Places, RealPlates
-from .ocr_net import SLOTS, WHOLE, Reader
+from .ocr_net import ROW, SLOTS, WHOLE, Reader
 from .share import Group, half_is_fast
 from .sources import USUAL_WEIGHTS, Source, Use, Weights, pictures, usual
 from .warm import load_package
@@ -28,22 +28,47 @@ FLAT_STEPS = 450
 """Steps over which the flat start fades out: CTC leaves its plateau at about 450."""
 
 
-def loss_of(logits: torch.Tensor, texts: list[str], flat: float) -> torch.Tensor:
-    """CTC a character, with the share `flat` replaced by frame-wise cross entropy against evenly spread characters.
+def ctc(logits: torch.Tensor, texts: list[str]) -> torch.Tensor:
+    """Negative log likelihood of each text, [n], of logits [n, slots, 37]."""
+    codes = torch.tensor([c for t in texts for c in labels.encode(t)], dtype=torch.long)
+    lengths, slots = torch.tensor([len(t) for t in texts]), torch.full((len(texts),), logits.shape[1])
+    return F.ctc_loss(logits.log_softmax(-1).transpose(0, 1), codes, slots, lengths, reduction="none", zero_infinity=True)
 
+
+def loss_of(logits: torch.Tensor, texts: list[str], flat: float, rows: float = 0) -> torch.Tensor:
+    """CTC a character; in the shares `flat` (plates of one row) and `rows` (of two) frame-wise cross entropy against evenly
+    spread characters takes its place, which is what takes CTC over its plateau.
+
+    A text with a break between its rows is learnt row by row, each in its own slots, and nothing in those of the whole height.
     A tenth of the photographs show nothing that could be read and would make 60 % of the loss: once the flat start is over, a
     crop's loss l counts as ln(1 + l).
     """
-    n = len(texts)
-    codes = torch.tensor([c for t in texts for c in labels.encode(t)], dtype=torch.long)
-    lengths = torch.tensor([len(t) for t in texts])
-    logits, whole = logits.float(), torch.full((n,), SLOTS)
-    each = F.ctc_loss(logits.log_softmax(-1).transpose(0, 1), codes, whole, lengths, reduction="none", zero_infinity=True)
-    each = each / lengths.clamp(min=1)
-    if flat <= 0:
-        return torch.log1p(each).mean()
-    targets = F.pad(torch.from_numpy(labels.flat_targets(texts, WHOLE)), (0, SLOTS - WHOLE)).reshape(-1)
-    return each.mean() * (1 - flat) + 3 * flat * F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets)
+    logits, two = logits.float(), [labels.BREAK in t for t in texts]
+    plain = [t.replace(labels.BREAK, "") for t in texts]
+    lengths, losses = torch.tensor([max(1, len(t)) for t in plain]), []
+    for both in (False, True):
+        at = [i for i, t in enumerate(two) if t == both]
+        if not at:
+            continue
+        y, share = logits[at], rows if both else flat
+        if both:
+            parts = [texts[i].split(labels.BREAK) for i in at]
+            upper, lower = [p[0] for p in parts], [p[1] for p in parts]
+            silent = -y[:, :WHOLE].log_softmax(-1)[..., labels.BLANK].sum(1)
+            each = silent + ctc(y[:, WHOLE : WHOLE + ROW], upper) + ctc(y[:, WHOLE + ROW :], lower)
+            spread = np.concatenate([labels.flat_targets(row, ROW) for row in (upper, lower)], 1)
+            targets = F.pad(torch.from_numpy(spread), (WHOLE, 0))
+        else:
+            some = [plain[i] for i in at]
+            each = ctc(y, some)
+            targets = F.pad(torch.from_numpy(labels.flat_targets(some, WHOLE)), (0, SLOTS - WHOLE))
+        each = each / lengths[at]
+        if share <= 0:
+            losses.append(torch.log1p(each))
+            continue
+        framewise = F.cross_entropy(y.transpose(1, 2), targets, reduction="none").mean(1)
+        losses.append((torch.log1p(each) if both else each) * (1 - share) + 3 * share * framewise)
+    return torch.cat(losses).mean()
 
 
 @torch.no_grad()
@@ -140,6 +165,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--source", action="append", default=[], metavar="NAME=FOLDER[@PREFIX]:SHARE", help="samples of 64")
     p.add_argument("--weigh", action="append", default=[], metavar="KEY=FACTOR", help="source, tag, jurisdiction")
     p.add_argument("--two-rows", type=float, default=TWO_ROWS, metavar="SHARE", help="of the rendered plates")
+    p.add_argument("--row-start", type=int, default=0, metavar="STEPS", help="of flat start for two rows, as if from nothing")
     p.add_argument("--hold-out", default="", metavar="SOURCE,...", help="sources that are neither trained nor chosen on")
     args = p.parse_args()
     try:
@@ -198,6 +224,9 @@ def main() -> None:
             f.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
 
+    def left(steps):
+        return 1 - step / steps if step < steps else 0.0
+
     rate, over = 0.0, False
     while not over:
         if step % 50 == 0 or not len(rendered):
@@ -209,7 +238,7 @@ def main() -> None:
             batch = 1 - batch
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast):
             logits = model(batch.to(memory_format=torch.channels_last))
-        loss = loss_of(logits, texts, 1 - step / flat_steps if step < flat_steps else 0)
+        loss = loss_of(logits, texts, left(flat_steps), left(args.row_start or flat_steps))
         optimiser.zero_grad()
         loss.backward()
         rate, over = group.agree(model, schedule.rate(step), bool(stop) or schedule.done(step + 1))

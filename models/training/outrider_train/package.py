@@ -156,9 +156,12 @@ def variants(kind: str, args) -> dict[str, pathlib.Path]:
         folders = [s.folder for s in usual(args.data)]
         real = np.concatenate([true_crops(f, Use.TRAIN, held=held)[0] for f in folders])
         pool, rng = args.pool or args.work / "pool", np.random.default_rng(3)
-        plates = FlatPlates(pool, Places(*folders, held=held), 10_000)
-        plates.refresh()
-        rendered = np.stack([plates.draw(rng)[0] for _ in range(300)])
+        places, drawn = Places(*folders, held=held), []
+        for two, count in ((False, 250), (True, 50)):
+            plates = FlatPlates(pool, places, 10_000, two=two)
+            plates.refresh()
+            drawn += [plates.draw(rng)[0] for _ in range(count if len(plates) else 0)]
+        rendered = np.stack(drawn)
         examples = np.concatenate([real[::6], rendered])[:, None].astype(np.float32) / 255
         export.to_int8(files["f32"], files["int8"], examples, ["Conv"], ("/stages/stages.0/",))  # matrix products lose a point
     return files

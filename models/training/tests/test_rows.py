@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from outrider_train import flats, formats, rows
+from outrider_train import flats, formats, labels, rows
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ def test_text_without_a_gap_keeps_all_its_characters():
         assert upper + lower == "ABC1234" and 2 <= len(upper) <= 3
 
 
-@pytest.mark.parametrize("draw", [rows.american, rows.brazilian, rows.uneven])
+@pytest.mark.parametrize("draw", [rows.american, rows.brazilian, rows.uneven, rows.draw])
 def test_upper_row_comes_first_and_each_row_goes_to_the_right(draw):
     for seed in range(12):
         plate = draw(np.random.default_rng(seed))
@@ -27,11 +27,21 @@ def test_upper_row_comes_first_and_each_row_goes_to_the_right(draw):
         assert len(breaks) == plate.lines - 1
         for i in breaks:
             assert middles[i] > middles[i - 1] + 10
+            assert flats.in_rows(plate) == plate.text[:i] + labels.BREAK + plate.text[i:]
 
 
-def test_two_rows_come_in_pools_of_their_own(tmp_path):
-    flats.pool(tmp_path, 3, 1, 6, two=True)
-    assert [p.name for p in tmp_path.glob("*.npz")] == ["flat-two-3-000.npz"]
+def test_two_rows_come_in_pools_of_their_own_with_a_break_between_them(tmp_path):
+    flats.pool(tmp_path, 3, 1, 30, two=True)
+    flats.pool(tmp_path, 3, 1, 2)
+    assert sorted(p.name for p in tmp_path.glob("*.npz")) == ["flat-3-000.npz", "flat-two-3-000.npz"]
+    drawn, rng = {}, np.random.default_rng(2)
+    for two in (False, True):
+        plates = flats.FlatPlates(tmp_path, flats.Places(), two=two)
+        plates.refresh()
+        drawn[two] = [plates.draw(rng)[1] for _ in range(40)]
+    assert not any(labels.BREAK in text for text in drawn[False])
+    broken = [text.split(labels.BREAK) for text in drawn[True] if labels.BREAK in text]
+    assert len(broken) > 20 and all(len(rows) == 2 and all(rows) for rows in broken)
     assert set(rows.KINDS) == {"europe", "america", "brazil", "uneven"} and sum(rows.KINDS.values()) == pytest.approx(1)
     assert formats.BRAZIL
 
