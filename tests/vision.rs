@@ -148,6 +148,28 @@ fn a_plate_that_fills_the_picture_is_found() {
     }
 }
 
+/// Seen over the corner of a car, a plate's lines rise or fall, and an upright box holds more of the car than of the plate.
+#[test]
+fn plate_whose_lines_slope_is_read_along_them() {
+    let Some(lib) = runtime() else { return };
+    let mut reader = Reader::load(&config(&lib)).unwrap();
+    let (level, there) = with_a_plate(110);
+    for degrees in [-24.0_f32, 24.0] {
+        let slope = degrees.to_radians().tan();
+        let mut picture = vec![0; level.bytes.len()];
+        for (x, y) in (0..1280_usize).flat_map(|x| (0..720_usize).map(move |y| (x, y))) {
+            let from = y as f32 - slope * (x as f32 - there.centre().x);
+            let from = (from.round().clamp(0.0, 719.0) as usize * 1280 + x) * 3;
+            picture[(y * 1280 + x) * 3..][..3].copy_from_slice(&level.bytes[from..from + 3]);
+        }
+        let picture = Raw { width: 1280, height: 720, bytes: picture };
+        let seen = reader.read_whole(&still(Pixels::Rgb(picture))).unwrap();
+        let texts: Vec<_> = seen.candidates.iter().map(|c| c.text().as_str().to_owned()).collect();
+        eprintln!("{degrees} {texts:?} {:?}", seen.candidates.first().map(|c| c.weakest()));
+        assert_eq!(texts, ["CKSV841"], "{degrees} degrees");
+    }
+}
+
 /// The aim of a camera is judged by how sharp its plates are: from there on they are read, and far below they are not.
 #[test]
 fn plates_are_read_as_sharp_as_the_aim_asks() {

@@ -26,15 +26,31 @@ pub struct Conditions {
     pub light: f32,
     /// Variance of the Laplacian over the variance of the luma.
     pub sharpness: f32,
-    /// Degrees by which its lines rise or fall, 0 to 15.
+    /// Degrees by which its lines rise or fall, 0 to 30.
     pub tilt: f32,
 }
 
 /// Steepest slope looked for, in degrees.
-const STEEPEST: i32 = 15;
+const STEEPEST: i32 = 30;
 
 /// Measures a box; nothing where it holds fewer than 3x3 pixels.
 pub fn measure(picture: &Picture, bbox: &Rect) -> Option<Conditions> {
+    Some(of_small(&reduced(picture, bbox)?))
+}
+
+/// Degrees by which the lines in a box fall to the right, -30 to 30; nothing where it holds fewer than 3x3 pixels.
+pub(super) fn slope(picture: &Picture, bbox: &Rect) -> Option<f32> {
+    let small = reduced(picture, bbox)?;
+    Some(steepness(&small.luma, small.columns) as f32)
+}
+
+/// Luma of a box, reduced to [`WIDEST`] pixels of width at most.
+struct Reduced {
+    luma: Vec<f32>,
+    columns: usize,
+}
+
+fn reduced(picture: &Picture, bbox: &Rect) -> Option<Reduced> {
     let plane = picture.luma();
     let inside = bbox.clipped(plane.width as f32, plane.height as f32);
     let (x0, y0) = (inside.x.floor() as usize, inside.y.floor() as usize);
@@ -47,7 +63,7 @@ pub fn measure(picture: &Picture, bbox: &Rect) -> Option<Conditions> {
         let v = f32::from(plane.bytes[(y0 + y) * plane.stride as usize + x0 + x]);
         full(v, picture.range())
     };
-    of_luma((w, h), luma)
+    reduce((w, h), luma)
 }
 
 /// Measures a crop, which is a box and a little of what is around it.
@@ -61,7 +77,7 @@ pub fn of_crop(crop: &Crop) -> Option<Conditions> {
         let [r, g, b] = [0, 1, 2].map(|i| f32::from(crop.rgb[at + i]));
         0.299 * r + 0.587 * g + 0.114 * b
     };
-    of_luma((w, h), luma)
+    Some(of_small(&reduce((w, h), luma)?))
 }
 
 /// How sharp a picture is as it came from the camera, in the middle of it: the variance of the Laplacian over the
@@ -132,39 +148,45 @@ impl Spread {
     }
 }
 
-fn of_luma((w, h): (usize, usize), luma: impl Fn(usize, usize) -> f32) -> Option<Conditions> {
+fn reduce((w, h): (usize, usize), luma: impl Fn(usize, usize) -> f32) -> Option<Reduced> {
     let step = w.div_ceil(WIDEST).max(1);
     let (columns, rows) = (w / step, h / step);
     if columns < 3 || rows < 3 {
         return None;
     }
     // Means of squares, so that reducing does not alias into sharpness.
-    let small: Vec<f32> = (0..rows * columns)
+    let small = (0..rows * columns)
         .map(|i| {
             let (x, y) = ((i % columns) * step, (i / columns) * step);
             let sum: f32 = (0..step * step).map(|k| luma(x + k % step, y + k / step)).sum();
             sum / (step * step) as f32
         })
         .collect();
+    Some(Reduced { luma: small, columns })
+}
+
+fn of_small(Reduced { luma: small, columns }: &Reduced) -> Conditions {
+    let (columns, rows) = (*columns, small.len() / columns);
     let at = |x: usize, y: usize| small[y * columns + x];
     let laplacian: Vec<f32> = (1..rows - 1)
         .flat_map(|y| (1..columns - 1).map(move |x| (x, y)))
         .map(|(x, y)| at(x - 1, y) + at(x + 1, y) + at(x, y - 1) + at(x, y + 1) - 4.0 * at(x, y))
         .collect();
-    let (light, spread) = mean_and_variance(&small);
+    let (light, spread) = mean_and_variance(small);
     let (_, edges) = mean_and_variance(&laplacian);
+    let tilt = steepness(small, columns).unsigned_abs() as f32;
     // One grey level of spread is rounding.
-    Some(Conditions { light, sharpness: edges / spread.max(1.0), tilt: tilt(&small, columns) })
+    Conditions { light, sharpness: edges / spread.max(1.0), tilt }
 }
 
-/// The slope of the lines in a small picture; of equally good ones the flattest.
-fn tilt(small: &[f32], columns: usize) -> f32 {
+/// Whole degrees by which the lines in a small picture fall to the right; of equally good ones the flattest.
+fn steepness(small: &[f32], columns: usize) -> i32 {
     let by_slope = (-STEEPEST..=STEEPEST).map(|degrees| {
         let slope = (degrees as f32).to_radians().tan();
-        (contrast_of_rows(small, columns, slope), degrees.abs())
+        (contrast_of_rows(small, columns, slope), degrees)
     });
-    let best = by_slope.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
-    best.map_or(0.0, |(_, degrees)| degrees as f32)
+    let best = by_slope.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.abs().cmp(&a.1.abs())));
+    best.map_or(0, |(_, degrees)| degrees)
 }
 
 /// How much neighbouring rows differ where rows fall by `slope`: the mean square of differences of
@@ -199,11 +221,15 @@ mod tests {
     use super::*;
     use crate::onboard::frame::{Pixels, Raw};
 
+    fn of_luma(size: (usize, usize), luma: impl Fn(usize, usize) -> f32) -> Conditions {
+        of_small(&reduce(size, luma).unwrap())
+    }
+
     /// Black and white bars, smoothed over `blur` pixels, between two levels.
     fn bars(blur: usize, (low, high): (f32, f32)) -> Conditions {
         let bar = |x: usize| if (x / 4).is_multiple_of(2) { low } else { high };
         let luma = |x: usize, _: usize| (x..=x + blur).map(bar).sum::<f32>() / (blur + 1) as f32;
-        of_luma((80, 40), luma).unwrap()
+        of_luma((80, 40), luma)
     }
 
     #[test]
@@ -218,23 +244,25 @@ mod tests {
     #[test]
     fn plate_twice_as_large_is_as_sharp() {
         let bar = |x: usize, of: usize| if (x / of).is_multiple_of(2) { 30.0 } else { 200.0 };
-        let small = of_luma((160, 60), |x, _| bar(x, 8)).unwrap();
-        let large = of_luma((320, 120), |x, _| bar(x, 16)).unwrap();
+        let small = of_luma((160, 60), |x, _| bar(x, 8));
+        let large = of_luma((320, 120), |x, _| bar(x, 16));
         assert!((small.sharpness - large.sharpness).abs() < 1e-3, "{small:?} {large:?}");
     }
 
     #[test]
     fn tilt_is_that_of_the_lines() {
-        for degrees in [-8_i32, 0, 5] {
+        for degrees in [-22_i32, -8, 0, 5] {
             let slope = (degrees as f32).to_radians().tan();
             let line = |x: usize, y: usize| {
                 let v = y as f32 - slope * (x as f32 - 80.0);
-                if (20.0..44.0).contains(&v) && (x / 9).is_multiple_of(2) { 30.0 } else { 210.0 }
+                if (50.0..80.0).contains(&v) && (x / 9).is_multiple_of(2) { 30.0 } else { 210.0 }
             };
-            let tilt = of_luma((160, 64), line).unwrap().tilt;
+            let small = reduce((160, 130), line).unwrap();
+            let (tilt, slope) = (of_small(&small).tilt, steepness(&small.luma, 160));
             assert!((tilt - degrees.abs() as f32).abs() <= 1.0, "{degrees}: {tilt}");
+            assert!((slope - degrees).abs() <= 1, "{degrees}: {slope}");
         }
-        assert_eq!(of_luma((60, 20), |_, _| 90.0).unwrap().tilt, 0.0);
+        assert_eq!(of_luma((60, 20), |_, _| 90.0).tilt, 0.0);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Reads the text of plates.
 
+use arrayvec::ArrayVec;
+
 use super::candidate::{Slot, Slots};
 use super::letterbox::Feeder;
 use super::models::{self, OcrDecoder, OcrPackage, Weights};
@@ -19,12 +21,11 @@ pub trait Ocr: Send {
         read: &mut Vec<Slots>,
     ) -> Result<(), VisionError>;
 
-    /// Appends one reading per entry: each entry is the number of a plate of the last [`Ocr::read`]
-    /// and further regions of it, which are combined with what was read then.
+    /// Appends one reading per entry: what its looks together say.
     fn read_again(
         &mut self,
         picture: &Picture,
-        again: &[(usize, [Region; 2])],
+        again: &[Again],
         read: &mut Vec<Slots>,
     ) -> Result<(), VisionError>;
 
@@ -33,6 +34,16 @@ pub trait Ocr: Send {
 
     /// The weights that it runs.
     fn weights(&self) -> &Weights;
+}
+
+/// Further looks at a plate of the last [`Ocr::read`].
+pub struct Again {
+    /// Its number there.
+    pub plate: usize,
+    /// Where to look.
+    pub regions: ArrayVec<Region, 3>,
+    /// Whether what was read then counts as one look more.
+    pub with_first: bool,
 }
 
 /// An OCR that runs an ONNX model.
@@ -118,17 +129,20 @@ impl Ocr for OnnxOcr {
     fn read_again(
         &mut self,
         picture: &Picture,
-        again: &[(usize, [Region; 2])],
+        again: &[Again],
         read: &mut Vec<Slots>,
     ) -> Result<(), VisionError> {
-        if again.is_empty() {
+        let regions: Vec<&Region> = again.iter().flat_map(|one| &one.regions).collect();
+        if regions.is_empty() {
             return Ok(());
         }
-        let regions: Vec<&Region> = again.iter().flat_map(|(_, regions)| regions).collect();
         self.run(picture, regions.into_iter())?;
         let each = self.each();
-        for ((i, _), two) in again.iter().zip(self.output.chunks_exact(2 * each)) {
-            let looks = [&self.first[i * each..(i + 1) * each], &two[..each], &two[each..]];
+        let mut output = self.output.chunks_exact(each);
+        for one in again {
+            let first = one.with_first.then(|| &self.first[one.plate * each..][..each]);
+            let looks: Vec<&[f32]> =
+                first.into_iter().chain(output.by_ref().take(one.regions.len())).collect();
             read.push(decode(&self.package, &looks));
         }
         Ok(())

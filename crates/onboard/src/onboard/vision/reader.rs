@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::candidate::{Candidate, Crop, Detection, Sighted, Slots};
+use super::conditions;
 use super::crop::{context, crop};
 use super::detector::{Detector, OnnxDetector};
 use super::issuer::IssuerHead;
 use super::jurisdiction::Impression;
 use super::models::Weights;
-use super::ocr::{Ocr, OnnxOcr};
+use super::ocr::{Again, Ocr, OnnxOcr};
 use super::onnx::Runtime;
 use super::picture::Picture;
 use super::scale::{Region, Scaler, sides};
@@ -233,18 +234,32 @@ impl Reader {
         if doubtful.is_empty() {
             return Ok(());
         }
+        let margin = self.ocr.crop_margin();
         let mut again = Vec::with_capacity(doubtful.len());
         for i in doubtful {
-            let plate = if closer { self.closer(&found[i])? } else { None };
-            let there = plate.map_or(self.regions[i], |plate| {
-                region(&plate, self.rectify, self.ocr.crop_margin(), &self.picture)
+            let nearer = if closer { self.closer(&found[i])? } else { None };
+            let plate = nearer.as_ref().unwrap_or(&found[i]);
+            let there = region(plate, self.rectify, margin, &self.picture);
+            let leaning = second_look::leaning(&there);
+            again.push(Again {
+                plate: i,
+                regions: leaning.into_iter().collect(),
+                with_first: true,
             });
-            again.push((i, second_look::leaning(&there)));
+            let slope = conditions::slope(&self.picture, &plate.bbox).unwrap_or(0.0);
+            if let Region::Box(upright) = there
+                && second_look::is_askew(slope)
+            {
+                let straight = second_look::straightened(&upright, slope);
+                let looks = std::iter::once(straight).chain(second_look::leaning(&straight));
+                again.push(Again { plate: i, regions: looks.collect(), with_first: false });
+            }
         }
         let mut seen = Vec::with_capacity(again.len());
         self.ocr.read_again(&self.picture, &again, &mut seen)?;
-        for ((i, _), seen) in again.into_iter().zip(seen) {
-            read[i] = seen;
+        for (looks, seen) in again.into_iter().zip(seen) {
+            let before = &mut read[looks.plate];
+            *before = if looks.with_first { seen } else { second_look::surer(before, seen) };
         }
         Ok(())
     }

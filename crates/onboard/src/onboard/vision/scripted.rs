@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::candidate::{Confidence, Detection, Slot, Slots};
 use super::models::Weights;
+use super::ocr::Again;
 use super::{Detector, Ocr, Picture, Region, VisionError};
 use crate::geometry::Rect;
 use crate::plate::symbol_index;
@@ -76,7 +77,7 @@ impl Ocr for ScriptedOcr {
     fn read_again(
         &mut self,
         _: &Picture,
-        _: &[(usize, [Region; 2])],
+        _: &[Again],
         _: &mut Vec<Slots>,
     ) -> Result<(), VisionError> {
         Ok(())

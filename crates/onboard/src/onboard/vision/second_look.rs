@@ -1,4 +1,5 @@
-//! Reads a doubtful plate again, slanted to the left and to the right, and joins the readings.
+//! Reads a doubtful plate again, slanted to the left and to the right, and joins the readings; and along its lines, where
+//! these slope.
 //!
 //! Plates are seen from the side, curved and under hoods, so their characters lean; and a reader
 //! that is sure of a wrong character is rarely sure of it at every slant. The OCR joins the looks
@@ -8,11 +9,15 @@
 //! to become reads, are left alone. Measured in docs/decisions/0026-looks-that-lean.md; where the
 //! looks are taken is in 0029-looked-for-from-closer.md, which boxes are doubtful in
 //! 0100-a-box-in-doubt.md.
+//!
+//! A camera that looks over the corner of a car sees a plate whose lines rise or fall. Its upright box holds more bodywork than
+//! plate. Such a plate is also read three times along the slope that its pixels show (`conditions.rs`), and the surer of the
+//! two readings counts: 0144-along-its-lines.md.
 
 use super::candidate::{Detection, Slots};
 use super::plausible;
 use super::scale::{Region, sides};
-use crate::geometry::{Point, Quad};
+use crate::geometry::{Point, Quad, Rect};
 
 /// Probability of the least certain character from which on a plate is sure enough.
 ///
@@ -51,15 +56,52 @@ pub(super) fn doubtful<'a>(
 pub(super) fn leaning(region: &Region) -> [Region; 2] {
     let quad = match region {
         Region::Corners(quad) => *quad,
-        Region::Box(b) => [
-            Point { x: b.x, y: b.y },
-            Point { x: b.right(), y: b.y },
-            Point { x: b.right(), y: b.bottom() },
-            Point { x: b.x, y: b.bottom() },
-        ],
+        Region::Box(b) => fallen(b, b.h, 0.0),
     };
     [LEAN, -LEAN].map(|lean| Region::Corners(leant(quad, lean)))
 }
+
+/// The plate within the upright box of one whose lines fall to the right by `degrees` (less than 90 either way): as wide
+/// as the box, and as much lower as its lines fall from one end to the other.
+pub(super) fn straightened(b: &Rect, degrees: f32) -> Region {
+    let fall = degrees.to_radians().tan() * b.w;
+    Region::Corners(fallen(b, (b.h - fall.abs()).max(LOWEST * b.h), fall))
+}
+
+/// Corners of a parallelogram as wide as `b` around its middle, `height` high, whose right side lies `fall` lower than its left one.
+fn fallen(b: &Rect, height: f32, fall: f32) -> Quad {
+    let middle = b.centre().y;
+    let at =
+        |x, side: f32, edge: f32| Point { x, y: middle + side * fall / 2.0 + edge * height / 2.0 };
+    [at(b.x, -1.0, -1.0), at(b.right(), 1.0, -1.0), at(b.right(), 1.0, 1.0), at(b.x, -1.0, 1.0)]
+}
+
+/// The surer of two readings, the upright one and the one along the lines. Where they differ only one can be right: the one
+/// along the lines is then doubted by half of what the other says, because along a slope that was measured wrong letters change.
+pub(super) fn surer(upright: &Slots, mut straight: Slots) -> Slots {
+    let text = |slots: &Slots| slots.iter().map(|s| s.best().0).collect::<Vec<u8>>();
+    if text(upright) != text(&straight) {
+        let doubt = 1.0 - weakest(upright) / 2.0;
+        straight.iter_mut().flat_map(|slot| &mut slot.0).for_each(|p| *p *= doubt);
+    }
+    if weakest(&straight) > weakest(upright) { straight } else { upright.clone() }
+}
+
+/// Probability of the least certain character; 0 of no text.
+fn weakest(slots: &Slots) -> f32 {
+    slots.iter().map(|s| s.best().1.get()).reduce(f32::min).unwrap_or(0.0)
+}
+
+/// Whether lines of that many degrees are worth a look along them.
+pub(super) fn is_askew(slope: f32) -> bool {
+    slope.abs() >= ASKEW
+}
+
+/// Slope in degrees from which on a plate in doubt is also read along its lines.
+const ASKEW: f32 = 4.0;
+
+/// Height of a straightened plate at least, as a fraction of its box's: a slope that leaves less is a mistake.
+const LOWEST: f32 = 0.35;
 
 fn leant(quad: Quad, lean: f32) -> Quad {
     let (_, height) = sides(&quad);
@@ -72,7 +114,6 @@ fn leant(quad: Quad, lean: f32) -> Quad {
 mod tests {
     use super::super::candidate::{Confidence, Slot};
     use super::*;
-    use crate::geometry::Rect;
     use crate::plate::symbol_index;
 
     fn read(text: &str, p: f32) -> Slots {
@@ -110,6 +151,36 @@ mod tests {
         let reads = vec![read("FD08ZY", 0.998); 3];
         let plates = [found(0.31), found(0.49), found(0.51)];
         assert_eq!(doubtful(&plates, &reads).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn surer_reading_counts_and_is_doubted_where_the_other_says_something_else() {
+        let least = |slots: &Slots| (weakest(slots) * 100.0).round() as i32;
+        let upright = read("AB1", 0.6);
+        assert_eq!(surer(&upright, read("AB7", 0.5)), upright);
+        let agreed = surer(&upright, read("AB1", 0.97));
+        assert_eq!((agreed[2].best().0, least(&agreed)), (b'1', 97));
+        let other = surer(&upright, read("AB7", 0.97));
+        assert_eq!((other[2].best().0, least(&other)), (b'7', 68));
+        assert_eq!(surer(&upright, read("AB7", 0.8)), upright, "not by enough");
+        let alone = surer(&Slots::new(), read("AB7", 0.97));
+        assert_eq!(least(&alone), 97);
+    }
+
+    #[test]
+    fn straightened_plate_fills_the_width_of_its_box_and_as_much_of_its_height_as_its_slope_leaves()
+    {
+        let upright = Rect { x: 10.0, y: 20.0, w: 100.0, h: 60.0 };
+        let corners = |degrees: f32| match straightened(&upright, degrees) {
+            Region::Corners(quad) => quad.map(|p| (p.x.round() as i32, p.y.round() as i32)),
+            Region::Box(_) => panic!("a straightened plate has corners"),
+        };
+        let falls = 11.31; // a fifth of the width
+        assert_eq!(corners(falls), [(10, 20), (110, 40), (110, 80), (10, 60)]);
+        assert_eq!(corners(-falls), [(10, 40), (110, 20), (110, 60), (10, 80)]);
+        assert_eq!(corners(0.0), [(10, 20), (110, 20), (110, 80), (10, 80)]);
+        let [(_, top), _, _, (_, bottom)] = corners(60.0);
+        assert_eq!(bottom - top, 21, "a slope that leaves nothing is a mistake");
     }
 
     #[test]
