@@ -26,6 +26,8 @@ mod practice;
 mod served;
 #[path = "common/skips.rs"]
 mod skips;
+#[path = "browser/working.rs"]
+mod working;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

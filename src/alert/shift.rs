@@ -211,6 +211,11 @@ fn list(list: &ListStatus, now: Timestamp) -> Line {
     }
 }
 
+/// Whether no tone can be heard in this car, as far as it knows.
+pub fn is_silent(status: &Status) -> bool {
+    sound(status.parts.get("sound")).is == Is::NotWell
+}
+
 fn sound(part: Option<&PartState>) -> Line {
     match part {
         Some(PartState::Working) => Line::new("Sound", Is::Ok, "READY", ""),

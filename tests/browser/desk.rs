@@ -9,7 +9,7 @@ use outrider::hits::testing_covert_hit;
 use outrider::policy::VerifyRules;
 
 /// Opens the alert page of a car that stands, as somebody.
-fn opened(browser: &Browser, car: &Car, number: &str) {
+pub(super) fn opened(browser: &Browser, car: &Car, number: &str) {
     car.parked.store(true, Ordering::Relaxed);
     browser.go(&car.url());
     browser.until("document.getElementById('watch-word').textContent === 'WATCHING'");
@@ -24,18 +24,18 @@ fn opened(browser: &Browser, car: &Car, number: &str) {
 }
 
 /// Presses a move once the press counts.
-fn press(browser: &Browser, what: &str) {
+pub(super) fn press(browser: &Browser, what: &str) {
     browser.until(&format!("document.querySelector('[data-move={what}]')"));
     std::thread::sleep(Duration::from_millis(700));
     browser.ask(&format!("document.querySelector('[data-move={what}]').click()"));
 }
 
-fn stands(browser: &Browser, words: &str) {
+pub(super) fn stands(browser: &Browser, words: &str) {
     browser.until(&format!("document.getElementById('standing').innerText.includes('{words}')"));
 }
 
 /// A hit of the records, on the page.
-fn raised(car: &Car, n: u32, priority: Priority) -> String {
+pub(super) fn raised(car: &Car, n: u32, priority: Priority) -> String {
     let hit = testing_hit(n);
     car.outbox.record(&hit).unwrap();
     let id = hit.id().to_string();

@@ -54,7 +54,7 @@ while (walker.nextNode()) {
 const scrolls = [...document.querySelectorAll("html, body, #card, #card *, header")]
   .filter((one) => one.checkVisibility() && !one.closest("figure, .plate span") && getComputedStyle(one).display !== "inline" && (one.scrollHeight > one.clientHeight + Math.max(2, parseFloat(getComputedStyle(one).fontSize) * 0.2) || one.scrollWidth > one.clientWidth + 2) && one.clientHeight > 0)
   .map((one) => `${one.tagName}#${one.id}.${one.className} ${one.scrollWidth}x${one.scrollHeight} in ${one.clientWidth}x${one.clientHeight}`);
-const shown = ["picture", "context"].map((id) => document.getElementById(id)).filter((image) => image && image.checkVisibility() && image.naturalWidth > 0);
+const shown = ["picture", "context"].map((id) => document.getElementById(id)).filter((image) => image && image.checkVisibility() && image.naturalWidth > 0 && getComputedStyle(image).objectFit !== "contain");
 const box = (one) => { const r = one.getBoundingClientRect(); return [r.width, r.height]; };
 const pictures = shown.map((image) => ({ id: image.id, natural: [image.naturalWidth, image.naturalHeight], drawn: box(image), frame: box(image.closest("figure")) }));
 return { seen, scrolls, pictures };

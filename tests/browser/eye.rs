@@ -171,7 +171,7 @@ fn hit(id: &str, priority: Priority) -> Card {
 }
 
 /// The most that a card has to hold: long words everywhere, and everything that can be wrong is.
-fn crowded(id: &str) -> Card {
+pub(super) fn crowded(id: &str) -> Card {
     let mut card = card(id, "CKSV8410A", "CKSVB410A", Priority::High);
     card.category = "felony_vehicle".into();
     card.jurisdiction_listed = Some("CA-NL".into());

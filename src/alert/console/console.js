@@ -25,7 +25,6 @@ const SHAPE = { low: "● LOW", medium: "◆ MEDIUM", high: "▲ HIGH" };
 
 const hits = new Map(); // by id, in order of arrival
 const raised = new Set(); // ids of this run of the daemon, or fresh
-const waiting = new Set(); // ids that nobody has looked at yet
 const pictures = new Map(); // by id: the elements that hold the plate and the vehicle
 let shown = null; // id of the hit in front
 let issuers = {}; // names of states and provinces, from the daemon
@@ -160,16 +159,18 @@ function listAge(card) {
 // rejected asks for nothing.
 function drawBeware(card) {
   const stand = stands(card);
-  const other = card.jurisdictions === "other" && stand !== "confirmed";
+  // Nothing is to be done any more; what was to beware of may still be.
+  const ended = stand === "ended";
+  const other = card.jurisdictions === "other" && stand !== "confirmed" && !ended;
   $("beware").hidden = stand === "rejected";
   const caution = other ? "Of the listed vehicle" : "\u26a0 CAUTION";
   const confirmed = card.standing.grounds ? "DO" : "DISPATCH FIRST, THEN";
   const action = other ? `CONFIRM ITS ${issuerOf(card).toUpperCase()} FIRST, THEN` : stand === "confirmed" ? confirmed : "CONFIRM FIRST, THEN";
   // What is not there is said: at a glance nobody can tell an empty place from one that was not filled.
   $("caution").textContent = card.caution ? `${caution}: ${card.caution}` : "No caution listed";
-  $("caution").className = !card.caution ? "none" : other ? "" : "warns";
-  $("action").textContent = card.action ? `${action}: ${card.action}` : "No instruction listed";
-  $("action").className = card.action ? "" : "none";
+  $("caution").className = !card.caution ? "none" : other || ended ? "" : "warns";
+  $("action").textContent = ended ? "Nothing more to do" : card.action ? `${action}: ${card.action}` : "No instruction listed";
+  $("action").className = card.action && !ended ? "" : "none";
 }
 
 function drawCard() {
@@ -186,7 +187,10 @@ function drawCard() {
   // What was being filled in when this hit came is one key away; so is everything else.
   // A high hit that nobody has judged is not left for the list.
   const stays = Boolean(card) && !form && urgent(card) && raised.has(shown);
-  $("overview").hidden = !card && !form || Boolean(suspended) || stays || form === "shift";
+  drawLarge(card);
+  // "Back" of the large picture has the key.
+  if (large) $("resume").hidden = true;
+  $("overview").hidden = !card && !form || Boolean(suspended) || stays || form === "shift" || Boolean(large);
   if (!card) return;
   $("card").dataset.priority = card.priority;
   $("card").dataset.hit = card.id;
@@ -194,9 +198,8 @@ function drawCard() {
   $("card").classList.toggle("long", card.category.length > 24);
   $("card").dataset.stands = stands(card);
   $("priority").textContent = level(card);
-  const [bold, rest] = card.standing.status.split(": ");
-  refill($("standing"), make("b", "", bold), rest ? ` ${rest}` : "",
-    standingSays(card.standing));
+  const [bold, rest] = standingWords(card);
+  refill($("standing"), make("b", "", bold), rest ? ` ${rest}` : "", standingSays(card));
   drawBeware(card);
   for (const side of ["read", "listed"]) {
     $(side).style.setProperty("--places", Math.max(6, card.pairs.length));
@@ -214,7 +217,7 @@ function drawCard() {
   $("sign").className = `sign ${kind}`;
   refill($("sign"), says);
   // Once a person has compared it, what the camera could not is no longer to be done.
-  if (stands(card) !== "confirmed" && kind !== "other" && card.syntax !== "incompatible" && !(card.jurisdiction_read && card.jurisdiction_listed)) {
+  if (!["confirmed", "ended"].includes(stands(card)) && kind !== "other" && card.syntax !== "incompatible" && !(card.jurisdiction_read && card.jurisdiction_listed)) {
     $("sign").append(make("span", "", ` · ${issuerOf(card)} not compared`));
   }
   if (card.syntax === "incompatible") {
@@ -236,7 +239,7 @@ function drawCard() {
   const where = position(card.position);
   fact(facts, "Where", where || "NO FIX: position not known", where ? "" : "warn");
   fact(facts, "Seen", `${clock(card.seen)}, ${card.camera}, ${card.frames} frames, ${weakest}`);
-  fact(facts, "Picture", `plate as seen, ${card.plate_px} px wide`);
+  fact(facts, "Picture", `plate as seen, ${card.plate_px} px wide; press it, or P, to enlarge`);
   fact(facts, "Clock", wrongClock(), "warn");
   for (const other of card.others) {
     const alike = other.match_kind === "exact" ? "=" : "≈";
@@ -244,8 +247,9 @@ function drawCard() {
     fact(facts, "Also", `${alike} ${other.listed} ${from}: ${words(other.category)} (${other.list})`, "warn");
   }
   refill($("facts"), ...facts);
-  for (const part of [document.querySelector(".compare"), $("sign"), $("glance")]) part.hidden = more;
-  if (more) $("beware").hidden = true;
+  document.querySelector(".compare").hidden = more || isLarge("context");
+  for (const part of [$("sign"), $("glance")]) part.hidden = more || isLarge();
+  if (more || large) $("beware").hidden = true;
   $("facts").hidden = !more;
   drawMoves();
   drawAges();
@@ -277,7 +281,7 @@ function drawPictures(card) {
   $("picture").closest("figure").classList.toggle("none", Boolean(plate.dataset.failed));
   $("picture-note").textContent = plate.dataset.failed ? "no picture" : "";
   putPicture("context", context);
-  $("context").closest("figure").hidden = !context.naturalWidth || more;
+  $("context").closest("figure").hidden = !context.naturalWidth || more || isLarge("plate");
   fitCard();
 }
 
@@ -318,6 +322,7 @@ function answer(hit) {
 function toggleMore() {
   if (!hits.has(shown) || form) return;
   more = !more;
+  large = null;
   changedAt = performance.now();
   drawCard();
 }
@@ -335,10 +340,12 @@ function wrongClock() {
 
 function stands(card) {
   if (card.standing.rejected) return "rejected";
-  return card.standing.is ? "confirmed" : "open";
+  if (!card.standing.is) return "open";
+  return card.standing.came ? "ended" : "confirmed";
 }
 
 function level(card) {
+  if (stands(card) === "ended") return "✓ ENDED";
   return card.standing.rejected ? `■ ${words(card.standing.is).toUpperCase()}` : SHAPE[card.priority];
 }
 
@@ -356,7 +363,7 @@ function move(kind, says, key, does) {
 
 function compare(what) {
   const card = hits.get(shown);
-  if (!card || form || more || !card.standing.next.includes("confirmed") || unsettled()) return;
+  if (!card || form || more || large || !card.standing.next.includes("confirmed") || unsettled()) return;
   answer(shown);
   if (!officer) { askOfficer(); return; }
   compared[what] = !compared[what];
@@ -368,12 +375,14 @@ function drawMoves() {
   const card = hits.get(shown);
   if (!card) return;
   const next = card.standing.next;
-  const state = JSON.stringify([shown, next, compared, asking, officer, more]);
+  const state = JSON.stringify([shown, next, compared, asking, officer, more, large]);
   if (state === drawnMoves) return;
   drawnMoves = state;
   const moves = [];
   const issuer = issuerOf(card);
-  if (more) {
+  if (large) {
+    moves.push(...largeMoves());
+  } else if (more) {
     // Nothing is judged where the picture is not in sight.
   } else if (asking) {
     moves.push(...askedMoves(card, issuer));
@@ -388,6 +397,11 @@ function drawMoves() {
         button.firstChild.after(box);
         button.setAttribute("aria-pressed", String(Boolean(compared[what])));
         button.dataset.move = what;
+        // What the second of two ticks does is said before it is made.
+        if (!compared[what] && (compared.characters || compared.jurisdiction)) {
+          button.classList.add("commits");
+          button.append(make("span", "then", "confirms it"));
+        }
         moves.push(button);
       }
     }
@@ -395,8 +409,9 @@ function drawMoves() {
   }
   const turn = move("turn", more ? "Back" : "More", "M", toggleMore);
   turn.setAttribute("aria-pressed", String(more));
-  moves.push(turn);
+  if (!large) moves.push(turn);
   refill($("moves"), ...moves);
+  fitCard();
 }
 
 function unsettled() {
@@ -451,7 +466,7 @@ function stand(id, standing) {
   card.standing = standing;
   dispatchStands(card);
   if (standing.is) waiting.delete(id);
-  else if (urgent(card) && id !== shown) waiting.add(id);
+  else if (urgent(card) && id !== shown) waits(card, true);
   if (id === shown) {
     fresh();
     $("verdict-says").textContent = "";
@@ -484,18 +499,13 @@ function entry(card) {
 
 function drawLists() {
   const newest = [...hits.values()].filter((card) => !isPractice(card.id)).reverse();
-  const unseen = newest.filter((card) => waiting.has(card.id));
-  unseen.sort((a, b) => RANK[b.priority] - RANK[a.priority]);
+  const unseen = queue();
   const focused = document.activeElement && document.activeElement.dataset.id;
   refill($("waiting"), ...unseen.slice(0, ROWS).map(entry));
   const seen = newest.filter((card) => !waiting.has(card.id));
   refill($("earlier"), ...seen.slice(0, ROWS).map(entry));
-  $("waiting-title").hidden = unseen.length === 0;
-  $("waiting-title").textContent = `Waiting (${unseen.length})`;
   $("none").hidden = newest.length > 0;
-  $("next").hidden = unseen.length === 0;
-  $("next-says").textContent = `Next (${unseen.length > 99 ? "99+" : unseen.length})`;
-  $("next").className = unseen.length ? unseen[0].priority : "";
+  drawNext(unseen);
   drawAges();
   if (focused) {
     const again = [...document.querySelectorAll(".hit")].find((b) => b.dataset.id === focused);
@@ -517,6 +527,8 @@ function show(id) {
   // What was typed stays, and comes back once this hit is acknowledged.
   suspend();
   more = false;
+  large = null;
+  takesTurn(id);
   leave(id);
   shown = id;
   fresh();
@@ -530,16 +542,14 @@ function show(id) {
 
 // A high hit that nobody has judged waits when another comes in front.
 function leave(next) {
-  if (shown !== next && urgent(hits.get(shown)) && raised.has(shown)) waiting.add(shown);
-}
-
-// The most urgent of those that wait, the newest of these first.
-function nextWaiting() {
-  const button = document.querySelector("#waiting .hit");
-  if (button) show(button.dataset.id);
+  if (shown !== next && urgent(hits.get(shown)) && raised.has(shown)) waits(hits.get(shown), true);
 }
 
 function overview() {
+  if (large) {
+    enlarge(null);
+    return;
+  }
   if (suspended) {
     resume();
     return;
@@ -571,7 +581,7 @@ function add(card, how) {
     drawLists();
     return;
   }
-  waiting.add(card.id);
+  waits(card, false);
   $("spoken").textContent = `${card.priority} alert: ${words(card.category)}, plate ${[...text(card, "read")].join(" ")}. Unverified.`
     + (card.caution ? ` Caution: ${card.caution}.` : "");
   const front = hits.get(shown);
@@ -580,7 +590,7 @@ function add(card, how) {
   const mayReplace = !front || above > 0 || Boolean(front.standing.is)
     || (above === 0 && !urgent(front) && !held);
   // Nothing comes in front of a high hit that waits to be judged, but that hit itself.
-  const highWaits = [...waiting].some((id) => id !== card.id && urgent(hits.get(id)));
+  const highWaits = [...waiting.keys()].some((id) => id !== card.id && urgent(hits.get(id)));
   if (mayReplace && !(highWaits && card.priority !== "high")) {
     show(card.id);
     void $("card").offsetWidth; // starts the animation anew
@@ -780,6 +790,7 @@ function lose() {
 setInterval(() => {
   if (performance.now() - heard > SILENCE_MS) lose();
   drawAges();
+  queueAges();
 }, 500);
 
 // --- looks and keys
@@ -827,7 +838,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   const does = { n: nextLook, N: nextLook, v: () => openForm("cameras"), V: () => openForm("cameras"), h: () => openForm("add"), H: () => openForm("add"), Escape: overview, ArrowDown: () => step(1), ArrowUp: () => step(-1),
-    w: nextWaiting, W: nextWaiting, m: toggleMore, M: toggleMore, a: quiet, A: quiet, c: () => compare("characters"), C: () => compare("characters"), j: () => compare("jurisdiction"), J: () => compare("jurisdiction") }[event.key];
+    w: nextWaiting, W: nextWaiting, p: nextPicture, P: nextPicture, m: toggleMore, M: toggleMore, a: quiet, A: quiet, c: () => compare("characters"), C: () => compare("characters"), j: () => compare("jurisdiction"), J: () => compare("jurisdiction") }[event.key];
   if (!does) return;
   event.preventDefault();
   does();

@@ -208,6 +208,8 @@ impl Console {
             .route("/screen.js", get(|| page("text/javascript", include_str!("screen.js"))))
             .route("/state.js", get(|| page("text/javascript", include_str!("state.js"))))
             .route("/verify.js", get(|| page("text/javascript", include_str!("verify.js"))))
+            .route("/queue.js", get(|| page("text/javascript", include_str!("queue.js"))))
+            .route("/large.js", get(|| page("text/javascript", include_str!("large.js"))))
             .route(
                 "/records",
                 get(|| page("text/html; charset=utf-8", include_str!("records.html"))),

@@ -1,5 +1,5 @@
 // The start of an officer's shift. In: `GET /shift`, once a second while it is in front: lines, each with a word. Out: the
-// tone that is asked for, and the word that it was gone through. It opens by itself after a sign-in and stays until it
+// tone that is asked for, and the word that it was gone through. Nobody is asked about a tone where the car has no sound. It opens by itself after a sign-in and stays until it
 // was gone through; every hit comes in front of it. Shares `form`, `officer`, `session` and the helpers of console.js.
 "use strict";
 
@@ -51,15 +51,24 @@ function drawShift() {
     $("shift-who").textContent = `${who.number}${who.name ? ` ${who.name}` : ""}, ${who.roles[0]}${until}`;
   }
   if (!shiftTold) return;
-  const { lines, tone } = shiftTold;
+  const { lines, tone, silent } = shiftTold;
   refill($("shift-cameras"), ...lines.filter((line) => line.camera).map((line) => make("div", `tile ${line.is}`, peekOf(line.camera),
     make("div", "", make("h2", "", line.what), make("b", "", line.word), make("p", "", line.says)))));
   refill($("shift-lines"), ...lines.filter((line) => !line.camera).map(shiftLine));
+  for (const id of ["tone", "heard", "not-heard"]) $(id).hidden = silent;
+  $("shift-silent").hidden = !silent;
+  if (silent) {
+    const says = "NO SOUND: nobody hears a tone in this car. Hits come on this screen alone: keep it in sight, and report the car.";
+    if ($("shift-silent").textContent !== says) $("shift-silent").textContent = says;
+    // One that was heard before the sound went says nothing of the shift.
+    toneHeard = null;
+  }
+  const asked = !silent && toneHeard === null;
   const ill = lines.filter((line) => line.is === "not_well").length + (toneHeard === false ? 1 : 0);
   for (const [id, says] of [["heard", true], ["not-heard", false]]) $(id).setAttribute("aria-pressed", String(toneHeard === says));
   $("heard").disabled = !tone;
-  $("begin").disabled = toneHeard === null;
-  $("begin").textContent = toneHeard === null ? "First: was the tone heard?" : ill ? `Begin shift, ${ill} not well` : "Begin shift";
+  $("begin").disabled = asked;
+  $("begin").textContent = asked ? "First: was the tone heard?" : ill ? `Begin shift, ${ill} not well` : "Begin shift";
   $("begin").classList.toggle("ill", ill > 0);
 }
 
@@ -80,10 +89,10 @@ async function askTone() {
 }
 
 async function begin() {
-  if (!shiftTold || toneHeard === null) return;
+  if (!shiftTold || toneHeard === null && !shiftTold.silent) return;
   $("shift-says").textContent = "";
   try {
-    const answer = await post("/shift/begin", { version: shiftTold.version, heard: toneHeard });
+    const answer = await post("/shift/begin", { version: shiftTold.version, heard: toneHeard === true });
     if (!answer.ok) throw new Error((await answer.text()).trim());
     await askSession();
   } catch (error) {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::Shared;
 use super::looks::viewer;
 use super::session::enter;
-use crate::alert::shift::{Line, lines};
+use crate::alert::shift::{Line, is_silent, lines};
 use crate::sessions::Refused;
 
 /// What is entered, as the audit log calls it.
@@ -54,6 +54,8 @@ struct Shown {
     version: u64,
     csrf: String,
     lines: Vec<Line>,
+    /// Whether it was said that the car has no sound.
+    silent: bool,
 }
 
 impl Shifts {
@@ -64,19 +66,18 @@ impl Shifts {
 
 impl Inside {
     /// Remembers what a session was shown.
-    fn show(&mut self, csrf: String, lines: Vec<Line>) -> u64 {
+    fn show(&mut self, csrf: String, lines: Vec<Line>, silent: bool) -> u64 {
         self.version += 1;
         if self.shown.len() == SHOWN {
             self.shown.pop_front();
         }
-        self.shown.push_back(Shown { version: self.version, csrf, lines });
+        self.shown.push_back(Shown { version: self.version, csrf, lines, silent });
         self.version
     }
 
     /// What a session was shown under this number.
-    fn was_shown(&self, csrf: &str, version: u64) -> Option<&[Line]> {
-        let shown = self.shown.iter().find(|shown| shown.version == version && shown.csrf == csrf);
-        shown.map(|shown| shown.lines.as_slice())
+    fn was_shown(&self, csrf: &str, version: u64) -> Option<&Shown> {
+        self.shown.iter().find(|shown| shown.version == version && shown.csrf == csrf)
     }
 
     fn has_heard(&self, csrf: &str) -> bool {
@@ -108,6 +109,8 @@ struct Told {
     begin: bool,
     /// Whether the tone was played.
     tone: bool,
+    /// Whether the car has no sound, so that nobody is asked about a tone.
+    silent: bool,
     lines: Vec<Line>,
 }
 
@@ -127,9 +130,10 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
     let lines = lines(&status, &duty.glances.aims(), &(duty.kept)());
     let csrf = shared.page.csrf_of(&headers);
     let mut shifts = shared.shifts.lock();
-    let version = shifts.show(csrf.clone(), lines.clone());
+    let silent = is_silent(&status);
+    let version = shifts.show(csrf.clone(), lines.clone(), silent);
     let tone = shifts.has_heard(&csrf);
-    Json(Told { version, begin: who.begin, tone, lines }).into_response()
+    Json(Told { version, begin: who.begin, tone, silent, lines }).into_response()
 }
 
 /// Plays the tone of a high hit once.
@@ -137,6 +141,9 @@ pub(super) async fn tone(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
     let (csrf, now) = (shared.page.csrf_of(&headers), shared.clock.now().monotonic);
     let at = shared.clone();
     let play = move |_: &_| {
+        if at.board.latest().is_some_and(|status| is_silent(&status)) {
+            return Err(Refused::new("the car has no sound: no tone can be played"));
+        }
         if !at.shifts.lock().play(&csrf, now) {
             return Err(Refused::new("the tone sounds already: listen"));
         }
@@ -173,7 +180,10 @@ pub(super) async fn begin(
                 return Err(Refused::new("play the tone first, then say whether it was heard"));
             }
             let shown = shifts.was_shown(&csrf, version);
-            shown.map(|lines| lines.iter().map(Line::on_record).collect::<Vec<_>>())
+            if heard && shown.is_some_and(|shown| shown.silent) {
+                return Err(Refused::new("the car has no sound: no tone was heard"));
+            }
+            shown.map(|shown| shown.lines.iter().map(Line::on_record).collect::<Vec<_>>())
         };
         let Some(lines) = shown else {
             return Err(Refused::new("what was shown is too old: look at it again"));
@@ -196,11 +206,11 @@ mod tests {
         assert!(!inside.play("b", at + BETWEEN_TONES / 2), "it sounds already");
         assert!(inside.has_heard("a") && !inside.has_heard("b"));
         assert!(inside.play("a", at + BETWEEN_TONES));
-        let version = inside.show("a".into(), Vec::new());
+        let version = inside.show("a".into(), Vec::new(), false);
         assert!(inside.was_shown("a", version).is_some());
         assert!(inside.was_shown("b", version).is_none() && inside.was_shown("a", 7).is_none());
         for _ in 0..SHOWN {
-            inside.show("a".into(), Vec::new());
+            inside.show("a".into(), Vec::new(), false);
         }
         assert!(inside.was_shown("a", version).is_none(), "too long ago");
     }

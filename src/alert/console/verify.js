@@ -53,11 +53,13 @@ function askedMoves(card, issuer) {
 function furtherMoves(card, issuer) {
   const { next, rejected } = card.standing;
   const moves = [];
-  const compared = stands(card) === "confirmed";
+  const compared = ["confirmed", "ended"].includes(stands(card));
   if (stands(card) === "open") moves.push(...rejectMoves(card, issuer));
   if (!rejected) {
     for (const word of Object.keys(DISPATCH).filter((one) => next.includes(one))) {
-      moves.push(button(word === "dispatch_confirmed" ? "sight" : "reject", DISPATCH[word], word, () => askDispatch(word)));
+      // Nothing invites to go on with a hit that has come to its end.
+      const kind = word === "dispatch_confirmed" && stands(card) !== "ended" ? "sight" : "reject";
+      moves.push(button(kind, DISPATCH[word], word, () => askDispatch(word)));
     }
   }
   if (compared) moves.push(button("reject", "Reject", "reject", () => offer("reject")));
@@ -67,11 +69,21 @@ function furtherMoves(card, issuer) {
   return moves;
 }
 
-// Who said the last word, who at dispatch, and what came of it.
-function standingSays(standing) {
+// Where the hit stands, in bold and besides. One that has come to its end says what came of it, and no longer what may be done.
+function standingWords(card) {
+  const { status, came } = card.standing;
+  const [bold, rest] = status.split(": ");
+  return stands(card) === "ended" ? [`ENDED: ${OUTCOMES[came].toUpperCase()}`] : [bold, rest];
+}
+
+// Who said the last word, who at dispatch, and what came of it before somebody took the word back; of a hit at its end, how it
+// was confirmed.
+function standingSays(card) {
+  const { standing } = card;
   if (!standing.by) return "";
   const operator = standing.operator ? `operator ${standing.operator}` : "";
-  const came = standing.came ? OUTCOMES[standing.came].toUpperCase() : "";
+  const was = standing.status.split(": ")[0].toLowerCase();
+  const came = stands(card) === "ended" ? was : standing.came ? OUTCOMES[standing.came].toUpperCase() : "";
   return make("small", "", [came, operator, `${standing.by}, ${clock(standing.at)}`].filter(Boolean).join(" · "));
 }
 
@@ -79,7 +91,7 @@ function standingSays(standing) {
 
 async function copyPlate(card) {
   // Not before somebody has compared it: a misread plate would be run as if it were the vehicle's.
-  if (stands(card) !== "confirmed") return;
+  if (!["confirmed", "ended"].includes(stands(card))) return;
   const plate = text(card, card.match_kind === "wildcard" ? "read" : "listed");
   try {
     await navigator.clipboard.writeText(plate);
