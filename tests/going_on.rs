@@ -175,6 +175,7 @@ fn run_with_panic_in(folder: &Path, thread: Option<&str>) -> (std::process::Exit
         .env("OUTRIDER_TEST_PASSING", format!("{HIT} OTH0001"))
         .env("OUTRIDER_TEST_THREADS", "1")
         .env("OUTRIDER_TEST_IGNITION", car.path("ignition"))
+        .env("OUTRIDER_TEST_BEACON", car.path("beacon"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -205,6 +206,7 @@ fn panic_in_any_thread_ends_the_process_and_names_the_thread() {
     let threads = said.lines().find_map(|line| line.strip_prefix("threads ")).unwrap_or_default();
     let threads: Vec<&str> = threads.split(' ').collect();
     for expected in [
+        "beacon",
         "capture-front",
         "commands",
         "downlink",

@@ -113,9 +113,14 @@ impl Queue {
         true
     }
 
+    /// Forgets hits that nobody has answered for so long that nobody is there.
+    fn give_up(&mut self, now: Instant) {
+        self.unanswered.retain(|(_, since)| now.duration_since(*since) < LONGEST);
+    }
+
     /// Takes the tone that is repeated, if its time has come.
     fn repeat(&mut self, now: Instant) -> Option<(Priority, Instant)> {
-        self.unanswered.retain(|(_, since)| now.duration_since(*since) < LONGEST);
+        self.give_up(now);
         if self.unanswered.is_empty() || self.again.is_some_and(|again| now < again) {
             return None;
         }
@@ -168,7 +173,10 @@ impl Sounder {
 
     /// Hits whose tone is repeated until they are answered.
     pub fn unanswered(&self) -> Vec<String> {
-        self.lock().unanswered.iter().map(|(id, _)| id.clone()).collect()
+        let mut queue = self.lock();
+        // A device that does not sound repeats nothing, and would never give up either.
+        queue.give_up(Instant::now());
+        queue.unanswered.iter().map(|(id, _)| id.clone()).collect()
     }
 
     /// Priorities that make no sound, by setting.

@@ -208,6 +208,7 @@ impl DemoArgs {
                 cameras: Some(cameras(&plan, &departure, screen.as_ref())?),
                 annunciator: self.headless.then(|| Box::new(Recorder::default()) as _),
                 ignition: None,
+                beacon: None,
                 truth: Some(truth.clone()),
                 nobody_drives: true,
             },

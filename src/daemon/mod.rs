@@ -7,8 +7,10 @@
 //! opened, a STATUS line whenever it changes, and the watchdog's food while frames move.
 
 pub(crate) mod asked;
+pub(crate) mod beacon;
 mod commands;
 mod fleet;
+mod gpio;
 mod heat;
 mod keeper;
 mod lists;
@@ -43,7 +45,9 @@ use crate::text::ForeignText;
 use crate::threads;
 use watchdog::Heartbeat;
 
-pub use power::{IgnitionLine, LineError, MARKER as POWER_OFF, OpenLine, SeamIgnition, Seen};
+pub use beacon::{BeaconLine, OpenBeacon};
+pub use gpio::LineError;
+pub use power::{IgnitionLine, MARKER as POWER_OFF, OpenLine, SeamIgnition, Seen};
 pub use records::Wipe;
 pub use set_up::{EXIT as EXIT_NOT_SET_UP, NotSetUp, load};
 pub use start::{Daemon, SeamCamera, Seams};

@@ -15,6 +15,7 @@ use anyhow::{Context, bail};
 use tokio::runtime::Runtime;
 use tracing::{error, info, warn};
 
+use super::beacon::{self, OpenBeacon};
 use super::fleet::Fleet;
 use super::keeper::{Keeper, Seen};
 use super::odds::Roads;
@@ -64,6 +65,8 @@ pub struct Seams {
     pub annunciator: Option<Box<dyn Annunciator>>,
     /// An ignition line in place of that of the configuration.
     pub ignition: Option<SeamIgnition>,
+    /// A beacon's line in place of that of the configuration.
+    pub beacon: Option<OpenBeacon>,
     /// What the drive really shows, where that is known.
     pub truth: Option<score::Truth>,
     /// Whether the drive is a rendered one that nobody steers: its page opens text fields at any speed.
@@ -87,6 +90,7 @@ impl Default for Seams {
             cameras: None,
             annunciator: None,
             ignition: None,
+            beacon: None,
             truth: None,
             nobody_drives: false,
         }
@@ -127,6 +131,7 @@ pub struct Daemon {
     standing: UntilDropped,
     heat: UntilDropped,
     power: Option<Power>,
+    beacon: Option<UntilDropped>,
     metrics: Option<std::net::SocketAddr>,
     teller: teller::Running,
     uplink: Uplink,
@@ -146,7 +151,8 @@ impl Daemon {
     pub fn start(config: Config, seams: Seams) -> anyhow::Result<Self> {
         // The machine's clock dates what is kept; what is in force, and when a car was seen, is asked of a
         // clock that satellites put right.
-        let Seams { clock: machine, cameras, annunciator, ignition, truth, nobody_drives } = seams;
+        let Seams { clock: machine, cameras, annunciator, ignition, beacon, truth, nobody_drives } =
+            seams;
         let disciplined = Arc::new(Disciplined::new(machine.clone()));
         let clock: Arc<dyn Clock> = disciplined.clone();
         let health = Arc::new(Health::default());
@@ -309,6 +315,9 @@ impl Daemon {
         let heat = heat::spawn(config.thermal.clone(), "/sys".into(), health.clone());
         let power =
             power::spawn(&config.power, ignition, machine.clone(), fixes.clone(), health.clone());
+        let waits = sounder.clone();
+        let waits = move || !waits.unanswered().is_empty();
+        let beacon = beacon::spawn(config.alert.beacon.as_ref(), beacon, waits, health.clone());
         let glances = Glances::new(names.clone(), &config.reading);
         let tone = sounder.clone();
         let metrics = metrics::start(&config.metrics, &runtime, latest.clone(), &health);
@@ -446,6 +455,7 @@ impl Daemon {
             standing,
             heat,
             power,
+            beacon,
             metrics,
             teller,
             uplink,
@@ -545,6 +555,8 @@ impl Daemon {
     /// Closes the cameras, drains every stage in reading order, records what was alerted, gives the
     /// uplink a moment, and ends, within ten seconds whatever hangs. Returns the last counts.
     pub fn stop(self) -> Snapshot {
+        // First, whatever hangs later: it is on for nobody from here on.
+        drop(self.beacon);
         // The teller goes on taking hits meanwhile, so that none is lost between the stages.
         match self.onboard.stop(DRAIN) {
             Ok(()) if self.teller.ends_within(DRAIN) => {

@@ -12,7 +12,9 @@ use std::time::Duration;
 use outrider::alert::{Annunciator, SoundError};
 use outrider::camera_id::CameraId;
 use outrider::config::Config;
-use outrider::daemon::{Daemon, IgnitionLine, LineError, SeamCamera, SeamIgnition, Seams, Seen};
+use outrider::daemon::{
+    BeaconLine, Daemon, IgnitionLine, LineError, OpenBeacon, SeamCamera, SeamIgnition, Seams, Seen,
+};
 
 use super::{car, people, within};
 
@@ -44,6 +46,28 @@ impl IgnitionLine for HeldLine {
     }
 }
 
+/// A beacon that a test holds: its file says whether it is on, and its chip is gone while the file's folder is.
+struct HeldBeacon(PathBuf);
+
+impl BeaconLine for HeldBeacon {
+    fn switch(&mut self, on: bool) -> Result<(), LineError> {
+        std::fs::write(&self.0, if on { "on" } else { "off" }).map_err(|e| LineError::Lost {
+            chip: self.0.clone(),
+            line: 27,
+            source: e.into(),
+        })
+    }
+}
+
+/// The beacon of a test's file: off when it is opened, as the kernel's is.
+fn beacon(file: PathBuf) -> OpenBeacon {
+    Box::new(move || {
+        let mut line = HeldBeacon(file.clone());
+        line.switch(false)?;
+        Ok(Box::new(line))
+    })
+}
+
 /// The line of a test's file, and the folder beside it where the marker goes.
 fn ignition(file: PathBuf) -> SeamIgnition {
     let runtime = file.with_file_name("runtime");
@@ -65,6 +89,7 @@ pub fn child() {
         cameras: Some(vec![SeamCamera { id: CameraId::new("front"), open, reader: Some(reader) }]),
         annunciator: Some(Box::new(Silent)),
         ignition: std::env::var_os("OUTRIDER_TEST_IGNITION").map(|file| ignition(file.into())),
+        beacon: std::env::var_os("OUTRIDER_TEST_BEACON").map(|file| beacon(file.into())),
         ..Seams::default()
     };
     let daemon = Daemon::start(config, seams).unwrap();
@@ -137,6 +162,8 @@ pub struct Car {
     folder: PathBuf,
     /// The file that says how the ignition line is, where the daemon watches one.
     pub ignition: Option<PathBuf>,
+    /// The file that says whether the beacon is on, where the daemon has one.
+    pub beacon: Option<PathBuf>,
     process: Option<Child>,
     said: Arc<Mutex<Vec<String>>>,
 }
@@ -164,7 +191,8 @@ impl Car {
              {console}{further}\n{people}"
         );
         std::fs::write(folder.join("outrider.toml"), config).unwrap();
-        Self { folder: folder.to_owned(), ignition: None, process: None, said: Arc::default() }
+        let (ignition, beacon) = (None, None);
+        Self { folder: folder.to_owned(), ignition, beacon, process: None, said: Arc::default() }
     }
 
     /// A file of the car's folder.
@@ -187,6 +215,7 @@ impl Car {
             .env("OUTRIDER_TEST_CHILD", self.path("outrider.toml"))
             .env("OUTRIDER_TEST_PASSING", passing.join(" "))
             .envs(self.ignition.iter().map(|file| ("OUTRIDER_TEST_IGNITION", file)))
+            .envs(self.beacon.iter().map(|file| ("OUTRIDER_TEST_BEACON", file)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log.unwrap())

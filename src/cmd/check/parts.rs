@@ -32,6 +32,7 @@ pub(super) fn check_all(config: &Config, findings: &mut Vec<Finding>) {
     cameras::all(config, findings);
     findings.push(place::gps(config));
     findings.extend(place::ignition(config));
+    findings.extend(place::beacon(config));
     findings.push(broker(config));
     findings.extend(certificate(config));
     lists(config, findings);

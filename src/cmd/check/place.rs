@@ -1,4 +1,4 @@
-//! What `outrider check` tries of the position and of the ignition line.
+//! What `outrider check` tries of the position, of the ignition line and of the beacon.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{Finding, kept};
 use crate::clock::{Clock as _, MOST_APART, Standing, SystemClock, TimeSource};
 use crate::config::{Config, GpsSource};
+use crate::daemon::beacon::{self, GpioBeacon};
 use crate::daemon::power::{self, GpioLine, IgnitionLine as _};
 use crate::gps::gpsd::Gpsd;
 use crate::gps::{self, Fix, FixSource as _, Report};
@@ -78,7 +79,7 @@ pub(super) fn ignition(config: &Config) -> Option<Finding> {
         "see power.chip and power.line with `gpioinfo`, and docs/operations.md for unit and udev";
     let part = power::PART;
     let (chip, line) = config.power.watched()?;
-    let looked = GpioLine::open(chip.clone(), line, config.power.active)
+    let looked = GpioLine::open(chip, line, config.power.active)
         .and_then(|mut line| line.look(Duration::ZERO));
     Some(match (looked, kept::daemon_state(config, part)) {
         (Ok(seen), _) => {
@@ -90,6 +91,22 @@ pub(super) fn ignition(config: &Config) -> Option<Finding> {
         (Err(_), Some(PartState::Impaired(why))) => {
             Finding::warn(part, format!("the running daemon says: {why}"), SET)
         }
+        (Err(e), _) => Finding::fail(part, e, SET),
+    })
+}
+
+/// The beacon, where there is one. It is not switched on: in a street that would be an alarm.
+pub(super) fn beacon(config: &Config) -> Option<Finding> {
+    const SET: &str = "see alert.beacon with `gpioinfo`, and docs/operations.md for unit and udev";
+    let part = beacon::PART;
+    let wanted = config.alert.beacon.as_ref()?;
+    Some(match (GpioBeacon::open(wanted), kept::daemon_state(config, part)) {
+        (Ok(_), _) => {
+            let fact = format!("line {} of {} can be switched", wanted.line, wanted.chip.display());
+            Finding::ok(part, fact)
+        }
+        // The daemon has it.
+        (Err(_), Some(PartState::Working)) => Finding::ok(part, "the running daemon has the line"),
         (Err(e), _) => Finding::fail(part, e, SET),
     })
 }

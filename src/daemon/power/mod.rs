@@ -18,8 +18,9 @@ use tracing::{error, info, warn};
 pub use ignition::Seen;
 use ignition::{Ignition, Standing};
 pub(crate) use line::GpioLine;
-pub use line::{IgnitionLine, LineError, OpenLine};
+pub use line::{IgnitionLine, OpenLine};
 
+use super::gpio::{LineError, NeedsLine, keep_open};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::config::PowerConfig;
@@ -38,10 +39,6 @@ const SLICE: Duration = Duration::from_millis(250);
 
 /// Least time between two looks: a line that bounces keeps no processor busy.
 const BREATH: Duration = Duration::from_millis(10);
-
-/// Pause before a lost line is opened again; it doubles with each failure, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Speed from which on a car moves, in metres a second: 8 km/h, as on the page.
 const MOVES: f32 = 2.2;
@@ -88,7 +85,7 @@ pub(super) fn spawn(
         (Some(seam), _) => seam.open,
         (None, Some((chip, line))) => {
             let (chip, active) = (chip.clone(), config.active);
-            Box::new(move || Ok(Box::new(GpioLine::open(chip.clone(), line, active)?)))
+            Box::new(move || Ok(Box::new(GpioLine::open(&chip, line, active)?)))
         }
         (None, None) => {
             health.set(PART, PartState::Off);
@@ -108,7 +105,7 @@ pub(super) fn spawn(
         health,
         over: over.clone(),
     };
-    let thread = threads::spawn_until_dropped("ignition", move |pause| watch.run(&pause))
+    let thread = threads::spawn_until_dropped("ignition", move |pause| keep_open(watch, &pause))
         .expect("the system can start a thread");
     Some(Power { over, _thread: thread })
 }
@@ -128,35 +125,14 @@ struct Watch {
     over: Arc<AtomicBool>,
 }
 
-impl Watch {
-    fn run(mut self, pause: &threads::Pause) {
-        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let mut last_trouble = String::new();
-        loop {
-            let trouble = match (self.open)() {
-                Ok(line) => match self.look_on(line, &mut pauses, pause) {
-                    Some(trouble) => trouble.to_string(),
-                    None => return,
-                },
-                Err(trouble) => trouble.to_string(),
-            };
-            self.ignition.lost();
-            self.told = None;
-            // It is logged once and not with every attempt.
-            if trouble != last_trouble {
-                error!(%trouble, "ignition not seen, nothing is powered off by it, trying again");
-            }
-            let down = format!("{trouble}: it is tried again, and powers nothing off meanwhile");
-            self.health.set(PART, PartState::Down(down));
-            last_trouble = trouble;
-            if !pause.goes_on_after(pauses.failed()) {
-                return;
-            }
-        }
+impl NeedsLine for Watch {
+    type Line = dyn IgnitionLine;
+
+    fn open(&mut self) -> Result<Box<dyn IgnitionLine>, LineError> {
+        (self.open)()
     }
 
-    /// Looks until the line is lost (returns why) or the watch ends.
-    fn look_on(
+    fn uses(
         &mut self,
         mut line: Box<dyn IgnitionLine>,
         pauses: &mut Backoff,
@@ -175,6 +151,19 @@ impl Watch {
         None
     }
 
+    fn without(&mut self, trouble: &str, is_new: bool) {
+        self.ignition.lost();
+        self.told = None;
+        // It is logged once and not with every attempt.
+        if is_new {
+            error!(trouble, "ignition not seen, nothing is powered off by it, trying again");
+        }
+        let down = format!("{trouble}: it is tried again, and powers nothing off meanwhile");
+        self.health.set(PART, PartState::Down(down));
+    }
+}
+
+impl Watch {
     fn act(&mut self, standing: Standing) {
         let kind = std::mem::discriminant(&standing);
         let before = self.told.replace(kind);

@@ -1,8 +1,8 @@
-//! `[alert]`: the tones.
+//! `[alert]`: the tones, and the beacon.
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::{ConfigError, SwitchedLine};
 use crate::entry::Priority;
 
 /// The tones, played by the daemon so that they work with no screen.
@@ -17,11 +17,14 @@ pub struct AlertConfig {
     pub mute: Vec<Priority>,
     /// Whether category, jurisdiction and characters of a hit are spoken after its tone, by espeak-ng.
     pub speech: bool,
+    /// A GPIO line that is switched on while a high hit waits that nobody has acknowledged, as
+    /// `{ chip = "/dev/gpiochip0", line = 27, active = "high" }`. None by default.
+    pub beacon: Option<SwitchedLine>,
 }
 
 impl Default for AlertConfig {
     fn default() -> Self {
-        Self { device: "default".into(), volume: 80, mute: Vec::new(), speech: false }
+        Self { device: "default".into(), volume: 80, mute: Vec::new(), speech: false, beacon: None }
     }
 }
 
@@ -51,6 +54,6 @@ impl AlertConfig {
                 "\"low\" or \"medium\": high cannot be muted",
             );
         }
-        Ok(())
+        self.beacon.as_ref().map_or(Ok(()), |beacon| beacon.validate("alert.beacon"))
     }
 }

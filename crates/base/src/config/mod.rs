@@ -7,6 +7,7 @@
 mod alert;
 mod camera;
 mod console;
+mod gpio;
 mod gps;
 mod hotlist;
 pub mod keeping;
@@ -31,6 +32,7 @@ use crate::files::{self, Readers};
 pub use alert::AlertConfig;
 pub use camera::{CameraConfig, Level, PixelFormat};
 pub use console::{ConsoleConfig, Screen};
+pub use gpio::{ActiveLevel, SwitchedLine};
 pub use gps::{GpsConfig, GpsSource};
 pub use hotlist::{HotlistConfig, ListSource};
 pub use keeping::{KeepingConfig, KeySource, Retention};
@@ -38,7 +40,7 @@ pub use metrics::MetricsConfig;
 pub use models::{ModelsConfig, Rectify};
 pub use network_camera::{CameraAddress, Transport};
 pub use policy::{HotplatesConfig, PolicyConfig};
-pub use power::{ActiveLevel, PowerConfig};
+pub use power::PowerConfig;
 pub use reading::{ReadingConfig, UnreadJurisdiction};
 pub use thermal::ThermalConfig;
 pub use trust::TrustConfig;
@@ -215,6 +217,15 @@ impl Config {
         self.reading.validate()?;
         self.gps.validate()?;
         self.power.validate()?;
+        if let (Some(beacon), Some((chip, line))) = (&self.alert.beacon, self.power.watched())
+            && (&beacon.chip, beacon.line) == (chip, line)
+        {
+            return Err(ConfigError::Range {
+                key: "alert.beacon.line".into(),
+                value: line.to_string(),
+                range: "another line than power.line, which is the ignition's".into(),
+            });
+        }
         self.keeping.validate()?;
         self.uplink.validate()?;
         self.hotplates.validate()?;

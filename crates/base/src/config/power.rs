@@ -4,18 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::gpio::{self, ActiveLevel};
 use super::{ConfigError, HumanDuration};
-
-/// The level at which the ignition is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActiveLevel {
-    /// The line is high while the ignition is on.
-    #[default]
-    High,
-    /// The line is low while the ignition is on, as behind most optocouplers.
-    Low,
-}
 
 /// The ignition line. Off unless `chip` and `line` are set.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -57,23 +47,15 @@ impl PowerConfig {
             range: range.into(),
         };
         match (&self.chip, self.line) {
-            (Some(chip), _) if !chip.is_absolute() => {
-                return Err(range(
-                    "chip",
-                    format!("{:?}", chip.display().to_string()),
-                    "the path of a GPIO chip such as \"/dev/gpiochip0\"",
-                ));
-            }
-            (Some(_), None) => {
-                return Err(range("line", "unset".into(), "the line's number, with power.chip"));
+            (Some(chip), line) => {
+                gpio::chip("power.chip", chip)?;
+                let unset = || range("line", "unset".into(), "the line's number, with power.chip");
+                gpio::line("power.line", line.ok_or_else(unset)?)?;
             }
             (None, Some(line)) => {
                 return Err(range("line", line.to_string(), "left out without power.chip"));
             }
-            (_, Some(line)) if line > 1023 => {
-                return Err(range("line", line.to_string(), "0 to 1023"));
-            }
-            _ => {}
+            (None, None) => {}
         }
         let allowed = HumanDuration::from_secs(5)..=HumanDuration::from_secs(12 * 3600);
         if !allowed.contains(&self.grace) {
