@@ -21,7 +21,7 @@ use crate::config::Vehicle;
 use crate::counters::DayReport;
 use crate::entry::Priority;
 use crate::gps::Position;
-use crate::health::{CameraSnapshot, PartState, Snapshot};
+use crate::health::{CameraSnapshot, ModelFate, ModelStanding, PartState, Snapshot};
 use crate::hotlist::Hotlists;
 use crate::keys::Protection;
 use crate::onboard::{Hit, Match, MatchKind};
@@ -808,6 +808,8 @@ pub struct StatusReport {
     pub hotlists: Vec<HotlistAck>,
     /// Which policy is in force; nothing without one.
     pub policy_version: Option<u64>,
+    /// Models by kind, where a package is in force or has come over the broker.
+    pub models: Vec<ModelStatus>,
     /// When the car's keys were destroyed, after which nothing follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wiped: Option<Timestamp>,
@@ -830,8 +832,26 @@ impl StatusReport {
             key_protection: promise.protection,
             hotlists,
             policy_version: None,
+            models: Vec::new(),
             wiped: None,
         }
+    }
+}
+
+/// One kind of model: numbers and words of closed sets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "docs/PRIVACY.md explains every field")]
+pub struct ModelStatus {
+    pub kind: &'static str,
+    pub in_force: Option<u64>,
+    pub came: Option<u64>,
+    pub fate: Option<ModelFate>,
+}
+
+impl From<ModelStanding> for ModelStatus {
+    fn from(ModelStanding { kind, in_force, came }: ModelStanding) -> Self {
+        let (came, fate) = came.unzip();
+        Self { kind, in_force, came, fate }
     }
 }
 

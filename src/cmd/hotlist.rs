@@ -136,7 +136,7 @@ fn ago(then: Timestamp, now: Timestamp) -> String {
 }
 
 /// Bytes for people.
-fn bytes(n: u64) -> String {
+pub(super) fn bytes(n: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "two digits for people")]
     let f = n as f64;
     match n {
@@ -147,13 +147,13 @@ fn bytes(n: u64) -> String {
 }
 
 /// A progress bar where standard error is a terminal.
-fn bar(length: u64, template: &str) -> indicatif::ProgressBar {
+pub(super) fn bar(length: u64, template: &str) -> indicatif::ProgressBar {
     let style = indicatif::ProgressStyle::with_template(template).expect("a fixed template");
     indicatif::ProgressBar::new(length).with_style(style)
 }
 
 /// Prints something as one JSON document.
-fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }

@@ -36,7 +36,7 @@ pub struct PolicyArgs {
 enum What {
     /// Sign a draft, or add a signature to an envelope.
     #[command(
-        after_help = "Without --previous the command cannot know what a policy widens or silences, and says so. A draft is TOML: agency, version (if left out, one more than the previous), expires, note, and the tables rules.keeping, rules.lists, rules.hotplates, rules.lookups, rules.alerts, rules.roles, rules.sign_in, rules.users; see docs/policy.md.\n\nExamples:\n  outrider policy sign draft.toml --previous policy-6.json --key chief.key --out policy-7.json\n  outrider policy sign policy-7.json --previous policy-6.json --key commissioner.key --out policy-7.json"
+        after_help = "Without --previous the command cannot know what a policy widens or silences, and says so. A draft is TOML: agency, version (if left out, one more than the previous), expires, note, and the tables rules.keeping, rules.lists, rules.hotplates, rules.lookups, rules.models, rules.alerts, rules.roles, rules.sign_in, rules.users; see docs/policy.md.\n\nExamples:\n  outrider policy sign draft.toml --previous policy-6.json --key chief.key --out policy-7.json\n  outrider policy sign policy-7.json --previous policy-6.json --key commissioner.key --out policy-7.json"
     )]
     Sign(SignArgs),
     /// Explain what a policy changes and who must sign it.
@@ -288,7 +288,7 @@ fn key(path: &Path) -> anyhow::Result<SigningKey> {
 }
 
 /// The trust document of a file; proven where the root's public keys are given.
-fn trust(path: &Path, root: Option<&Path>) -> anyhow::Result<TrustDocument> {
+pub(super) fn trust(path: &Path, root: Option<&Path>) -> anyhow::Result<TrustDocument> {
     let shown = || format!("{}", path.display());
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let envelope = Envelope::parse_file(&text).with_context(shown)?;

@@ -1,4 +1,4 @@
-//! What the fleet sends: the door in, whose signatures are believed, the lists of the broker.
+//! What the fleet sends: the door in, whose signatures are believed, the lists and the packages of models of the broker.
 //!
 //! Parts subscribe at the [`Downlink`] before the door opens. Without `[trust]` nothing that comes
 //! could be believed: the door stays shut.
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::power;
 use super::records::Wipe;
 use crate::audit::{Actor, Audit, AuditEvent};
 use crate::clock::Clock;
@@ -16,12 +17,16 @@ use crate::command::{Command, CommandError, Order, TO_DESTROY};
 use crate::config::Config;
 use crate::downlink::{Door, Downlink};
 use crate::dsse::{Envelope, KeyId};
+use crate::gps::Fixes;
 use crate::health::{Health, PartState};
 use crate::hits::held_hits;
 use crate::hotlist::Hotlists;
 use crate::hotlist::sync::{self, Sync, SyncHandle};
 use crate::inbound::Topic;
 use crate::keys::DeviceKey;
+use crate::models::{FromFleet, Models};
+use crate::policy::HeldPolicy;
+use crate::threads::UntilDropped;
 use crate::trust::{HeldTrust, Role, Root, pin};
 
 /// The root's name in health, where there is something to say of it.
@@ -260,6 +265,23 @@ impl Fleet {
             }
         })
         .expect("the process may start threads");
+    }
+
+    /// Follows packages of models, where policy lets them come; `None` where nobody's could be believed.
+    pub(super) fn bring_models(
+        &self,
+        models: &Arc<Models>,
+        policy: &Arc<HeldPolicy>,
+        clock: &Arc<dyn Clock>,
+        fixes: &Fixes,
+    ) -> Option<UntilDropped> {
+        self.trust.as_ref()?;
+        let (clock, fixes) = (clock.clone(), fixes.clone());
+        Some(models.follow(FromFleet {
+            downlink: self.downlink.clone(),
+            policy: policy.clone(),
+            stands: Box::new(move || !power::moves(&fixes, &*clock)),
+        }))
     }
 
     /// Opens the door, if anything that comes could be believed.

@@ -143,6 +143,7 @@ pub struct Daemon {
     /// Secrets outside of the state folder, for a wipe.
     secrets: Vec<PathBuf>,
     watching_models: UntilDropped,
+    models_from_broker: Option<UntilDropped>,
     models: Arc<Models>,
 }
 
@@ -402,6 +403,7 @@ impl Daemon {
         );
         let control = commands::listen(records.answer(answers, state), &config, &health)?;
         fleet.obey(&config, &audit, &clock, wipe);
+        let models_from_broker = fleet.bring_models(&models, ruled.held(), &clock, &fixes);
         let uplink = uplink::spawn(
             &config.uplink,
             uplink::Parts {
@@ -466,6 +468,7 @@ impl Daemon {
             wipes,
             secrets,
             watching_models: models.watch(),
+            models_from_broker,
             models,
         })
     }
@@ -566,7 +569,8 @@ impl Daemon {
             Err(e) => warn!(error = %e, "cameras left behind"),
         }
         drop((self.control, self.past, self.hotplates, self.gps, self.lists, self.ring));
-        drop((self.standing, self.heat, self.watching_models));
+        self.models.end_trials();
+        drop((self.standing, self.heat, self.watching_models, self.models_from_broker));
         self.models.stopping();
         // Last: it writes down that the daemon stops.
         drop(self.keeper);

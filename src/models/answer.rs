@@ -21,6 +21,8 @@ use crate::sessions::{self, Refused, Sessions, SignedIn, Stated, StatesWho};
 pub const PART: &str = "models/part";
 /// Installs the package that was sent.
 pub const INSTALL: &str = "models/install";
+/// Installs a package that came over the broker and waits.
+pub const INSTALL_WAITING: &str = "models/install-waiting";
 /// Goes back to the package before.
 pub const ROLL_BACK: &str = "models/rollback";
 /// Says that somebody has seen why the daemon went back by itself.
@@ -47,6 +49,15 @@ pub struct Part {
 pub struct Install {
     /// How many bytes were sent.
     pub bytes: u64,
+}
+
+/// Install what came over the broker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstallWaiting {
+    /// Which model; may be left out where one package waits.
+    #[serde(default)]
+    pub kind: Option<Kind>,
 }
 
 /// Go back.
@@ -85,7 +96,7 @@ macro_rules! states_a_maintainer {
     };
 }
 
-states_a_maintainer!(Part Install RollBack Seen);
+states_a_maintainer!(Part Install InstallWaiting RollBack Seen);
 
 /// Registers the handlers.
 pub fn answer(control: Control, models: &Arc<Models>, sessions: &Arc<Sessions>) -> Control {
@@ -110,6 +121,13 @@ pub fn answer(control: Control, models: &Arc<Models>, sessions: &Arc<Sessions>) 
                 ));
             }
             Ok(models.install(who.actor(), &whole))
+        }
+    });
+    let control = sessions::answer(control, sessions, INSTALL_WAITING, {
+        let models = models.clone();
+        move |who, InstallWaiting { kind }| -> Result<Outcome, Refused> {
+            may(who)?;
+            models.install_waiting(who.actor(), kind).map_err(Refused::new)
         }
     });
     let control = sessions::answer(control, sessions, ROLL_BACK, {

@@ -1,24 +1,26 @@
 //! Takes a package: verifies it, tries it, puts it in force; and goes back when a person says so.
 //!
-//! In: the bytes of a file and a person who maintains the car. Out: an [`Outcome`] with what was measured, in the audit
-//! log before it takes effect. Costs: some seconds of one core. Leaves to others: what happens at the next starts
-//! (`installed.rs`).
+//! In: the bytes of a file, and a person who maintains the car or, where policy lets it, whoever signed it. Out: an
+//! [`Outcome`] with what was measured, in the audit log before it takes effect. Costs: some seconds of one core. Leaves
+//! to others: what happens at the next starts (`installed.rs`).
 //!
 //! Nothing is in force before the record is written, and the record is written last: a refusal, a full disk or a power
 //! cut leaves everything as it was.
 
 use std::sync::MutexGuard;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::installed::{Models, in_words, with_model};
 use super::kept::{Installed, KeptError, Probation, Record, Told};
-use super::package::{Kind, Package, PackageError};
+use super::package::{Kind, Package, PackageError, Statement};
 use super::trial::{self, Comparison, TrialError};
 use crate::audit::{Actor, AuditError, AuditEvent};
+use crate::dated::DatedError;
 use crate::onboard::FrameReader;
 use crate::onboard::vision::{Reader, VisionError};
-use crate::trust::Role;
+use crate::trust::{Role, Trust};
 
 /// Why a package is not installed. Everything stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -72,10 +74,74 @@ pub enum InstallError {
     /// It cannot be recorded in the audit log.
     #[error("not installed, because it cannot be audited: {0}")]
     Unaudited(#[from] AuditError),
+    /// It came on the topic of another kind of model.
+    #[error(
+        "a package of the {found} came where one of the {wanted} belongs: publish it with outrider models publish"
+    )]
+    Misplaced {
+        /// What the model does.
+        found: Kind,
+        /// Where it came.
+        wanted: Kind,
+    },
+    /// A package of this version came over the broker already, and it is another one.
+    #[error(
+        "another package of the {kind} came over the broker as version {version}: have this one signed with a higher version"
+    )]
+    CameOtherwise {
+        /// What the model does.
+        kind: Kind,
+        /// The version.
+        version: u64,
+    },
+    /// A later one came over the broker already.
+    #[error(
+        "version {found} of the {kind} comes over the broker after version {known}: have a higher one signed, or install it from its file"
+    )]
+    CameLater {
+        /// What the model does.
+        kind: Kind,
+        /// Its version.
+        found: u64,
+        /// The highest version that came.
+        known: u64,
+    },
+    /// The daemon stops.
+    #[error("the daemon stops: install it once it runs again")]
+    Stopping,
+    /// The program ended while it was tried.
+    #[error("the program ended {0} times while it was tried")]
+    Ended(u32),
     /// The disk does not take it.
     #[error("cannot be kept: {0}")]
     Kept(#[from] KeptError),
+    /// The disk does not take what comes.
+    #[error("cannot be kept: {0}")]
+    Disk(#[from] std::io::Error),
 }
+
+impl InstallError {
+    /// Whether the same package may pass at another time: nothing is wrong with it.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy
+                | Self::NoTrust
+                | Self::NothingInForce(_)
+                // A clock that was set back.
+                | Self::Package(PackageError::Dated(DatedError::Ahead { .. }))
+                | Self::Trial(TrialError::TooLong)
+                | Self::Changed
+                | Self::Stopping
+                | Self::Unaudited(_)
+                | Self::Kept(_)
+                | Self::Disk(_)
+        )
+    }
+}
+
+/// What is said of a package whose signature does not hold.
+pub(super) const NOT_VERIFIED: &str = "not verified";
 
 /// What became of a package.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -98,22 +164,47 @@ struct SoFar {
 impl Models {
     /// Takes a package, or says why not.
     pub fn install(&self, who: Actor, file: &[u8]) -> Outcome {
+        self.install_or_why(who, file).0
+    }
+
+    /// As [`Models::install`], with the refusal itself.
+    pub(super) fn install_or_why(
+        &self,
+        who: Actor,
+        file: &[u8],
+    ) -> (Outcome, Option<InstallError>) {
         let mut so_far = SoFar::default();
         let installed = match self.busy.try_lock() {
             Ok(one) => self.try_install(&who, file, &mut so_far, &one),
             Err(_) => Err(InstallError::Busy),
         };
         let SoFar { package, trial } = so_far;
-        let refused = installed.err().map(|e| e.to_string());
+        let error = installed.err();
+        let refused = error.as_ref().map(ToString::to_string);
         if let Some(why) = refused.clone() {
-            let package = package.clone().unwrap_or_else(|| "not verified".into());
-            tracing::warn!(package, why, "model package refused");
-            let what = format!("{package}: {why}");
-            self.audit.note(who, AuditEvent::ModelRefused { package, why });
-            let told = Told { at: self.clock.now().wall, what };
-            *self.refused.lock().expect("no holder panics") = Some(told);
+            let package = package.clone().unwrap_or_else(|| NOT_VERIFIED.into());
+            self.note_refusal(Some(who), package, why);
         }
-        Outcome { package, refused, trial }
+        (Outcome { package, refused, trial }, error)
+    }
+
+    /// Records a refusal. One by nobody in particular is counted where there are many.
+    pub(super) fn note_refusal(&self, who: Option<Actor>, package: String, why: String) {
+        let (shown, said) = (package.clone(), why.clone());
+        let what = format!("{package}: {why}");
+        let event = AuditEvent::ModelRefused { package, why };
+        let recorded = match who {
+            Some(who) => {
+                self.audit.note(who, event);
+                true
+            }
+            None => self.audit.refused("model", event),
+        };
+        if recorded {
+            tracing::warn!(package = shown, why = said, "model package refused");
+        }
+        let told = Told { at: self.clock.now().wall, what };
+        *self.refused.lock().expect("no holder panics") = Some(told);
     }
 
     fn try_install(
@@ -127,9 +218,33 @@ impl Models {
         let (signers, now) = (trust.keys_for(&Role::Models), self.clock.standing());
         let package = Package::open(file, &signers, |kind| self.highest(kind, &trust), &now)?;
         let statement = &package.statement;
-        let (kind, version) = (statement.kind, statement.version);
-        so_far.package = Some(format!("{kind} {}", statement.words()));
+        so_far.package = Some(format!("{} {}", statement.kind, statement.words()));
         let record = self.record().clone();
+        self.may_be_tried(statement, &record, &trust)?;
+        let begun = self.begin_trial(&package, &record, so_far);
+        let done = begun.and_then(|(readers, comparison)| {
+            self.take(who, &package, &record, &comparison)?;
+            Ok(readers)
+        });
+        // What was written for the trial, or was in force before the one before.
+        self.kept.sweep(&self.record());
+        let desks = self.desks.lock().expect("no holder panics").clone();
+        for (desk, reader) in desks.iter().zip(done?) {
+            *desk.lock().expect("no holder panics") = Some(reader);
+        }
+        // It may wait beside, if it came over the broker too.
+        self.conclude(&package.statement, None);
+        Ok(())
+    }
+
+    /// Refuses what need not be tried, whoever has signed it.
+    pub(super) fn may_be_tried(
+        &self,
+        statement: &Statement,
+        record: &Record,
+        trust: &Trust,
+    ) -> Result<(), InstallError> {
+        let (kind, version) = (statement.kind, statement.version);
         let slot = record.slots.get(&kind).cloned().unwrap_or_default();
         if slot.in_force.as_ref().is_some_and(|held| held.statement.is_same(statement)) {
             return Err(InstallError::InForce(statement.words()));
@@ -141,17 +256,6 @@ impl Models {
         }
         if kind == Kind::Jurisdiction && self.config.jurisdiction().is_none() {
             return Err(InstallError::Off);
-        }
-        let begun = self.begin_trial(&package, &record, so_far);
-        let done = begun.and_then(|(readers, comparison)| {
-            self.take(who, &package, &record, &comparison)?;
-            Ok(readers)
-        });
-        // What was written for the trial, or was in force before the one before.
-        self.kept.sweep(&self.record());
-        let desks = self.desks.lock().expect("no holder panics").clone();
-        for (desk, reader) in desks.iter().zip(done?) {
-            *desk.lock().expect("no holder panics") = Some(reader);
         }
         Ok(())
     }
@@ -171,9 +275,17 @@ impl Models {
         let mut in_force = Reader::load(&before).map_err(InstallError::NothingInForce)?;
         let mut new = Reader::load(&after).map_err(InstallError::Loading)?;
         let began = self.clock.awake();
-        let elapsed = || self.clock.awake().since(began);
+        // A daemon that stops waits for no trial.
+        let elapsed = || match self.is_ending() {
+            true => Duration::MAX,
+            false => self.clock.awake().since(began),
+        };
         let by = (&self.cameras[..], &self.reading);
-        let comparison = trial::compare(&mut in_force, &mut new, by, elapsed)?;
+        let compared = trial::compare(&mut in_force, &mut new, by, elapsed);
+        if self.is_ending() {
+            return Err(InstallError::Stopping);
+        }
+        let comparison = compared?;
         so_far.trial = Some(comparison.clone());
         if let Some(why) = comparison.objection(kind) {
             return Err(InstallError::Worse(why));

@@ -9,16 +9,18 @@
 //! minute was over, and where cameras are read more slowly in that minute than the trial promised.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::arrivals::Arrivals;
 use super::exchange::{Desk, Exchanged};
 use super::kept::{Installed, Kept, Record, Told};
 use super::package::Kind;
 use super::probation::{self, Watched};
 use crate::audit::{Actor, Audit, AuditEvent};
 use crate::clock::Clock;
-use crate::config::{CameraConfig, Config, ModelsConfig, ReadingConfig};
+use crate::config::{CameraConfig, Config, KeepingConfig, ModelsConfig, ReadingConfig};
 use crate::health::{Health, PartState};
 use crate::in_force::Memory;
 use crate::keys::DeviceKey;
@@ -59,12 +61,13 @@ pub struct Models {
     pub(super) config: ModelsConfig,
     pub(super) cameras: Vec<CameraConfig>,
     pub(super) reading: ReadingConfig,
+    pub(super) keeping: KeepingConfig,
     pub(super) kept: Kept,
     pub(super) memory: Memory,
     pub(super) trust: Option<Arc<HeldTrust>>,
     pub(super) audit: Audit,
     pub(super) clock: Arc<dyn Clock>,
-    health: Arc<Health>,
+    pub(super) health: Arc<Health>,
     /// Locked to read or to replace it, and while a package is put in force or taken out.
     record: Mutex<Record>,
     /// Why the record could not be read.
@@ -77,6 +80,12 @@ pub struct Models {
     pub(super) refused: Mutex<Option<Told>>,
     /// Held while a package is tried: one at a time.
     pub(super) busy: Mutex<()>,
+    /// What comes over the broker. Locked to keep one part, or to put them together.
+    arrivals: Mutex<Arrivals>,
+    /// Why parts are not fetched.
+    pub(super) not_fetched: Mutex<Option<String>>,
+    /// Whether the daemon is stopping.
+    ending: AtomicBool,
 }
 
 impl Models {
@@ -103,6 +112,7 @@ impl Models {
             config: config.models.clone(),
             cameras: config.camera.clone(),
             reading: config.reading.clone(),
+            keeping: config.keeping.clone(),
             kept,
             memory,
             trust,
@@ -115,6 +125,9 @@ impl Models {
             watched: Mutex::default(),
             refused: Mutex::default(),
             busy: Mutex::default(),
+            arrivals: Mutex::new(Arrivals::open(state, device)),
+            not_fetched: Mutex::default(),
+            ending: AtomicBool::new(false),
         };
         models.begin();
         models.tell();
@@ -185,6 +198,19 @@ impl Models {
 
     pub(super) fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().expect("no holder panics")
+    }
+
+    pub(super) fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
+        self.arrivals.lock().expect("no holder panics")
+    }
+
+    /// Ends a trial that is going on: the daemon stops.
+    pub fn end_trials(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
     }
 
     fn watched(&self) -> MutexGuard<'_, Option<Watched>> {

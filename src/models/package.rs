@@ -1,8 +1,9 @@
 //! A signed package with one model: how it is written, and how it is verified.
 //!
 //! In: a folder with `model.toml` and `model.onnx` and a key; or a file, and whom the root trusts for models.
-//! Out: the file; or the very bytes that were signed. Costs: one signature and two digests. Leaves to others: whether
-//! the model reads well and fast enough (`trial.rs`), and what becomes of it (`kept.rs`).
+//! Out: the file; or the very bytes that were signed; or the statement alone, which comes first over the broker. Costs:
+//! one signature, two digests and those of the parts. Leaves to others: whether the model reads well and fast enough
+//! (`trial.rs`), and what becomes of it (`kept.rs`).
 //!
 //! A file is one line with a signed [`Statement`] in its DSSE envelope, then the bytes of `model.toml`, then those of
 //! `model.onnx`, and nothing else. The statement has the length and the digest of both, so that every byte of the file
@@ -23,7 +24,7 @@ use crate::text::{ForeignText, TextError};
 /// Type of the envelope's payload.
 pub const MODEL_TYPE: &str = "application/vnd.outrider.model.v1+json";
 
-/// Longest first line, in bytes: a statement has some 500, and sixteen signatures two thousand.
+/// Longest first line, in bytes: the one with the digests of the most parts has less than 47,000.
 const MOST_LINE: usize = 64 << 10;
 
 /// Longest `model.toml`, in bytes; the longest of ours has 1,700.
@@ -34,6 +35,9 @@ const MOST_ONNX: u64 = 32 << 20;
 
 /// Longest package file, in bytes.
 pub const MOST_PACKAGE: u64 = MOST_LINE as u64 + 1 + MOST_TOML + MOST_ONNX;
+
+/// Length of a part, but for the last one, in bytes: brokers carry messages of up to 96 KiB.
+pub const PART_BYTES: usize = 64 << 10;
 
 /// Longest name of a model, in characters.
 const MOST_NAME: usize = 48;
@@ -132,6 +136,12 @@ pub enum PackageError {
         /// The digest that was signed.
         stated: String,
     },
+    /// A part is not the one that was signed.
+    #[error("model package: part {n} is not the one that was signed")]
+    Part {
+        /// Which, from 1.
+        n: usize,
+    },
     /// `model.toml` contradicts the statement, or does not belong into a package.
     #[error("model.toml: {0}")]
     Toml(String),
@@ -152,6 +162,11 @@ pub enum PackageError {
     },
 }
 
+/// The SHA-256 of these bytes, as statements have it.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
 /// Length and digest of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -164,7 +179,7 @@ pub struct Stated {
 
 impl Stated {
     fn of(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.len() as u64, sha256: HEXLOWER.encode(&Sha256::digest(bytes)) }
+        Self { bytes: bytes.len() as u64, sha256: digest(bytes) }
     }
 
     /// Refuses other bytes than those that were signed.
@@ -216,6 +231,10 @@ pub struct Statement {
     pub issued: Timestamp,
     /// Its files.
     pub files: Files,
+    /// The SHA-256 of each part of [`PART_BYTES`] of both files, one behind the other: what comes over the broker is
+    /// signed part by part. Packages from before December 2026 have none, and come by file alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
 }
 
 impl Statement {
@@ -227,6 +246,11 @@ impl Statement {
     /// Whether two statements are of the same package: the same model in the same bytes under the same version.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.kind, self.version, &self.files) == (other.kind, other.version, &other.files)
+    }
+
+    /// Bytes of both files.
+    pub fn length(&self) -> u64 {
+        self.files.toml.bytes + self.files.onnx.bytes
     }
 
     /// Checks everything that can be seen without the files.
@@ -246,7 +270,18 @@ impl Statement {
             return Err(PackageError::Malformed("versions begin at 1".into()));
         }
         self.files.toml.fits("model.toml", MOST_TOML)?;
-        self.files.onnx.fits("model.onnx", MOST_ONNX)
+        self.files.onnx.fits("model.onnx", MOST_ONNX)?;
+        let is_digest = |part: &String| {
+            part.len() == 64 && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let due = self.length().div_ceil(PART_BYTES as u64);
+        if !self.parts.is_empty()
+            && (self.parts.len() as u64 != due || !self.parts.iter().all(is_digest))
+        {
+            let why = format!("its parts are not the {due} digests that its length makes");
+            return Err(PackageError::Malformed(why));
+        }
+        Ok(())
     }
 }
 
@@ -296,8 +331,9 @@ pub fn pack(
     let files = Files { toml: Stated::of(toml), onnx: Stated::of(onnx) };
     let head = Head::read(toml)?;
     let kind = head.check(&files.onnx)?;
+    let parts = [toml, onnx].concat().chunks(PART_BYTES).map(digest).collect();
     let statement =
-        Statement { kind, name: head.name, release: head.version, version, issued, files };
+        Statement { kind, name: head.name, release: head.version, version, issued, files, parts };
     statement.check()?;
     // What no car takes is not signed.
     let dated =
@@ -309,6 +345,55 @@ pub fn pack(
     file.extend_from_slice(toml);
     file.extend_from_slice(onnx);
     Ok((statement, file))
+}
+
+/// The first line of a package, signed by somebody who may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// What was signed.
+    pub statement: Statement,
+    /// Who signed it.
+    pub signer: KeyId,
+}
+
+impl Signed {
+    /// Verifies a first line: one of `signers` has signed it and nobody else, its date can be believed, and its version
+    /// is at least the `known` one of its kind.
+    pub fn open(
+        line: &[u8],
+        signers: &[PublicKey],
+        known: impl FnOnce(Kind) -> u64,
+        now: &Standing,
+    ) -> Result<Self, PackageError> {
+        if line.len() > MOST_LINE {
+            return Err(PackageError::NoLine);
+        }
+        let envelope = Envelope::parse(line)?;
+        let (payload, signed) = envelope.open(MODEL_TYPE, signers, 1)?;
+        let statement = read_statement(payload)?;
+        let (kind, found, issued) = (statement.kind, statement.version, statement.issued);
+        let known = known(kind);
+        if found < known {
+            return Err(PackageError::Rollback { kind, found, known });
+        }
+        let version = Some((found, known));
+        Dated { kind: DatedKind::Models, issued, expires: None, version }.check(now)?;
+        Ok(Self { statement, signer: signed[0].clone() })
+    }
+}
+
+fn read_statement(payload: &[u8]) -> Result<Statement, PackageError> {
+    let statement: Statement = dsse::document(payload)
+        .map_err(|why| PackageError::Malformed(ForeignText::remark(why).into()))?;
+    statement.check()?;
+    Ok(statement)
+}
+
+/// First line and the rest of a file.
+fn split(file: &[u8]) -> Result<(&[u8], &[u8]), PackageError> {
+    let line = file.iter().take(MOST_LINE + 1).position(|b| *b == b'\n');
+    let line = line.ok_or(PackageError::NoLine)?;
+    Ok((&file[..line], &file[line + 1..]))
 }
 
 /// A package that somebody has signed who may.
@@ -325,55 +410,87 @@ pub struct Package<'f> {
 }
 
 impl<'f> Package<'f> {
-    /// Verifies a file: one of `signers` has signed it and nobody else, its date can be believed, its version is at
-    /// least the `known` one of its kind, and every byte of it is one that was signed.
+    /// Verifies a file: its first line as [`Signed::open`] does, and that every byte of it is one that was signed.
     pub fn open(
         file: &'f [u8],
         signers: &[PublicKey],
         known: impl FnOnce(Kind) -> u64,
         now: &Standing,
     ) -> Result<Self, PackageError> {
-        let line = file.iter().take(MOST_LINE + 1).position(|b| *b == b'\n');
-        let line = line.ok_or(PackageError::NoLine)?;
-        let (envelope, rest) = (Envelope::parse(&file[..line])?, &file[line + 1..]);
-        let (payload, signed) = envelope.open(MODEL_TYPE, signers, 1)?;
-        let statement: Statement = dsse::document(payload)
-            .map_err(|why| PackageError::Malformed(ForeignText::remark(why).into()))?;
-        statement.check()?;
-        let (kind, found, issued) = (statement.kind, statement.version, statement.issued);
-        let known = known(kind);
-        if found < known {
-            return Err(PackageError::Rollback { kind, found, known });
-        }
-        let version = Some((found, known));
-        Dated { kind: DatedKind::Models, issued, expires: None, version }.check(now)?;
-        let Files { toml: toml_stated, onnx: onnx_stated } = &statement.files;
-        let stated = toml_stated.bytes + onnx_stated.bytes;
-        if rest.len() as u64 != stated {
-            return Err(PackageError::Length { found: rest.len() as u64, stated });
-        }
-        let at = usize::try_from(toml_stated.bytes).expect("at most 64 KiB");
-        let (toml, onnx) = rest.split_at(at);
-        toml_stated.check("model.toml", toml)?;
-        onnx_stated.check("model.onnx", onnx)?;
-        let head = Head::read(toml)?;
-        let is_as_stated = head.check(onnx_stated)? == statement.kind
-            && head.name == statement.name
-            && head.version == statement.release;
-        if !is_as_stated {
-            let why = "kind, name or version differ from the signed statement: pack it again";
-            return Err(PackageError::Toml(why.into()));
-        }
-        Ok(Self { statement, signer: signed[0].clone(), toml, onnx })
+        let (line, rest) = split(file)?;
+        let Signed { statement, signer } = Signed::open(line, signers, known, now)?;
+        let (toml, onnx) = check_bytes(&statement, rest)?;
+        Ok(Self { statement, signer, toml, onnx })
     }
+}
+
+/// Refuses other bytes behind the first line than the statement's; returns the two files.
+fn check_bytes<'f>(
+    statement: &Statement,
+    rest: &'f [u8],
+) -> Result<(&'f [u8], &'f [u8]), PackageError> {
+    let Files { toml: toml_stated, onnx: onnx_stated } = &statement.files;
+    let stated = statement.length();
+    if rest.len() as u64 != stated {
+        return Err(PackageError::Length { found: rest.len() as u64, stated });
+    }
+    let at = usize::try_from(toml_stated.bytes).expect("at most 64 KiB");
+    let (toml, onnx) = rest.split_at(at);
+    toml_stated.check("model.toml", toml)?;
+    onnx_stated.check("model.onnx", onnx)?;
+    let mut parts = rest.chunks(PART_BYTES).zip(&statement.parts);
+    if let Some(n) = parts.position(|(part, stated)| digest(part) != *stated) {
+        return Err(PackageError::Part { n: n + 1 });
+    }
+    let head = Head::read(toml)?;
+    let is_as_stated = head.check(onnx_stated)? == statement.kind
+        && head.name == statement.name
+        && head.version == statement.release;
+    if !is_as_stated {
+        let why = "kind, name or version differ from the signed statement: pack it again";
+        return Err(PackageError::Toml(why.into()));
+    }
+    Ok((toml, onnx))
 }
 
 /// The first line of a file, not verified: to show it at a desk.
 pub fn unverified(file: &[u8]) -> Option<Statement> {
-    let line = file.iter().take(MOST_LINE + 1).position(|b| *b == b'\n')?;
-    let envelope = Envelope::parse(&file[..line]).ok()?;
+    let envelope = Envelope::parse(split(file).ok()?.0).ok()?;
     dsse::document(envelope.unverified_payload()).ok()
 }
+
+/// A package as it goes over a broker.
+#[derive(Debug)]
+pub struct InParts<'f> {
+    /// What the first line states; its signature is not verified.
+    pub statement: Statement,
+    /// The key that the first line names.
+    pub signer: KeyId,
+    /// The first line, without its end.
+    pub line: &'f [u8],
+    /// Each part with its digest.
+    pub parts: Vec<(String, &'f [u8])>,
+}
+
+/// Cuts a file into what goes over a broker, if its bytes are those that its first line states. Cars check the
+/// signature.
+pub fn in_parts(file: &[u8]) -> Result<InParts<'_>, PackageError> {
+    let (line, rest) = split(file)?;
+    let envelope = Envelope::parse(line)?;
+    let statement = read_statement(envelope.unverified_payload())?;
+    check_bytes(&statement, rest)?;
+    if statement.parts.is_empty() {
+        return Err(PackageError::Malformed(NO_PARTS.into()));
+    }
+    let signer = envelope.signers().next().cloned();
+    let signer = signer.ok_or_else(|| PackageError::Malformed("nobody has signed it".into()))?;
+    let parts = statement.parts.iter().cloned().zip(rest.chunks(PART_BYTES)).collect();
+    Ok(InParts { statement, signer, line, parts })
+}
+
+/// What is said of a package that was packed by an older program.
+pub(super) const NO_PARTS: &str =
+    "it has no digests of its parts, without which it comes by file alone: pack it again";
 
 #[cfg(test)]
 #[path = "package_tests.rs"]

@@ -144,3 +144,54 @@ fn model_toml_that_names_another_file_kind_or_digest_is_not_packed() {
         assert!(pack(other.as_bytes(), ONNX, 1, now().at, &key(7)).is_err(), "{to}");
     }
 }
+
+#[test]
+fn part_digests_that_do_not_fit_the_length_or_the_bytes_are_refused() {
+    let none = signed_otherwise(|s| s.parts.clear());
+    assert!(open(&none, 0).is_ok(), "a package of an older program comes by file");
+    let refused = in_parts(&none).unwrap_err().to_string();
+    assert!(refused.contains("pack it again"), "{refused}");
+    let file = packed(9);
+    let cut = in_parts(&file).unwrap();
+    assert_eq!(
+        cut.parts.iter().map(|(_, bytes)| bytes.len()).sum::<usize>(),
+        toml().len() + ONNX.len()
+    );
+    assert_eq!(cut.signer, key(7).public().id());
+    let changes: [fn(&mut Statement); 4] = [
+        |s| s.parts.push(s.parts[0].clone()),
+        |s| s.parts[0].make_ascii_uppercase(),
+        |s| s.parts[0] = "../../etc".into(),
+        |s| s.parts[0] = "0".repeat(64),
+    ];
+    for (n, change) in changes.into_iter().enumerate() {
+        let file = signed_otherwise(change);
+        assert!(open(&file, 0).is_err() && in_parts(&file).is_err(), "{n}");
+    }
+    assert_eq!(open(&signed_otherwise(changes[3]), 0), Err(PackageError::Part { n: 1 }));
+    for at in 0..file.len() {
+        let mut bad = file.clone();
+        bad[at] ^= 1;
+        // The signature is the cars' to check; every other byte is checked at the desk.
+        let is_signature = at < file.iter().position(|b| *b == b'\n').unwrap();
+        assert!(is_signature || in_parts(&bad).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn longest_package_has_a_statement_that_fits_its_line() {
+    let onnx = vec![0x5a; MOST_ONNX as usize];
+    let digest = HEXLOWER.encode(&Sha256::digest(&onnx));
+    let mut toml = String::from_utf8(toml()).unwrap();
+    let old = HEXLOWER.encode(&Sha256::digest(ONNX));
+    toml = toml.replace(&old, &digest);
+    toml += &format!("# {}\n", "x".repeat(MOST_TOML as usize - toml.len() - 3));
+    let file = pack(toml.as_bytes(), &onnx, MOST_FIRST_VERSION, now().at, &key(7)).unwrap().1;
+    let cut = in_parts(&file).unwrap();
+    assert_eq!(cut.parts.len(), 513);
+    assert!(cut.line.len() < 47_000 && 47_000 < MOST_LINE, "{}", cut.line.len());
+    assert!(open(&file, 0).is_ok());
+}
+
+/// The highest first version.
+const MOST_FIRST_VERSION: u64 = 1 << 32;

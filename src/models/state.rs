@@ -5,10 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::arrivals::{Arrival, Arrivals};
 use super::installed::Models;
 use super::kept::{Installed, Kept, KeptError, Record, Told};
-use super::package::Kind;
+use super::package::{Kind, Statement};
 use crate::config::{Config, ModelsConfig};
+use crate::dsse::KeyId;
+use crate::health::ModelFate;
 use crate::keys::DeviceKey;
 use crate::onboard::vision::models::named;
 
@@ -29,7 +32,10 @@ pub struct Model {
 
 impl Model {
     fn of(installed: &Installed) -> Self {
-        let Installed { statement, signer, at: _ } = installed;
+        Self::signed(&installed.statement, &installed.signer)
+    }
+
+    fn signed(statement: &Statement, signer: &KeyId) -> Self {
         Self {
             name: statement.name.clone(),
             release: statement.release.clone(),
@@ -65,6 +71,50 @@ pub struct OfKind {
     pub installed: Vec<Model>,
 }
 
+/// A package that came over the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Came {
+    /// What it does.
+    pub kind: Kind,
+    /// The package.
+    pub model: Model,
+    /// What became of it.
+    pub fate: ModelFate,
+    /// Why it was refused, or why its trial gave no result.
+    pub why: Option<String>,
+    /// How many of its parts are here; none once it was refused or installed.
+    pub parts_here: usize,
+    /// How many parts it has.
+    pub parts: usize,
+}
+
+impl Came {
+    fn of(last: &Arrival, arrivals: &Arrivals) -> Self {
+        let kind = last.statement.kind;
+        let (parts_here, parts) = arrivals.progress(kind);
+        let model = Model::signed(&last.statement, &last.signer);
+        Self { kind, model, fate: last.fate, why: last.why.clone(), parts_here, parts }
+    }
+
+    /// In one line; nothing for one that was installed.
+    pub fn words(&self) -> Option<String> {
+        let Self { kind, model, fate, why, parts_here, parts } = self;
+        let package = format!("{kind} {}", model.words());
+        let why = why.as_deref().unwrap_or_default();
+        match fate {
+            ModelFate::Fetching => {
+                Some(format!("{package}, is being fetched: {parts_here} of {parts} parts"))
+            }
+            ModelFate::Waiting if why.is_empty() => Some(format!("{package}, has come and waits")),
+            ModelFate::Waiting => {
+                Some(format!("{package}, has come and waits; its trial gave no result: {why}"))
+            }
+            ModelFate::Refused => Some(format!("{package}, came and was refused: {why}")),
+            ModelFate::Installed => None,
+        }
+    }
+}
+
 /// The models of a car.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct State {
@@ -76,6 +126,12 @@ pub struct State {
     pub rolled_back: Option<Told>,
     /// The last package that was refused since the start of the daemon.
     pub refused: Option<Told>,
+    /// The package of each kind that came over the broker last.
+    #[serde(default)]
+    pub came: Vec<Came>,
+    /// Why a package is not fetched from the broker.
+    #[serde(default)]
+    pub not_fetched: Option<String>,
     /// What is wrong with the record or with the shipped models.
     pub trouble: Option<String>,
 }
@@ -105,6 +161,8 @@ fn state(config: &ModelsConfig, record: &Record) -> State {
         on_probation: record.probation.as_ref().map(|probation| probation.kind),
         rolled_back: record.rolled_back.clone(),
         refused: None,
+        came: Vec::new(),
+        not_fetched: None,
         trouble,
     }
 }
@@ -122,10 +180,20 @@ impl Models {
         let record = self.record().clone();
         let refused = self.refused.lock().expect("no holder panics").clone();
         let told = state(&self.config, &record);
-        State { refused, trouble: self.trouble().or(told.trouble), ..told }
+        let trouble = self.trouble().or(told.trouble);
+        State { refused, came: self.came(), not_fetched: self.not_fetched(), trouble, ..told }
     }
 
-    /// A line for each package in force, and one for what people should know; empty with the shipped models.
+    fn came(&self) -> Vec<Came> {
+        let arrivals = self.arrivals();
+        arrivals.all().map(|last| Came::of(last, &arrivals)).collect()
+    }
+
+    fn not_fetched(&self) -> Option<String> {
+        self.not_fetched.lock().expect("no holder panics").clone()
+    }
+
+    /// A line for each package in force or on its way, and one for what people should know; empty with the shipped models.
     pub fn lines(&self) -> Vec<String> {
         let record = self.record().clone();
         let packages = Kind::ALL.into_iter().filter_map(|kind| {
@@ -134,7 +202,8 @@ impl Models {
         });
         let refused = self.refused.lock().expect("no holder panics").clone();
         let refused = refused.map(|told| format!("refused since the start: {}", told.what));
-        packages.chain(refused).collect()
+        let came = self.came().into_iter().filter_map(|came| came.words());
+        packages.chain(came).chain(self.not_fetched()).chain(refused).collect()
     }
 }
 
@@ -144,8 +213,11 @@ impl Models {
 ///
 /// A record that does not open with this key.
 pub fn on_disk(config: &Config, device: &DeviceKey) -> Result<State, KeptError> {
-    let record = Kept::new(&config.keeping.directory, device).read()?;
-    Ok(state(&config.models, &record.unwrap_or_default()))
+    let folder = &config.keeping.directory;
+    let record = Kept::new(folder, device).read()?;
+    let arrivals = Arrivals::look(folder, device);
+    let came = arrivals.all().map(|last| Came::of(last, &arrivals)).collect();
+    Ok(State { came, ..state(&config.models, &record.unwrap_or_default()) })
 }
 
 /// The settings by which the daemon would load its readers.

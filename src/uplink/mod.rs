@@ -34,7 +34,7 @@ use crate::broker::{BrokerError, Happened, Link, LinkState};
 use crate::clock::Clock;
 use crate::config::Retention;
 use crate::config::{ConfigError, UplinkConfig, Vehicle};
-use crate::health::{Health, PartState};
+use crate::health::{Health, ModelStanding, PartState};
 use crate::hits::{News, Outbox, OutboxError, TOO_LARGE};
 use crate::hotlist::Hotlists;
 use crate::threads::ends_well_within;
@@ -220,6 +220,8 @@ struct Loop {
     /// The lists' generation that the last status on this connection reported.
     lists_told: u64,
     policy_told: Option<u64>,
+    /// What the last status on this connection reported of models.
+    models_told: Vec<ModelStanding>,
 }
 
 impl Loop {
@@ -244,6 +246,7 @@ impl Loop {
             next_housekeeping: Instant::now() + HOUSEKEEPING,
             lists_told: 0,
             policy_told: None,
+            models_told: Vec::new(),
             parts,
         }
     }
@@ -379,7 +382,8 @@ impl Loop {
                 lost = self.hand_over(&mut session, &mut flights, None, &message).err();
             }
             let news = self.parts.hotlists.generation() != self.lists_told
-                || self.parts.health.policy() != self.policy_told;
+                || self.parts.health.policy() != self.policy_told
+                || self.parts.health.models() != self.models_told;
             if lost.is_none() && news {
                 let online = self.status(true, since);
                 lost = self.hand_over(&mut session, &mut flights, None, &online).err();
@@ -584,6 +588,8 @@ impl Loop {
         let mut report = StatusReport::new(online, since, &promise, lists);
         report.policy_version = self.parts.health.policy();
         self.policy_told = report.policy_version;
+        self.models_told = self.parts.health.models();
+        report.models = self.models_told.iter().copied().map(Into::into).collect();
         report.wiped = self.parts.notices.wiped();
         Message::new(&self.parts.vehicle, Outbound::Status(report))
     }

@@ -12,7 +12,7 @@ use crate::audit::{Actor, Audit, AuditEvent};
 use crate::camera_id::CameraId;
 use crate::clock::{ClockReport, SimulatedClock, SystemClock, TimeSource};
 use crate::config::KeepingConfig;
-use crate::health::Snapshot;
+use crate::health::{ModelFate, Snapshot};
 use crate::hits::Delivery;
 use crate::keys::Protection;
 use crate::wire::{self, HealthReport, HitReport, QueueReport, StateWord};
@@ -138,8 +138,13 @@ fn no_fix_is_said() {
 fn every_field_of_the_status_and_the_last_will() {
     let promise = Promise { non_hit: Retention::Session, protection: Protection::KeyFile };
     let since = "2026-11-23T07:00:00Z".parse().unwrap();
-    let report =
-        StatusReport { software: "1.2.3", ..StatusReport::new(true, since, &promise, acks()) };
+    let came = Some((29, ModelFate::Refused));
+    let standing = ModelStanding { kind: "ocr", in_force: Some(23), came };
+    let report = StatusReport {
+        software: "1.2.3",
+        models: vec![standing.into()],
+        ..StatusReport::new(true, since, &promise, acks())
+    };
     let message = Message::new(&vehicle(), Outbound::Status(report));
     assert_eq!(message.topic(), "alpr/v1/peel/vehicle/4127/status");
     assert!(message.retained());

@@ -15,8 +15,8 @@ use super::spawned::{self, program};
 pub const AGENCY: &str = "peel";
 
 /// Who has a certificate of the agency's authority.
-const CLIENTS: [&str; 7] =
-    ["4127", "4128", "author-stolen", "author-amber", "admin", "dispatch", "nobody"];
+const CLIENTS: [&str; 8] =
+    ["4127", "4128", "author-stolen", "author-amber", "workshop", "admin", "dispatch", "nobody"];
 
 /// A running broker with the files of `examples/broker/`. Ends with its owner.
 pub struct Fleet {

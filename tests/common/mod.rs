@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod forensic;
 pub mod load;
 pub mod mosquitto;
+pub mod packages;
 pub mod page;
 pub mod people;
 pub mod rtsp;

@@ -160,6 +160,31 @@ fn of_both(captured: PartState, unreadable: Option<String>) -> PartState {
     }
 }
 
+/// How it stands with one kind of model: numbers and words of closed sets, because the broker is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelStanding {
+    /// What the model does, in the one word of its package.
+    pub kind: &'static str,
+    /// Version of the package in force; `None` for the shipped model.
+    pub in_force: Option<u64>,
+    /// Version and fate of the package that came over the broker last.
+    pub came: Option<(u64, ModelFate)>,
+}
+
+/// What became of a package of models that came over the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelFate {
+    /// Its parts are being fetched.
+    Fetching,
+    /// It is whole and waits: for a maintainer, or for its trial.
+    Waiting,
+    /// It was refused.
+    Refused,
+    /// It was put in force.
+    Installed,
+}
+
 /// All counters and states, shared by all stages.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -169,6 +194,8 @@ pub struct Health {
     covert: RwLock<BTreeSet<String>>,
     /// Version of the policy in force; 0 without one.
     policy: AtomicU64,
+    /// Models by kind, where there is more to say than that the shipped one reads.
+    models: RwLock<Vec<ModelStanding>>,
     /// Who vouches for the time; `None` before the first check.
     clock: RwLock<Option<ClockReport>>,
     /// Reads that matched a list.
@@ -257,6 +284,16 @@ impl Health {
     /// Frames that were read, of all cameras together.
     pub fn frames_looked_at(&self) -> u64 {
         self.cameras.read().expect("no holder panics").values().map(|c| c.looked.get()).sum()
+    }
+
+    /// Sets how it stands with packages of models.
+    pub fn set_models(&self, standing: Vec<ModelStanding>) {
+        *self.models.write().expect("no holder panics") = standing;
+    }
+
+    /// How it stands with packages of models; empty where the shipped ones read and none has come.
+    pub fn models(&self) -> Vec<ModelStanding> {
+        self.models.read().expect("no holder panics").clone()
     }
 
     /// Hides these parts from everybody in the car.

@@ -24,6 +24,10 @@ pub enum Topic {
     Manifest(Arc<str>),
     /// A chunk or page of a list, by its address.
     Chunk(Arc<str>, Arc<str>),
+    /// The signed statement of a package of models, by kind of model.
+    Model(Arc<str>),
+    /// A part of such a package, by kind of model and by its digest.
+    ModelPart(Arc<str>, Arc<str>),
 }
 
 impl Topic {
@@ -36,6 +40,8 @@ impl Topic {
             Self::Command => format!("{base}/vehicle/{}/cmd", vehicle.id),
             Self::Manifest(list) => format!("{base}/hotlist/{list}/manifest"),
             Self::Chunk(list, address) => format!("{base}/hotlist/{list}/chunk/{address}"),
+            Self::Model(kind) => format!("{base}/models/{kind}/package"),
+            Self::ModelPart(kind, digest) => format!("{base}/models/{kind}/part/{digest}"),
         }
     }
 
@@ -44,15 +50,15 @@ impl Topic {
         match self {
             // A few dozen keys of 200 bytes; a page of settings.
             Self::Trust | Self::Policy => LARGEST,
-            Self::Command => 64 << 10,
+            Self::Command | Self::ModelPart(..) => 64 << 10,
             // DESIGN 4.2: what common brokers carry.
-            Self::Manifest(_) | Self::Chunk(..) => 96 << 10,
+            Self::Manifest(_) | Self::Chunk(..) | Self::Model(_) => 96 << 10,
         }
     }
 
-    /// Whether it is a part of a list; the broker sends these only to cars that subscribe to them.
+    /// Whether it is a part of a list or of a package; the broker sends these only to cars that subscribe to them.
     pub fn is_chunk(&self) -> bool {
-        matches!(self, Self::Chunk(..))
+        matches!(self, Self::Chunk(..) | Self::ModelPart(..))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::files;
 use crate::hotlist::format::{Address, ListKeys, Manifest};
 
 /// Messages under way at once: what mosquitto takes by default.
-const WINDOW: usize = 20;
+pub(super) const WINDOW: usize = 20;
 
 /// Why a broker did not take something, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +80,16 @@ pub mod topics {
         format!("alpr/v1/{agency}/vehicle/{vehicle}/cmd")
     }
 
+    /// The topic of the signed statement of a package of models.
+    pub fn model(agency: &str, kind: &str) -> String {
+        format!("alpr/v1/{agency}/models/{kind}/package")
+    }
+
+    /// The topic of a part of such a package.
+    pub fn model_part(agency: &str, kind: &str, digest: &str) -> String {
+        format!("alpr/v1/{agency}/models/{kind}/part/{digest}")
+    }
+
     /// The trust document's topic.
     pub fn trust(agency: &str) -> String {
         format!("alpr/v1/{agency}/trust")
@@ -91,7 +101,7 @@ pub mod topics {
 pub struct Published {
     /// The version.
     pub version: u64,
-    /// Chunks and pages sent.
+    /// Chunks and pages sent, or parts of a package of models.
     pub sent: u64,
     /// Their bytes.
     pub bytes: u64,

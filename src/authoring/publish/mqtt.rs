@@ -4,7 +4,10 @@
 //! machine, never in a car: nothing here knows of reads or hits. One connection with a clean session;
 //! what was not acknowledged is sent again by the next run (`broker.rs`).
 
-#![expect(clippy::disallowed_types, reason = "the author's door: it publishes lists and trust")]
+#![expect(
+    clippy::disallowed_types,
+    reason = "the author's door: it publishes lists, trust, policy and models"
+)]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -129,7 +132,7 @@ impl Broker for MqttBroker {
         let why = match reason {
             PubAckReason::Success | PubAckReason::NoMatchingSubscribers => return Ok(Some(topic)),
             PubAckReason::NotAuthorized => {
-                "grant this author's user or certificate write access to the list's topics".into()
+                "grant this author's user or certificate write access to these topics".into()
             }
             reason => format!("{reason:?}"),
         };

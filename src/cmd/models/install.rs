@@ -1,15 +1,16 @@
 //! `outrider models install`: has the running daemon try a package, and use it if it passes.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 
 use crate::cmd::signed::ask_daemon;
 use crate::cmd::which_car::WhichCar;
-use crate::models::{Comparison, INSTALL, Install, MOST_PACKAGE, MOST_PART, Outcome, PART, Part};
+use crate::models::{
+    Comparison, INSTALL, INSTALL_WAITING, Install, InstallWaiting, Kind, MOST_PART, Outcome, PART,
+    Part,
+};
 
 /// Arguments of `outrider models install`.
 #[derive(Debug, Args)]
@@ -19,12 +20,20 @@ use crate::models::{Comparison, INSTALL, Install, MOST_PACKAGE, MOST_PART, Outco
         new one, and measures both at the cameras' size. A package that reads worse or is too slow is refused, and nothing \
         changes. One that passes is in force at once. The car goes back by itself where the package does not load, the \
         program ends twice before its first minute is over, or the cameras are read more slowly than the trial promised.\n\n\
-        A maintainer must be signed in (outrider login).\n\nExamples:\n  \
-        outrider models install ocr-9.model\n  outrider models install ocr-9.model --json | jq .trial.after"
+        --waiting does the same with a package that came over the broker, where policy lets packages come (models.from_broker): \
+        outrider models list shows what waits.\n\nA maintainer must be signed in (outrider login).\n\nExamples:\n  \
+        outrider models install ocr-9.model\n  outrider models install --waiting\n  outrider models install --waiting --kind ocr\n  outrider models install ocr-9.model --json | jq .trial.after"
 )]
 pub(super) struct InstallArgs {
     /// The package, as `models pack` wrote it.
-    file: PathBuf,
+    #[arg(required_unless_present = "waiting", conflicts_with = "waiting")]
+    file: Option<PathBuf>,
+    /// Take the package that came over the broker and waits.
+    #[arg(long)]
+    waiting: bool,
+    /// Which model, where packages of several wait.
+    #[arg(long, value_enum, requires = "waiting")]
+    kind: Option<Kind>,
     /// Report as JSON.
     #[arg(long)]
     json: bool,
@@ -34,22 +43,19 @@ pub(super) struct InstallArgs {
 
 impl InstallArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let shown = self.file.display();
-        let mut bytes = Vec::new();
-        File::open(&self.file)
-            .and_then(|file| file.take(MOST_PACKAGE + 1).read_to_end(&mut bytes))
-            .with_context(|| format!("cannot read {shown}"))?;
-        if bytes.len() as u64 > MOST_PACKAGE {
-            bail!("{shown} is no model package: it has more than {MOST_PACKAGE} bytes");
-        }
         let state = self.car.state()?;
-        for (n, part) in bytes.chunks(MOST_PART).enumerate() {
-            let at = (n * MOST_PART) as u64;
-            let part = Part { at, bytes: data_encoding::BASE64.encode(part) };
-            let () = ask_daemon(&state, PART, &part)?;
-        }
-        let asked = Install { bytes: bytes.len() as u64 };
-        let outcome: Outcome = ask_daemon(&state, INSTALL, &asked)?;
+        let outcome: Outcome = match &self.file {
+            Some(file) => {
+                let bytes = super::read_package(file)?;
+                for (n, part) in bytes.chunks(MOST_PART).enumerate() {
+                    let at = (n * MOST_PART) as u64;
+                    let part = Part { at, bytes: data_encoding::BASE64.encode(part) };
+                    let () = ask_daemon(&state, PART, &part)?;
+                }
+                ask_daemon(&state, INSTALL, &Install { bytes: bytes.len() as u64 })?
+            }
+            None => ask_daemon(&state, INSTALL_WAITING, &InstallWaiting { kind: self.kind })?,
+        };
         if self.json {
             println!("{}", serde_json::to_string_pretty(&outcome)?);
         } else if let Some(trial) = &outcome.trial {

@@ -13,7 +13,7 @@ use crate::models::{LIST, Model, State, on_disk};
 /// Arguments of `outrider models list`.
 #[derive(Debug, Args)]
 #[command(
-    about = "List shipped and installed models, and those in force",
+    about = "List shipped and installed models, those in force, and what came over the broker",
     after_help = "A running daemon is asked; without one the state folder is read, which takes the car's key.\n\nExamples:\n  \
         outrider models list\n  outrider models list --json | jq '.models[] | {kind, in_force}'"
 )]
@@ -64,6 +64,13 @@ fn table(told: &State) -> String {
     }
     if let Some(kind) = told.on_probation {
         text += &format!("the {kind} has not yet survived its first minute\n");
+    }
+    for came in &told.came {
+        // One that was installed is told above.
+        text += &came.words().map_or(String::new(), |words| format!("from the broker: {words}\n"));
+    }
+    if let Some(why) = &told.not_fetched {
+        text += &format!("from the broker: {why}\n");
     }
     let told_of = [("rolled back", &told.rolled_back), ("refused", &told.refused)];
     for (what, told) in told_of.into_iter().filter_map(|(what, told)| Some((what, told.as_ref()?)))

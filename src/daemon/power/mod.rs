@@ -250,7 +250,7 @@ impl Watch {
 }
 
 /// Whether the car moves, as far as a fix says so.
-fn moves(fixes: &Fixes, clock: &dyn Clock) -> bool {
+pub(super) fn moves(fixes: &Fixes, clock: &dyn Clock) -> bool {
     match fixes.at(clock.now().monotonic) {
         Position::Fixed { fix, .. } => fix.speed_mps.is_some_and(|speed| speed >= MOVES),
         Position::NoFix => false,

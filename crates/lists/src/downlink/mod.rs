@@ -1,7 +1,7 @@
 //! The downlink: the one way by which messages from the fleet enter the car.
 //!
-//! In: the retained documents of one broker (trust, policy, manifests), commands to this car, and
-//! the chunks that somebody requests. Out: [`Inbound`]s on the channel of the subscriber. Costs:
+//! In: the retained documents of one broker (trust, policy, manifests, packages of models), commands to this car, and
+//! the chunks and parts that somebody requests. Out: [`Inbound`]s on the channel of the subscriber. Costs:
 //! one thread that mostly waits, and at most one undelivered message for each topic beside what the
 //! subscribers' own channels hold. Leaves to others: verifying the messages. Nothing is parsed
 //! here; only size and topic are checked.
@@ -297,6 +297,8 @@ mod tests {
             Topic::Command,
             Topic::Manifest("stolen".into()),
             Topic::Chunk("stolen".into(), "0f".into()),
+            Topic::Model("ocr".into()),
+            Topic::ModelPart("ocr".into(), "0e".into()),
         ]
         .iter()
         .map(|topic| topic.path(&vehicle))
@@ -309,6 +311,8 @@ mod tests {
                 "alpr/v1/peel/vehicle/4127/cmd",
                 "alpr/v1/peel/hotlist/stolen/manifest",
                 "alpr/v1/peel/hotlist/stolen/chunk/0f",
+                "alpr/v1/peel/models/ocr/package",
+                "alpr/v1/peel/models/ocr/part/0e",
             ]
         );
     }

@@ -76,7 +76,8 @@ fn summed_up(mut last: AuditEvent, n: u64) -> AuditEvent {
     | AuditEvent::TrustRefused { why }
     | AuditEvent::EntryRefused { why, .. }
     | AuditEvent::Session { what: why, .. }
-    | AuditEvent::ListRefused { why, .. } = &mut last
+    | AuditEvent::ListRefused { why, .. }
+    | AuditEvent::ModelRefused { why, .. } = &mut last
     {
         let minutes = PER.as_secs() / 60;
         *why = format!("{n} more were refused within {minutes} minutes, the last: {why}");

@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use super::people::{SignInRules, User};
 use super::rules::{
-    AlertRules, HotplateRules, KeepingRules, ListRules, ListsRules, LookupRules, PastRed,
-    Permission, RoleRules, Rules, VerifyRules, Who,
+    AlertRules, FromBroker, HotplateRules, KeepingRules, ListRules, ListsRules, LookupRules,
+    ModelRules, PastRed, Permission, RoleRules, Rules, VerifyRules, Who,
 };
 use super::words;
 use crate::config::{HumanDuration, ReadingConfig, Retention, UnreadJurisdiction};
@@ -83,12 +83,14 @@ struct Words {
 
 /// The differences from `old` to `new`.
 pub fn changes(old: &Rules, new: &Rules) -> Vec<Change> {
-    let Rules { keeping, lists, hotplates, lookups, alerts, verify, roles, sign_in, users } = new;
+    let Rules { keeping, lists, hotplates, lookups, models, alerts, verify, roles, sign_in, users } =
+        new;
     let mut diff = Diff(Vec::new());
     diff.keeping(&old.keeping, keeping);
     diff.lists(&old.lists, lists);
     diff.hotplates(&old.hotplates, hotplates);
     diff.lookups(&old.lookups, lookups);
+    diff.models(old.models, *models);
     diff.alerts(&old.alerts, alerts);
     diff.verify(old.verify, *verify);
     diff.roles(&old.roles, roles);
@@ -320,6 +322,29 @@ impl Diff {
         let LookupRules { past_reads } = new;
         let lead = "compares new entries with reads of before";
         self.grant("lookups.past_reads", lead, "matches", old.past_reads, *past_reads);
+    }
+
+    fn models(&mut self, old: ModelRules, new: ModelRules) {
+        let ModelRules { from_broker } = new;
+        let words = Words {
+            lead: "packages of models from the broker are",
+            unsaid: "not taken",
+            more: "lets MORE in",
+            less: "lets LESS in",
+        };
+        // Left out, it means off.
+        let pair = (&Some(old.from_broker), &Some(from_broker));
+        self.cap(
+            "models.from_broker",
+            pair,
+            &words,
+            |a, b| a <= b,
+            |from| match from {
+                FromBroker::Off => "not taken".into(),
+                FromBroker::Wait => "kept until a maintainer installs them".into(),
+                FromBroker::Install => "tried, and used where they pass, without a person".into(),
+            },
+        );
     }
 
     fn alerts(&mut self, old: &AlertRules, new: &AlertRules) {

@@ -180,6 +180,9 @@ fn widenings() -> Vec<(&'static str, &'static str, &'static str)> {
         ("hotplates", r#"{"most":0}"#, r#"{"most":8}"#),
         ("hotplates", "{}", r#"{"wildcards":true}"#),
         ("lookups", "{}", r#"{"past_reads":true}"#),
+        ("models", "{}", r#"{"from_broker":"wait"}"#),
+        ("models", r#"{"from_broker":"wait"}"#, r#"{"from_broker":"install"}"#),
+        ("models", "{}", r#"{"from_broker":"install"}"#),
         ("verify", "{}", r#"{"dispatch":false}"#),
         ("verify", r#"{"sight":true,"dispatch":true}"#, r#"{"sight":true,"dispatch":false}"#),
         (
@@ -312,12 +315,14 @@ pub(crate) fn any_rules() -> impl Strategy<Value = Rules> {
     let asks = (prop::option::of(Just(Always)), prop::option::of(any::<bool>()))
         .prop_map(|(sight, dispatch)| VerifyRules { sight, dispatch });
     let told = (hours(), mute, unread, asks);
-    (keeping, lists, hotplates, any::<bool>(), told, people).prop_map(
+    let from_broker =
+        prop::sample::select(&[FromBroker::Off, FromBroker::Wait, FromBroker::Install][..]);
+    (keeping, lists, hotplates, (any::<bool>(), from_broker), told, people).prop_map(
         |(
             keeping,
             lists,
             hotplates,
-            past_reads,
+            (past_reads, from_broker),
             (realert_after, mute, unread_jurisdiction, verify),
             roles,
         )| Rules {
@@ -325,6 +330,7 @@ pub(crate) fn any_rules() -> impl Strategy<Value = Rules> {
             lists,
             hotplates,
             lookups: LookupRules { past_reads },
+            models: ModelRules { from_broker },
             alerts: AlertRules { realert_after, mute, unread_jurisdiction },
             verify,
             roles: RoleRules { officer: roles.0, supervisor: roles.1, ..RoleRules::default() },

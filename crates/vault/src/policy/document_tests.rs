@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::super::changes::tests::any_rules;
 use super::*;
 use crate::dsse::PublicKey;
+use crate::policy::FromBroker;
 use crate::trust::{Root, TrustDocument, TrustedKey};
 
 pub(crate) const NOW: &str = "2026-11-24T07:00:00Z";
@@ -184,16 +185,19 @@ fn ceiling_holds_whoever_signs() {
         matches!(grant, Err(PolicyError::Ceiling(_))),
         "no grant that the ceiling does not name"
     );
+    let grant = open(r#"{"models":{"from_broker":"wait"}}"#);
+    assert!(matches!(grant, Err(PolicyError::Ceiling(_))), "{grant:?}");
 }
 
 #[test]
 fn past_its_date_a_policy_limits_on_and_renewing_its_grants_takes_two() {
-    let rules = r#"{"keeping":{"non_hit":"3m"},"hotplates":{"wildcards":true}}"#;
+    let rules = r#"{"keeping":{"non_hit":"3m"},"hotplates":{"wildcards":true},"models":{"from_broker":"install"}}"#;
     let mut granted = policy(1, rules);
     granted.expires = Some("2026-11-24T06:00:00Z".parse().unwrap());
     let lapsed = granted.rules_at(now());
     assert_eq!(lapsed.keeping, granted.rules.keeping);
     assert!(!lapsed.hotplates.wildcards);
+    assert_eq!(lapsed.models.from_broker, FromBroker::Off);
     let before = after(granted);
     assert!(matches!(open(&policy(2, rules), &[1], &before), Err(PolicyError::Widens { .. })));
     assert!(open(&policy(2, rules), &[1, 2], &before).is_ok());

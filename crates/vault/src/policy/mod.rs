@@ -30,6 +30,6 @@ pub use held::{
 pub use kept::is_kept;
 pub use people::{IDLE, MOST_USERS, SHIFT, SignInRules, User, check as check_people, is_number};
 pub use rules::{
-    AlertRules, Always, HotplateRules, KeepingRules, ListRules, ListsRules, LookupRules, PastRed,
-    Permission, RoleRules, Rules, VerifyRules, Who,
+    AlertRules, Always, FromBroker, HotplateRules, KeepingRules, ListRules, ListsRules,
+    LookupRules, ModelRules, PastRed, Permission, RoleRules, Rules, VerifyRules, Who,
 };

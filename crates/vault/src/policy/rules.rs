@@ -32,6 +32,9 @@ pub struct Rules {
     /// Look-ups in what the car keeps.
     #[serde(skip_serializing_if = "is_default")]
     pub lookups: LookupRules,
+    /// Packages of models.
+    #[serde(skip_serializing_if = "is_default")]
+    pub models: ModelRules,
     /// How alerts are given.
     #[serde(skip_serializing_if = "is_default")]
     pub alerts: AlertRules,
@@ -153,6 +156,28 @@ pub struct LookupRules {
     /// Whether a new entry may be compared with earlier reads.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub past_reads: bool,
+}
+
+/// Packages of models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelRules {
+    /// What becomes of a signed package that comes over the broker. More than `off` is a grant.
+    #[serde(skip_serializing_if = "is_default")]
+    pub from_broker: FromBroker,
+}
+
+/// What a car does with a signed package of models from the broker, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromBroker {
+    /// It is not fetched.
+    #[default]
+    Off,
+    /// It is fetched and verified, and waits for a maintainer.
+    Wait,
+    /// It is fetched, verified and tried, and used if it passes.
+    Install,
 }
 
 /// How alerts are given. None of these keeps or matches more: one signature is enough.
@@ -415,6 +440,7 @@ impl Rules {
             lists,
             hotplates,
             lookups,
+            models,
             alerts: _,
             verify,
             roles,
@@ -426,6 +452,7 @@ impl Rules {
         }
         hotplates.wildcards = false;
         lookups.past_reads = false;
+        models.from_broker = FromBroker::Off;
         verify.dispatch = verify.dispatch.filter(|asked| *asked);
         let RoleRules { officer, supervisor, auditor, maintainer } = roles;
         for (said, who) in [
@@ -460,6 +487,7 @@ impl Rules {
             },
             hotplates: HotplateRules { most: Some(0), ..HotplateRules::default() },
             lookups: LookupRules::default(),
+            models: ModelRules::default(),
             alerts: AlertRules::default(),
             verify: VerifyRules::default(),
             roles: RoleRules {
@@ -477,8 +505,18 @@ impl Rules {
     /// does not go past a ceiling.
     #[must_use]
     pub fn filled_from(&self, from: &Self) -> Self {
-        let Self { keeping, lists, hotplates, lookups, alerts, verify, roles, sign_in, users } =
-            self.clone();
+        let Self {
+            keeping,
+            lists,
+            hotplates,
+            lookups,
+            models,
+            alerts,
+            verify,
+            roles,
+            sign_in,
+            users,
+        } = self.clone();
         let KeepingRules { non_hit, thumbnails, hits, hit_images } = keeping;
         let HotplateRules { longest, most, wildcards, revoked, revoked_before } = hotplates;
         let mut filled = lists;
@@ -509,6 +547,7 @@ impl Rules {
                 revoked_before,
             },
             lookups,
+            models,
             alerts: AlertRules {
                 realert_after: alerts.realert_after.or(from.alerts.realert_after),
                 mute: alerts.mute.or_else(|| from.alerts.mute.clone()),

@@ -188,7 +188,11 @@ impl Sync {
     fn dispatch(&mut self, inbound: Inbound) {
         let list = match &inbound.topic {
             Topic::Manifest(list) | Topic::Chunk(list, _) => list,
-            Topic::Trust | Topic::Policy | Topic::Command => return,
+            Topic::Trust
+            | Topic::Policy
+            | Topic::Command
+            | Topic::Model(_)
+            | Topic::ModelPart(..) => return,
         };
         let Some(n) = self.followers.iter().position(|f| f.name() == &**list) else { return };
         let follower = &mut self.followers[n];
