@@ -59,7 +59,7 @@ fn part_that_fits_is_kept_and_nothing_else() {
     assert!(!arrivals.keep(Kind::Ocr, part, bytes).unwrap(), "nobody has announced it");
     arrivals.take_up(package.line, signed(&package)).unwrap();
     assert_eq!(arrivals.missing(Kind::Ocr).len(), 4);
-    for wrong in [&b""[..], b"x", &bytes[1..], &package.parts[0].1[..]] {
+    for wrong in [&b""[..], b"x", &bytes[1..], package.parts[0].1] {
         assert!(!arrivals.keep(Kind::Ocr, part, wrong).unwrap());
     }
     assert!(!arrivals.keep(Kind::Ocr, &digest(b"x"), b"x").unwrap(), "it is of no package");
