@@ -153,8 +153,8 @@ fn a_plate_that_fills_the_picture_is_found() {
 fn plate_whose_lines_slope_is_read_along_them() {
     let Some(lib) = runtime() else { return };
     let mut reader = Reader::load(&config(&lib)).unwrap();
-    let (level, there) = with_a_plate(110);
-    for degrees in [-24.0_f32, 24.0] {
+    let (level, there) = with_a_plate(70);
+    for degrees in [-29.0_f32, 29.0] {
         let slope = degrees.to_radians().tan();
         let mut picture = vec![0; level.bytes.len()];
         for (x, y) in (0..1280_usize).flat_map(|x| (0..720_usize).map(move |y| (x, y))) {
@@ -164,9 +164,11 @@ fn plate_whose_lines_slope_is_read_along_them() {
         }
         let picture = Raw { width: 1280, height: 720, bytes: picture };
         let seen = reader.read_whole(&still(Pixels::Rgb(picture))).unwrap();
-        let texts: Vec<_> = seen.candidates.iter().map(|c| c.text().as_str().to_owned()).collect();
-        eprintln!("{degrees} {texts:?} {:?}", seen.candidates.first().map(|c| c.weakest()));
-        assert_eq!(texts, ["CKSV841"], "{degrees} degrees");
+        let [plate] = &seen.candidates[..] else { panic!("{degrees} degrees: not one plate") };
+        assert_eq!(plate.text().as_str(), "CKSV841", "{degrees} degrees");
+        // Upright looks alone say 0.50 at 29 degrees.
+        let weakest = plate.weakest().get();
+        assert!(weakest > 0.95, "{degrees} degrees: {weakest}");
     }
 }
 
