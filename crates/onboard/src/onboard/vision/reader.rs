@@ -246,8 +246,8 @@ impl Reader {
                 regions: leaning.into_iter().collect(),
                 with_first: true,
             });
-            let slope = conditions::slope(&self.picture, &plate.bbox).unwrap_or(0.0);
             if let Region::Box(upright) = there
+                && let Some(slope) = conditions::slope(&self.picture, &plate.bbox)
                 && second_look::is_askew(slope)
             {
                 let straight = second_look::straightened(&upright, slope);
