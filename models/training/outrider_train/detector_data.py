@@ -1,5 +1,6 @@
 """Training crops for the detector: real frames, with rendered plates put in place of real ones and beside them."""
 
+import dataclasses
 import pathlib
 import pickle
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 
 from .detector_loss import targets
-from .sources import Use, pictures
+from .sources import Picture, Use, pictures
 
 WIDTH, HEIGHT = 320, 256
 """A crop at the network's scale; the network itself is fully convolutional."""
@@ -20,14 +21,70 @@ def plate_width(rng: np.random.Generator) -> float:
 
 
 def lean(rng: np.random.Generator) -> float:
-    """By how many radians a view is turned: most hardly, one in six as plates that hang crooked or are seen from the side."""
+    """By how much a view is turned (radians), or its lines fall: most hardly, one in six as plates that hang crooked."""
     return float(rng.normal(0, 0.06 if rng.random() < 5 / 6 else 0.2))
 
 
-def turned(w: float, h: float, angle: float) -> tuple[float, float]:
-    """Width and height of the upright box around a rectangle w x h that is turned by `angle`."""
-    c, s = np.cos(angle), abs(np.sin(angle))
-    return w * c + h * s, h * c + w * s
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """A labelled plate of a frame: its corners [4, 2], clockwise from the upper left, and whether they are the plate's own."""
+
+    corners: np.ndarray
+    exact: bool
+
+    @classmethod
+    def all_of(cls, picture: Picture, scale: float) -> list["Known"]:
+        """The plates of `picture` scaled by `scale`.
+
+        A drawn quadrilateral is exact. So is the box of a plate that somebody looked at, read, and did not tag as tilted; of
+        the others nobody knows how they lie in their boxes.
+        """
+        out = []
+        for k, (x, y, w, h) in enumerate(picture.boxes):
+            quad = picture.quads[k] if picture.quads else None
+            tags = picture.tags[k]
+            level = picture.kinds[k] is not None and picture.texts[k] is not None and not {"tilted", "tilt", "cut"} & set(tags)
+            box = [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]
+            out.append(cls(scale * np.array(box if quad is None else quad, float), quad is not None or level))
+        return out
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """A labelled plate in a view of its frame: corners [4, 2] in pixels of the crop, clockwise from the upper left."""
+
+    corners: np.ndarray
+    exact: bool
+
+    @classmethod
+    def through(cls, plate: Known, turn: np.ndarray, shift: np.ndarray) -> "Seen":
+        """`plate` under x -> turn @ x + shift; a mirrored plate's corners are named anew."""
+        corners = plate.corners @ turn.T + shift
+        return cls(corners if np.linalg.det(turn) > 0 else corners[[1, 0, 3, 2]], plate.exact)
+
+    @property
+    def middle(self) -> np.ndarray:
+        """Its centre (x, y)."""
+        return self.corners.mean(0)
+
+    @property
+    def width(self) -> float:
+        """The length of its upper edge."""
+        return float(np.hypot(*(self.corners[1] - self.corners[0])))
+
+    @property
+    def angle(self) -> float:
+        """By how many radians its lines fall to the right."""
+        return float(np.arctan2(*(self.corners[1] - self.corners[0])[::-1]))
+
+    @property
+    def box(self) -> list[float]:
+        """The upright box around it."""
+        return [*self.corners.min(0), *self.corners.max(0)]
+
+    def label(self) -> dict:
+        """What the detector should say of it."""
+        return {"box": self.box, "corners": self.corners if self.exact else None, "ignore": False}
 
 
 def apart(x: float, y: float, w: float, h: float, plates: list[dict]) -> bool:
@@ -53,7 +110,7 @@ class Scenes:
             pyramid = [image]
             for _ in range(2):
                 pyramid.append(cv2.resize(pyramid[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-            self.frames.append((pyramid, [[v * k for v in b] for b in boxes]))
+            self.frames.append((pyramid, Known.all_of(picture, k)))
             weights.append(self._weight(picture.source, boxes))
         self.weight = np.cumsum(np.array(weights) / sum(weights))
         with (pool / "plates.pkl").open("rb") as f:
@@ -71,11 +128,12 @@ class Scenes:
         return {"oi": 1.8, "oi2": 1.8, "misc": 1.5, "am": 1.5, "rl": 0.7, "caltech": 0.7}.get(source, 1.0)
 
     @staticmethod
-    def _without_plates(image: np.ndarray, boxes: list, full_width: int) -> np.ndarray:
+    def _without_plates(image: np.ndarray, plates: list[Known], full_width: int) -> np.ndarray:
         """A copy with every plate painted over by what is above it."""
         image, k = image.copy(), image.shape[1] / full_width
-        for box in boxes:
-            x, y, w, h = (max(0, int(v * k)) for v in box)
+        for plate in plates:
+            low, high = plate.corners.min(0), plate.corners.max(0)
+            x, y, w, h = (max(0, int(v * k)) for v in (*low, *(high - low)))
             if w and h:
                 above = image[max(0, y - h) : y, x : x + w]
                 part = image[y : y + h, x : x + w]
@@ -116,23 +174,20 @@ class Scenes:
         part[:] = (part * (1 - mask) + warped * mask).astype(np.uint8)
         return quad
 
-    def _view(self):
-        """A frame scaled, turned, shifted: (crop, its plates as (x, y, w, h, angle): their centres and unturned sizes)."""
+    def _view(self) -> tuple[np.ndarray, list[Seen]]:
+        """A frame scaled, turned, shifted: (crop, its plates)."""
         rng = self.rng
-        pyramid, boxes = self.frames[int(np.searchsorted(self.weight, rng.random()))]
+        pyramid, plates = self.frames[int(np.searchsorted(self.weight, rng.random()))]
         rows, columns = pyramid[0].shape[:2]
-        if boxes:
-            x, y, w, h = boxes[int(rng.integers(len(boxes)))]
-            scale = float(np.clip(plate_width(rng) / w, 0.12, 3.0))
+        if plates:
+            corners = plates[int(rng.integers(len(plates)))].corners
+            scale = float(np.clip(plate_width(rng) / np.ptp(corners[:, 0]), 0.12, 3.0))
             reach = 0.42 if rng.random() < 0.85 else 1.2
-            middle = np.array([x + w / 2, y + h / 2]) + rng.uniform(-reach, reach, 2) * [WIDTH / scale, HEIGHT / scale]
+            middle = corners.mean(0) + rng.uniform(-reach, reach, 2) * [WIDTH / scale, HEIGHT / scale]
         else:
             scale = float(np.exp(rng.uniform(np.log(0.35), np.log(1.3))))
             middle = rng.uniform(0, 1, 2) * [columns, rows]
-        sx, angle, shear = scale * rng.uniform(0.85, 1.18), lean(rng), rng.normal(0, 0.05)
-        flip = -1 if rng.random() < 0.5 else 1
-        c, s = np.cos(angle), np.sin(angle)
-        turn = np.array([[sx * flip * c, -scale * s + shear * scale], [sx * flip * s, scale * c]])
+        turn = self._turn(scale)
         shift = np.array([WIDTH / 2, HEIGHT / 2]) - turn @ middle
         level = 0 if scale > 0.7 else 1 if scale > 0.35 else 2
         matrix = np.hstack([turn * 2.0**level, shift[:, None]])
@@ -140,11 +195,16 @@ class Scenes:
         cv2.warpAffine(
             pyramid[level], matrix, (WIDTH, HEIGHT), dst=crop, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT
         )
-        seen = []
-        for x, y, w, h in boxes:
-            cx, cy = turn @ [x + w / 2, y + h / 2] + shift
-            seen.append((cx, cy, sx * w, scale * h, angle * flip))
-        return crop, seen
+        return crop, [Seen.through(plate, turn, shift) for plate in plates]
+
+    def _turn(self, scale: float) -> np.ndarray:
+        """A view's matrix [2, 2]: mirrored or not, scaled, leaning, its lines falling as from the side, and turned."""
+        rng = self.rng
+        flip = -1 if rng.random() < 0.5 else 1
+        size = np.diag([flip * scale * rng.uniform(0.85, 1.18), scale])
+        angle, fall = (lean(rng), 0.0) if rng.random() < 0.5 else (rng.normal(0, 0.06), lean(rng))
+        c, s = np.cos(angle), np.sin(angle)
+        return np.array([[c, -s], [s, c]]) @ np.array([[1, rng.normal(0, 0.05)], [fall, 1]]) @ size
 
     def _backdrop(self) -> np.ndarray:
         """What shows where the frame does not reach: a piece of another one without plates, or plain."""
@@ -167,16 +227,15 @@ class Scenes:
         rng = self.rng
         crop, seen = self._view()
         plates = []
-        for x, y, w, h, angle in seen:
-            outer = turned(w, h, angle)
-            box = [x - outer[0] / 2, y - outer[1] / 2, x + outer[0] / 2, y + outer[1] / 2]
+        for plate in seen:
+            (x, y), (w, h) = plate.middle, np.ptp(plate.corners, axis=0)
             if 0 < x < WIDTH and 0 < y < HEIGHT:
-                if w > 10 and rng.random() < 0.4:
-                    plates.append(self._rendered(crop, x, y, w * rng.uniform(0.97, 1.15), angle))
+                if plate.width > 10 and rng.random() < 0.4:
+                    plates.append(self._rendered(crop, x, y, plate.width * rng.uniform(0.97, 1.15), plate.angle))
                 else:
-                    plates.append({"box": box, "corners": None, "ignore": False})
+                    plates.append(plate.label())
             elif -w / 2 < x < WIDTH + w / 2 and -h / 2 < y < HEIGHT + h / 2:
-                plates.append({"box": box, "corners": None, "ignore": True})
+                plates.append({"box": plate.box, "corners": None, "ignore": True})
         if rng.random() < 0.3:
             for _ in range(int(rng.integers(1, 3))):
                 w = float(np.exp(rng.uniform(np.log(14), np.log(150))))

@@ -1,12 +1,29 @@
+import json
+import pickle
+
+import cv2
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from outrider_train import checkpoint  # noqa: E402
-from outrider_train.detector_data import turned  # noqa: E402
+from outrider_train import checkpoint, detector_data  # noqa: E402
+from outrider_train.detector_data import Scenes  # noqa: E402
 from outrider_train.detector_loss import like_teacher, targets  # noqa: E402
 from outrider_train.detector_net import STRIDE, Detector, decode, iou, letterbox  # noqa: E402
+
+
+def white_plate(folder, seed, tags):
+    """Scenes of one picture, 640x480: a white plate at (200, 220), 180 px wide and 60 high, on black."""
+    picture = np.zeros((480, 640, 3), np.uint8)
+    picture[220:280, 200:380] = 255
+    cv2.imwrite(str(folder / "a.png"), picture)
+    plate = {"boxes": [[200, 220, 180, 60]], "text": ["ABC123"], "jurisdiction": [None], "tags": [tags], "kind": ["plate"]}
+    (folder / "labels.jsonl").write_text(json.dumps({"file": "a.png", "w": 640, "h": 480, **plate}) + "\n")
+    (folder / "use").write_text("train")
+    for name in ("plates.pkl", "panels.pkl"):
+        (folder / name).write_bytes(pickle.dumps([]))
+    return Scenes([folder], folder, seed)
 
 
 def maps_from(t):
@@ -66,13 +83,23 @@ def test_a_teacher_is_asked_for_boxes_only_where_it_sees_a_plate():
     assert like_teacher(elsewhere, maps) < 1e-3 < like_teacher(here, maps) < like_teacher(heat, maps)
 
 
-@pytest.mark.parametrize("angle", [0.0, 0.3, -0.3])
-def test_the_box_around_a_turned_plate_holds_its_corners(angle):
-    w, h = 120.0, 30.0
-    corners = np.array([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2
-    c, s = np.cos(angle), np.sin(angle)
-    there = corners @ np.array([[c, s], [-s, c]])
-    assert np.allclose(turned(w, h, angle), there.max(0) - there.min(0))
+@pytest.mark.parametrize("seed", range(6))
+def test_corners_of_a_real_plate_follow_the_view(tmp_path, monkeypatch, seed):
+    """A white plate in a black picture: the corners that the label says hold what is white in the crop, and nothing else."""
+    monkeypatch.setattr(detector_data, "plate_width", lambda rng: 120.0)
+    scenes = white_plate(tmp_path, seed, tags=[])
+    crop, (plate,) = scenes._view()
+    inside = cv2.fillConvexPoly(np.zeros(crop.shape[:2], np.uint8), np.round(plate.corners).astype(np.int32), 1)
+    white = crop[..., 0] > 128
+    assert white.sum() > 1000 and (white & (inside > 0)).sum() / (white | (inside > 0)).sum() > 0.85
+    upper_left = plate.corners[0]
+    assert (upper_left < plate.corners[2]).all() and plate.corners[1][0] > plate.corners[3][0] - 0.5 * plate.width
+    assert plate.label()["corners"] is plate.corners
+
+
+def test_nobody_knows_the_corners_of_a_plate_that_is_tilted_in_its_box(tmp_path):
+    _, (plate,) = white_plate(tmp_path, 1, tags=["tilted"])._view()
+    assert plate.label()["corners"] is None
 
 
 def test_a_run_is_not_taken_up_again_with_other_sources_held_out(tmp_path):
