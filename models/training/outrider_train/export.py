@@ -23,7 +23,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from . import checkpoint
+from . import checkpoint, place_net
 from .detector_net import Detector
 from .labels import ALPHABET
 from .ocr_net import HEIGHT, SLOTS, WIDTH, Reader
@@ -53,8 +53,13 @@ def network_of(kind: str, state: dict) -> torch.nn.Module:
 
 
 def to_onnx(model: torch.nn.Module, kind: str, path: pathlib.Path) -> None:
-    """Float32 ONNX file with inputs `x` and outputs `y`."""
-    example = torch.rand(1, 3, 384, 640) if kind == "detector" else torch.rand(1, 1, HEIGHT, WIDTH)
+    """Float32 ONNX file with inputs `x` and outputs `y` of a detector, reader or jurisdiction's network."""
+    shapes = {
+        "detector": (1, 3, 384, 640),
+        "reader": (1, 1, HEIGHT, WIDTH),
+        "jurisdiction": (1, 3, place_net.HEIGHT, place_net.WIDTH),
+    }
+    example = torch.rand(*shapes[kind])
     free = {"x": {0: "n"}, "y": {0: "n"}}
     if kind == "detector":
         free = {"x": {0: "n", 2: "h", 3: "w"}, "y": {0: "n", 2: "h8", 3: "w8"}}

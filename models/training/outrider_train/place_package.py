@@ -151,16 +151,7 @@ def export_all(model: PlaceNet, folder: pathlib.Path, examples: np.ndarray) -> d
     """float32 and int8 files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {name: folder / f"place-{name}.onnx" for name in ("f32", "int8")}
-    torch.onnx.export(
-        model,
-        (torch.rand(1, 3, HEIGHT, WIDTH),),
-        str(files["f32"]),
-        input_names=["x"],
-        output_names=["y"],
-        dynamic_axes={"x": {0: "n"}, "y": {0: "n"}},
-        opset_version=export.OPSET,
-        dynamo=False,
-    )
+    export.to_onnx(model, "jurisdiction", files["f32"])
     export.to_int8(files["f32"], files["int8"], examples, ["Conv", "Gemm"], ("/stages/stages.0/", "/head/"))
     return files
 

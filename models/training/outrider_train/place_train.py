@@ -21,6 +21,7 @@ from .photograph import Surroundings, bend, stand
 from .place_net import HEIGHT, WIDTH, PlaceNet
 from .share import half_is_fast
 from .sources import Picture, Use, pictures
+from .warm import load_package
 
 BATCH = 64
 REAL = 14
@@ -222,7 +223,7 @@ def main() -> None:
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--seed", type=int, default=31)
     p.add_argument("--every", type=float, default=120, help="seconds between measurements")
-    p.add_argument("--init", type=pathlib.Path, help="checkpoint to start from")
+    p.add_argument("--init", type=pathlib.Path, help="checkpoint, or ONNX file of a package, to start from")
     p.add_argument("--first", type=int, default=4000, help="flat plates before the first step")
     args = p.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -243,7 +244,10 @@ def main() -> None:
     seen = [held.draw(np.random.default_rng([args.seed, i])) for i in range(600)]
     sets = {"dev": dev.plain(), "rendered": (np.stack([x for x, _ in seen]), np.array([y for _, y in seen]))}
     model = PlaceNet().to(memory_format=torch.channels_last)
-    if args.init:
+    if args.init and args.init.suffix == ".onnx":
+        examples = torch.from_numpy(sets["rendered"][0]).permute(0, 3, 1, 2).float() / 255
+        load_package(model, str(args.init), examples.contiguous(memory_format=torch.channels_last))
+    elif args.init:
         model.load_state_dict(checkpoint.load(args.init)["average"])
     average = checkpoint.Average(model)
     optimiser = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.02)

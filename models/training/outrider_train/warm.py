@@ -48,6 +48,9 @@ def stored_layers(path: str) -> tuple[dict[str, list[np.ndarray]], np.ndarray | 
             layers[name] = known
         elif node.op_type == "MatMul" and known:
             layers[name] = [known[0].T]
+        elif node.op_type == "Gemm" and known:
+            transposed = any(a.name == "transB" and a.i for a in node.attribute)
+            layers[name] = [known[0] if transposed else known[0].T, *known[1:]]
         elif node.op_type == "Add" and known:
             if known[0].ndim == 3:
                 position = known[0]

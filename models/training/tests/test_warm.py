@@ -7,6 +7,7 @@ from outrider_train.blocks import take_blocks  # noqa: E402
 from outrider_train.detector_net import Bottleneck, Detector  # noqa: E402
 from outrider_train.export import store_half, take_bytes, to_int8, to_onnx  # noqa: E402
 from outrider_train.ocr_net import WHOLE, Reader  # noqa: E402
+from outrider_train.place_net import PlaceNet  # noqa: E402
 from outrider_train.warm import load_package  # noqa: E402
 
 
@@ -27,6 +28,20 @@ def test_a_package_read_back_computes_the_same(trained, tmp_path):
     load_package(copy, str(tmp_path / "f32.onnx"), torch.rand(16, 1, 64, 160))
     with torch.no_grad():
         assert torch.allclose(copy.eval()(x), trained(x), atol=2e-3)
+
+
+def test_the_jurisdictions_network_is_read_back_too(tmp_path):
+    torch.manual_seed(0)
+    model = PlaceNet().train()
+    for _ in range(3):
+        model(torch.rand(8, 3, 96, 192))
+    model.eval()
+    to_onnx(model, "jurisdiction", tmp_path / "f32.onnx")
+    x = torch.rand(4, 3, 96, 192)
+    copy = PlaceNet()
+    load_package(copy, str(tmp_path / "f32.onnx"), torch.rand(16, 3, 96, 192))
+    with torch.no_grad():
+        assert torch.allclose(copy.eval()(x), model(x), atol=2e-3)
 
 
 def test_half_stored_weights_are_read_back_too(trained, tmp_path):
