@@ -534,7 +534,7 @@ pub struct Names {
 }
 
 /// The parts that health may name, beside the cameras. Others are counted, not named.
-const PARTS: [&str; 15] = [
+const PARTS: [&str; 16] = [
     "audit",
     "broker",
     "cameras",
@@ -546,6 +546,7 @@ const PARTS: [&str; 15] = [
     "heat",
     "hits",
     "matcher",
+    "page_certificate",
     "ring",
     "sound",
     "speech",
@@ -569,6 +570,7 @@ pub struct HealthReport {
     pub policy_version: Option<u64>,
     pub clock: Option<ClockReport>,
     pub key_protection: Option<Protection>,
+    pub page_certificate_days: Option<i64>,
     pub cameras: Vec<CameraReport>,
     pub hits: u64,
     pub hits_quiet: u64,
@@ -683,6 +685,7 @@ impl HealthReport {
             policy_version: health.policy,
             clock: health.clock,
             key_protection: names.key_protection,
+            page_certificate_days: health.page_certificate_days,
             cameras: names
                 .cameras
                 .iter()

@@ -205,6 +205,53 @@ fn status_and_metrics_tell_how_the_car_is_without_a_plate_or_a_covert_list() {
 }
 
 #[test]
+fn end_of_the_page_s_certificate_is_told_and_a_renewed_one_waits_for_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pem, key) = (dir.path().join("page.pem"), dir.path().join("page.key"));
+    let pair = rcgen::KeyPair::generate().unwrap();
+    outrider::secret_file::create(&key, &pair.serialize_pem()).unwrap();
+    // It ends at the midnight before, so that no second of this test changes its days.
+    let lasts = |days: i64| {
+        let end = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * (days + 1));
+        let end = end.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+        let [month, day] = [end.month(), end.day()].map(|n| u8::try_from(n).unwrap());
+        params.not_after = rcgen::date_time_ymd(end.year().into(), month, day);
+        std::fs::write(&pem, params.self_signed(&pair).unwrap().pem()).unwrap();
+    };
+    lasts(20);
+    let listen = "listen = \"127.0.0.1:0\"\n";
+    let encrypted = format!("{listen}certificate = {pem:?}\nkey = {key:?}\n");
+    let config = without_a_camera(dir.path(), "").replace(listen, &encrypted);
+    let mut car = Real::new(dir.path(), &config);
+    let line = |car: &Real, command: &str| {
+        let (_, shown, said) = car.ends(&[command]);
+        let told = shown.split_once("page certificate").map(|(before, after)| {
+            let word = before.lines().next_back().unwrap().trim().to_owned();
+            (word, after.lines().take(2).collect::<Vec<_>>().join(" "))
+        });
+        told.unwrap_or_else(|| panic!("{command} tells of none: {shown} {said}"))
+    };
+    let (word, told) = line(&car, "check");
+    assert!(word == "warn" && told.contains("in 20 days") && told.contains("renew it"), "{told}");
+    car.start();
+    until("it tells how it is", || car.ends(&["status"]).0 == Some(0));
+    let (word, told) = line(&car, "status");
+    assert!(word == "warn" && told.contains("in 20 days"), "{told}");
+    let json: serde_json::Value = serde_json::from_str(&car.ends(&["status", "--json"]).1).unwrap();
+    assert_eq!(json["page_certificate"]["days_left"], 20);
+    assert_eq!(json["parts"]["page_certificate"]["state"], "impaired");
+    // The page goes on being served by what was there at the start.
+    lasts(300);
+    let (word, told) = line(&car, "check");
+    assert!(word == "warn" && told.contains("in 300 days in the file"), "{told}");
+    assert!(told.contains("in 20 days") && told.contains("restart Outrider"), "{told}");
+    car.stop();
+    let (word, told) = line(&car, "check");
+    assert!(word == "ok" && told.contains("in 300 days"), "{told}");
+}
+
+#[test]
 fn car_that_is_half_set_up_ends_with_78_one_sentence_and_nothing_made() {
     let dir = tempfile::tempdir().unwrap();
     let whole = without_a_camera(dir.path(), "");

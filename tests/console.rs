@@ -288,6 +288,9 @@ fn beside(parked: bool) -> Beside {
             certificate_ends: Some(
                 Timestamp::now() + jiff::SignedDuration::from_hours(21 * 24 + 1),
             ),
+            page_certificate_ends: Some(
+                Timestamp::now() + jiff::SignedDuration::from_hours(45 * 24 + 1),
+            ),
             disk_free: Some(51 << 30),
             disk_reserve: 256 << 20,
             muted: vec![Priority::Low],
@@ -461,6 +464,7 @@ fn officer_sees_the_hit_and_what_to_compare() {
         "suspended: 7,031 plates, 1 d old: OLD, confirm by radio",
         "connected to the agency, every hit is sent",
         "Certificate 21 days left",
+        "Page certificate 45 days left",
         "Disk 51.0 GB free",
         "Other plates not kept",
         "Sound ready",

@@ -14,7 +14,7 @@ use crate::control;
 use crate::daemon::asked::STATUS;
 use crate::daemon::standing::{Gps, Told};
 use crate::health::PartState;
-use crate::uplink::certificate::{AMBER_DAYS, RED_DAYS};
+use crate::uplink::certificate::{PAGE, PART};
 
 /// Ask the running daemon how this car is: cameras, GPS, clock, lists, last shift, link, storage, certificate.
 #[derive(Debug, Args)]
@@ -213,19 +213,28 @@ fn table(told: &Told) -> String {
     let fact =
         format!("{free} at {}; non-hits {}", told.storage.path.display(), told.storage.non_hits);
     row(word, "storage", fact);
-    if let Some(expiry) = &told.certificate {
-        let word = match expiry.days_left {
-            days if days <= RED_DAYS => Word::Fail,
-            days if days <= AMBER_DAYS => Word::Warn,
-            _ => Word::Ok,
-        };
-        row(word, "certificate", expiry.in_words());
+    // The daemon judges by its own settings how near the end is.
+    for (part, name, expiry) in [
+        (PART, "certificate", &told.certificate),
+        (PAGE, "page certificate", &told.page_certificate),
+    ] {
+        if let Some(expiry) = expiry {
+            let state = told.parts.get(part);
+            let fact = match state {
+                Some(PartState::Impaired(why) | PartState::Down(why)) => why.clone(),
+                _ => expiry.in_words(),
+            };
+            row(state.map_or(Word::Ok, Word::of), name, fact);
+        }
     }
     // These have lines of their own above.
-    const SAID: [&str; 5] = ["gps", "clock", "broker", "cameras", "certificate"];
+    const SAID: [&str; 4] = ["gps", "clock", "broker", "cameras"];
     for (part, state) in &told.parts {
-        let unsaid =
-            !SAID.contains(&part.as_str()) || (part == "certificate" && told.certificate.is_none());
+        let unsaid = match part.as_str() {
+            PART => told.certificate.is_none(),
+            PAGE => told.page_certificate.is_none(),
+            part => !SAID.contains(&part),
+        };
         if unsaid && !matches!(state, PartState::Working | PartState::Off) {
             row(Word::of(state), part, state_text(state));
         }

@@ -204,6 +204,10 @@ fn text(Look { told, counts }: &Look) -> String {
     out.one("storage_free_bytes", "gauge", "Free space at the state folder.", free);
     let ends = told.certificate.map(|c| c.ends.as_second() as f64);
     out.one("certificate_ends_timestamp_seconds", "gauge", "When the TLS certificate ends.", ends);
+    let (page, help) =
+        ("page_certificate_ends_timestamp_seconds", "When the page's certificate ends.");
+    let ends = told.page_certificate.map(|c| c.ends.as_second() as f64);
+    out.one(page, "gauge", help, ends);
     out.family("part_up", "gauge", "1 works, 0.5 works in part, 0 does not.");
     for (part, state) in told.parts.iter().filter(|(_, state)| **state != PartState::Off) {
         out.sample("part_up", &[("part", part)], state_number(state));

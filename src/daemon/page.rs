@@ -82,6 +82,13 @@ fn certificate(config: &Config) -> impl Fn(FrameTime) -> Option<Timestamp> + Sen
     }
 }
 
+/// When the certificate ends that the page is served by. Asked once: the page reads it at its start and serves by it to
+/// the end, whatever takes its place in the meantime.
+fn page_certificate(config: &Config, now: Timestamp) -> Option<Timestamp> {
+    let expiry = Expiry::of_page(&config.console, now).ok().flatten();
+    expiry.map(|expiry| expiry.ends)
+}
+
 /// What is kept in this car and for how long, by the policy that is in force when it is asked.
 pub(super) fn kept(
     config: &Config,
@@ -115,6 +122,7 @@ pub(super) fn asker(
     let (clock, hotlists, fixes, outbox) =
         (clock.clone(), hotlists.clone(), fixes.clone(), outbox.clone());
     let (sounder, certificate) = (sounder.clone(), certificate(config));
+    let page_certificate_ends = page_certificate(config, clock.now().wall);
     let (folder, disk_reserve) =
         (config.keeping.directory.clone(), config.keeping.disk_reserve.get());
     // The database is asked once a second at most: its lock is the hits'.
@@ -135,6 +143,7 @@ pub(super) fn asker(
             past: past.as_ref().map(|past| past.found()).unwrap_or_default(),
             car: CarStatus {
                 certificate_ends: certificate(now),
+                page_certificate_ends,
                 disk_free: rustix::fs::statvfs(&folder)
                     .ok()
                     .map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),

@@ -21,13 +21,13 @@ use crate::gps::Position;
 use crate::health::{CameraSnapshot, Health, PartState};
 use crate::sessions::LastShift;
 use crate::threads::{self, UntilDropped};
-use crate::uplink::certificate::{self, Expiry};
+use crate::uplink::certificate::{self, Expiry, Unreadable};
 use crate::version;
 
 /// Time between two looks: a camera that stops is told within two seconds.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Looks between two looks at the certificate's file: five minutes. A renewed one is known soon.
+/// Looks between two looks at the certificates' files: five minutes. A renewed one is known soon.
 const CERTIFICATE_EVERY: u64 = 600;
 
 /// How a car is.
@@ -63,6 +63,9 @@ pub(crate) struct Told {
     pub(crate) storage: Storage,
     /// The car's TLS certificate, if it has one that can be read.
     pub(crate) certificate: Option<Expiry>,
+    /// The certificate by which the page is served, if there is one.
+    #[serde(default)]
+    pub(crate) page_certificate: Option<Expiry>,
     /// Vehicle passes read since the start.
     pub(crate) reads: u64,
     /// Hits since the start.
@@ -152,15 +155,19 @@ pub(super) fn spawn(
     let config = config.clone();
     let mut watch = Watch::new(cameras);
     let began = clock.now().monotonic;
-    let mut certificate = None;
+    let (mut certificate, mut in_place) = (None, Ok(None));
     let look_on = move |pause: threads::Pause| {
         for look in 0_u64.. {
             let now = clock.now();
             if look.is_multiple_of(CERTIFICATE_EVERY) {
                 certificate = look_at_certificate(&config, now.wall, &health);
+                in_place = Expiry::of_page(&config.console, now.wall);
             }
+            let beside = ask();
+            let served = beside.car.page_certificate_ends.map(|ends| Expiry::until(ends, now.wall));
+            tell_of_page(served.as_ref(), &in_place, &health);
             let shown = health.shown();
-            let status = watch.step(now.monotonic, now.wall, &shown, ask());
+            let status = watch.step(now.monotonic, now.wall, &shown, beside);
             let directory = &config.keeping.directory;
             let free = rustix::fs::statvfs(directory).ok().map(|s| s.f_bavail * s.f_frsize);
             let told = Told {
@@ -183,6 +190,7 @@ pub(super) fn spawn(
                     non_hits: status.kept,
                 },
                 certificate,
+                page_certificate: served,
                 reads: status.reads,
                 hits: status.hits,
                 // Asked for when somebody asks.
@@ -203,13 +211,7 @@ pub(super) fn spawn(
 fn look_at_certificate(config: &Config, now: Timestamp, health: &Health) -> Option<Expiry> {
     match Expiry::of(&config.uplink, now) {
         Ok(Some(expiry)) => {
-            let state = expiry.health();
-            if health.state(certificate::PART).as_ref() != Some(&state)
-                && state != PartState::Working
-            {
-                tracing::warn!(ends = %expiry.ends, days_left = expiry.days_left, "certificate ends");
-            }
-            health.set(certificate::PART, state);
+            tell(certificate::PART, &expiry, certificate::RENEW, health);
             Some(expiry)
         }
         Ok(None) => None,
@@ -217,5 +219,66 @@ fn look_at_certificate(config: &Config, now: Timestamp, health: &Health) -> Opti
             health.set(certificate::PART, PartState::Down(e.to_string()));
             None
         }
+    }
+}
+
+/// Says in health how long the certificate holds by which the page is served, which is not always the one that has its
+/// place by now.
+fn tell_of_page(
+    served: Option<&Expiry>,
+    in_place: &Result<Option<Expiry>, Unreadable>,
+    health: &Health,
+) {
+    let Some(served) = served else {
+        if let Err(e) = in_place {
+            health.set(certificate::PAGE, PartState::Down(e.to_string()));
+        }
+        return;
+    };
+    let advice = match in_place {
+        Ok(Some(renewed)) if renewed.ends > served.ends => certificate::RESTART,
+        _ => certificate::RENEW_PAGE,
+    };
+    tell(certificate::PAGE, served, advice, health);
+    health.set_page_certificate_days(Some(served.days_left));
+}
+
+fn tell(part: &str, expiry: &Expiry, advice: &str, health: &Health) {
+    let state = expiry.health(advice);
+    if health.state(part).as_ref() != Some(&state) && state != PartState::Working {
+        tracing::warn!(part, ends = %expiry.ends, days_left = expiry.days_left, "certificate ends");
+    }
+    health.set(part, state);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_s_certificate_is_told_with_its_days_and_a_renewed_one_asks_for_a_restart() {
+        let health = Health::default();
+        tell_of_page(None, &Ok(None), &health);
+        let before = (health.state(certificate::PAGE), health.snapshot().page_certificate_days);
+        assert_eq!(before, (None, None), "a page on loopback has none");
+        let ends = |text: &str| {
+            Expiry::until(text.parse().unwrap(), "2026-12-01T00:00:00Z".parse().unwrap())
+        };
+        let (served, renewed) = (ends("2026-12-24T12:00:00Z"), ends("2027-12-01T00:00:00Z"));
+        tell_of_page(Some(&served), &Ok(Some(served)), &health);
+        assert_eq!(health.snapshot().page_certificate_days, Some(23));
+        let said = |health: &Health| match health.state(certificate::PAGE) {
+            Some(PartState::Impaired(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        let why = said(&health);
+        assert!(why.contains("in 23 days") && why.contains("renew it"), "{why}");
+        tell_of_page(Some(&served), &Ok(Some(renewed)), &health);
+        let why = said(&health);
+        assert!(why.contains("in 23 days") && why.ends_with(certificate::RESTART), "{why}");
+        tell_of_page(Some(&renewed), &Ok(Some(renewed)), &health);
+        assert_eq!(health.state(certificate::PAGE), Some(PartState::Working));
+        assert_eq!(health.snapshot().page_certificate_days, Some(365));
+        assert_eq!(health.state(certificate::PART), None, "the broker's is another");
     }
 }

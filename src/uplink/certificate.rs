@@ -1,7 +1,8 @@
-//! How long the car's own TLS certificate is still valid.
+//! How long the car's own TLS certificates are still valid: the one that it shows the broker, and its page's.
 //!
-//! In: `uplink.certificate`. Out: when it expires, and in how many days. The broker gives no warning before that day
-//! and refuses the car from then on; `check`, health and `outrider status` warn weeks ahead.
+//! In: `uplink.certificate`, `console.certificate`. Out: when each expires, and in how many days. Neither the broker nor
+//! a tablet warns before that day, and both refuse the car from then on; `check`, health, page and `outrider status`
+//! warn weeks ahead.
 
 use std::path::Path;
 
@@ -9,12 +10,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use x509_parser::pem::Pem;
 
-use crate::config::UplinkConfig;
+use crate::config::{ConsoleConfig, UplinkConfig};
 use crate::files::{self, Readers};
 use crate::health::PartState;
 
-/// The certificate's name in health.
+/// The name in health of the certificate for the broker.
 pub const PART: &str = "certificate";
+
+/// The name in health of the page's certificate.
+pub const PAGE: &str = "page_certificate";
 
 /// Days left from which on somebody should renew it.
 pub const AMBER_DAYS: i64 = 30;
@@ -22,9 +26,16 @@ pub const AMBER_DAYS: i64 = 30;
 /// Days left from which on somebody must renew it.
 pub const RED_DAYS: i64 = 7;
 
-/// What to do about a certificate that ends soon.
+/// What to do about a certificate for the broker that ends soon.
 pub const RENEW: &str = "renew it (docs/operations.md): a new certificate in its place serves at the next connection, \
                          without a restart";
+
+/// What to do about a page's certificate that ends soon.
+pub const RENEW_PAGE: &str = "renew it (docs/operations.md), then restart Outrider, which reads the page's certificate at its start";
+
+/// What to do about a page's certificate that was renewed while it served.
+pub const RESTART: &str =
+    "restart Outrider: the renewed certificate in its place counts from the next start";
 
 /// When a certificate ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +57,17 @@ impl Expiry {
         config.certificate.as_deref().map(|path| Self::of_file(path, now)).transpose()
     }
 
+    /// The end of the page's certificate, if there is a page and it has one.
+    pub fn of_page(config: &ConsoleConfig, now: Timestamp) -> Result<Option<Self>, Unreadable> {
+        let path = config.certificate.as_deref().filter(|_| config.enabled);
+        path.map(|path| Self::of_file(path, now)).transpose()
+    }
+
+    /// What is left at `now` of a certificate that ends then.
+    pub fn until(ends: Timestamp, now: Timestamp) -> Self {
+        Self { ends, days_left: ends.duration_since(now).as_secs().div_euclid(86_400) }
+    }
+
     /// The earliest end among the certificates of a PEM file: a chain is valid only as long as all of it is.
     pub fn of_file(path: &Path, now: Timestamp) -> Result<Self, Unreadable> {
         let said = |why: String| Unreadable(format!("{}: {why}", path.display()));
@@ -63,16 +85,15 @@ impl Expiry {
             first = Some(first.map_or(ends, |before| before.min(ends)));
         }
         let ends = first.ok_or_else(|| said("holds no certificate".into()))?;
-        let days_left = ends.duration_since(now).as_secs().div_euclid(86_400);
-        Ok(Self { ends, days_left })
+        Ok(Self::until(ends, now))
     }
 
-    /// The state as a part of health: amber from a month before the end on, red from a week before.
-    pub fn health(&self) -> PartState {
+    /// The state as a part of health: amber from a month before the end on, red from a week before, with what to do.
+    pub fn health(&self, advice: &str) -> PartState {
         match self.days_left {
-            days if days <= RED_DAYS => PartState::Down(format!("{}: {RENEW}", self.in_words())),
+            days if days <= RED_DAYS => PartState::Down(format!("{}: {advice}", self.in_words())),
             days if days <= AMBER_DAYS => {
-                PartState::Impaired(format!("{}: {RENEW}", self.in_words()))
+                PartState::Impaired(format!("{}: {advice}", self.in_words()))
             }
             _ => PartState::Working,
         }
@@ -117,9 +138,25 @@ mod tests {
         ] {
             let expiry = Expiry::of_file(&path, now.parse().unwrap()).unwrap();
             assert_eq!(expiry.days_left, days, "{now}");
-            let told = serde_json::to_value(expiry.health()).unwrap();
+            let told = serde_json::to_value(expiry.health(RENEW)).unwrap();
             assert_eq!(told["state"], word, "{now}: {told}");
         }
+    }
+
+    #[test]
+    fn page_has_an_end_where_it_is_served_by_a_certificate() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = "2027-02-01T00:00:00Z".parse().unwrap();
+        let says = |enabled, certificate| {
+            let config = ConsoleConfig { enabled, certificate, ..ConsoleConfig::default() };
+            Expiry::of_page(&config, now).map(|expiry| expiry.map(|expiry| expiry.days_left))
+        };
+        let path = certificate(dir.path(), 2027);
+        assert_eq!(says(true, Some(path.clone())), Ok(Some(28)));
+        assert_eq!(says(false, Some(path)), Ok(None));
+        assert_eq!(says(true, None), Ok(None));
+        let gone = says(true, Some(dir.path().join("gone.pem"))).unwrap_err().to_string();
+        assert!(gone.contains("gone.pem"), "{gone}");
     }
 
     #[test]

@@ -335,6 +335,7 @@ fn every_field_of_health() {
     health.set("hotlist/cpic", PartState::Impaired("old".into()));
     health.camera(&CameraId::new("front")).frames.many(9_000);
     health.hits.one();
+    health.set_page_certificate_days(Some(23));
     let report = health_report(&health.snapshot());
     let message = Message::new(&vehicle(), Outbound::Health(Box::new(report)));
     assert_eq!(message.topic(), "alpr/v1/peel/vehicle/4127/health");
@@ -361,6 +362,7 @@ fn health_has_no_place_for_a_plate() {
         policy_version,
         clock,
         key_protection,
+        page_certificate_days,
         cameras,
         hits,
         hits_quiet,
@@ -376,7 +378,7 @@ fn health_has_no_place_for_a_plate() {
     } = health_report(&Health::default().snapshot());
     let _: (u8, Timestamp, LinkState) = (v, at, link);
     let _: ([usize; 2], Option<u64>) = ([hotlists_down, other_parts_down], policy_version);
-    let _: Option<Protection> = key_protection;
+    let _: (Option<Protection>, Option<i64>) = (key_protection, page_certificate_days);
     let _: Option<(TimeSource, bool, Option<i64>)> =
         clock.map(|ClockReport { source, disputed, offset_ms }| (source, disputed, offset_ms));
     for n in

@@ -198,6 +198,8 @@ pub struct Health {
     models: RwLock<Vec<ModelStanding>>,
     /// Who vouches for the time; `None` before the first check.
     clock: RwLock<Option<ClockReport>>,
+    /// Whole days left of the page's certificate, negative once it has ended; `None` where the page has none.
+    page_certificate_days: RwLock<Option<i64>>,
     /// Reads that matched a list.
     pub hits: Counter,
     /// Reads that matched an entry which had raised an alert within the configured time.
@@ -264,6 +266,11 @@ impl Health {
         *self.clock.write().expect("no holder panics") = Some(report);
     }
 
+    /// Sets how many whole days are left of the page's certificate.
+    pub fn set_page_certificate_days(&self, days: Option<i64>) {
+        *self.page_certificate_days.write().expect("no holder panics") = days;
+    }
+
     /// The last state of a part.
     pub fn state(&self, part: &str) -> Option<PartState> {
         let said = self.parts.read().expect("no holder panics").get(part).cloned()?;
@@ -322,6 +329,7 @@ impl Health {
             parts,
             policy: self.policy(),
             clock: *self.clock.read().expect("no holder panics"),
+            page_certificate_days: *self.page_certificate_days.read().expect("no holder panics"),
             cameras: cameras.iter().map(|(id, c)| (id.clone(), CameraSnapshot::of(c))).collect(),
             hits: self.hits.get(),
             hits_quiet: self.hits_quiet.get(),
@@ -359,6 +367,8 @@ pub struct Snapshot {
     pub policy: Option<u64>,
     #[serde(default)]
     pub clock: Option<ClockReport>,
+    #[serde(default)]
+    pub page_certificate_days: Option<i64>,
     pub cameras: BTreeMap<CameraId, CameraSnapshot>,
     pub hits: u64,
     pub hits_quiet: u64,

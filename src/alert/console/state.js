@@ -4,7 +4,7 @@
 
 const CALM = { working: "ok", starting: "warn", impaired: "warn", down: "bad", off: "" };
 const URGENCY = { bad: 0, warn: 1, ok: 2, "": 3 };
-// Days before its end at which the certificate is spoken of.
+// Days before its end at which a certificate is warned of.
 const CERTIFICATE_DAYS = 30;
 const GIB = 1024 ** 3;
 // Why a vehicle that was seen gave no plate.
@@ -147,8 +147,9 @@ function drawStatus() {
   }
   for (const [name, part] of Object.entries(status.parts)) {
     if (["gps", "broker", "sound"].includes(name) || name.startsWith("hotlist/")) continue;
-    // Its days are told above.
+    // Their days are told above.
     if (name === "certificate" && status.car.certificate_ends) continue;
+    if (name === "page_certificate" && status.car.page_certificate_ends) continue;
     if (part.state === "working" || part.state === "off") continue;
     chips.push(partChip(name, part, "", part.state === "down" ? "DOWN" : ""));
     fact(state, name, part.detail || part.state, CALM[part.state]);
@@ -160,16 +161,21 @@ function drawStatus() {
   drawBanner();
 }
 
-// What the car's own computer has: room on the disk, and days until its certificate ends.
+// How long a certificate of the car holds, and what comes to an end with it.
+function drawCertificate(chips, state, name, ends, lost) {
+  if (!ends) return;
+  const days = Math.floor((Date.parse(ends) - now()) / 86400000);
+  const kind = days < 0 ? "bad" : days < CERTIFICATE_DAYS ? "warn" : "";
+  const says = days < 0 ? `HAS ENDED: ${lost}` : `${days} days left`;
+  if (kind) chips.push(chip(kind, name, says));
+  fact(state, name, says, kind);
+}
+
+// What the car's own computer has: room on the disk, and days until its certificates end.
 function drawMachine(chips, state) {
   const car = status.car || {};
-  if (car.certificate_ends) {
-    const days = Math.floor((Date.parse(car.certificate_ends) - now()) / 86400000);
-    const kind = days < 0 ? "bad" : days < CERTIFICATE_DAYS ? "warn" : "";
-    const says = days < 0 ? "HAS ENDED: no link" : `${days} days left`;
-    if (kind) chips.push(chip(kind, "Certificate", says));
-    fact(state, "Certificate", says, kind);
-  }
+  drawCertificate(chips, state, "Certificate", car.certificate_ends, "no link");
+  drawCertificate(chips, state, "Page certificate", car.page_certificate_ends, "this page will not open again");
   if (car.disk_free != null) {
     const low = car.disk_free < car.disk_reserve;
     const free = car.disk_free >= GIB ? `${(car.disk_free / GIB).toFixed(1)} GB free` : `${Math.round(car.disk_free / 1024 / 1024)} MB free`;

@@ -79,6 +79,8 @@ pub struct Status {
 pub struct CarStatus {
     /// When the certificate for the broker ends, where there is one.
     pub certificate_ends: Option<Timestamp>,
+    /// When the certificate ends by which the page is served, where there is one.
+    pub page_certificate_ends: Option<Timestamp>,
     /// Bytes free where hits are kept; nothing where that cannot be told.
     pub disk_free: Option<u64>,
     /// Bytes below which only hits are kept.

@@ -18,7 +18,7 @@ use crate::models::settings_on_disk;
 use crate::onboard::vision::{Reader, Runtime, Weights};
 use crate::trust::Root;
 use crate::uplink;
-use crate::uplink::certificate::{Expiry, RENEW};
+use crate::uplink::certificate::{Expiry, PAGE, RENEW, RENEW_PAGE, RESTART};
 
 /// Time for the broker, TLS included, over a slow mobile line.
 const BROKER: Duration = Duration::from_secs(10);
@@ -35,6 +35,7 @@ pub(super) fn check_all(config: &Config, findings: &mut Vec<Finding>) {
     findings.extend(place::beacon(config));
     findings.push(broker(config));
     findings.extend(certificate(config));
+    findings.extend(page_certificate(config));
     lists(config, findings);
     findings.push(kept::folder(config));
     findings.extend(kept::root(config));
@@ -113,16 +114,43 @@ fn broker(config: &Config) -> Finding {
 fn certificate(config: &Config) -> Option<Finding> {
     let part = "certificate";
     match Expiry::of(&config.uplink, Timestamp::now()) {
-        Ok(expiry) => expiry.map(|expiry| match expiry.health() {
-            PartState::Down(_) => Finding::fail(part, expiry.in_words(), RENEW),
-            PartState::Impaired(_) => Finding::warn(part, expiry.in_words(), RENEW),
-            _ => Finding::ok(part, expiry.in_words()),
-        }),
+        Ok(expiry) => expiry.map(|expiry| ends(part, &expiry, RENEW)),
         Err(e) => Some(Finding::fail(
             part,
             e,
             "put the car's certificate there, or correct uplink.certificate",
         )),
+    }
+}
+
+/// How long the page's certificate is still valid: the file's, and the one that a running daemon has read at its start.
+fn page_certificate(config: &Config) -> Option<Finding> {
+    let part = "page certificate";
+    let expiry = match Expiry::of_page(&config.console, Timestamp::now()) {
+        Ok(expiry) => expiry?,
+        Err(e) => {
+            let advice = "put the page's certificate there, or correct console.certificate";
+            return Some(Finding::fail(part, e, advice));
+        }
+    };
+    let serves =
+        |why| format!("{} in the file, and the running daemon says: {why}", expiry.in_words());
+    Some(match (expiry.health(RENEW_PAGE), kept::daemon_state(config, PAGE)) {
+        (PartState::Working, Some(PartState::Down(why))) => {
+            Finding::fail(part, serves(why), RESTART)
+        }
+        (PartState::Working, Some(PartState::Impaired(why))) => {
+            Finding::warn(part, serves(why), RESTART)
+        }
+        _ => ends(part, &expiry, RENEW_PAGE),
+    })
+}
+
+fn ends(part: &str, expiry: &Expiry, advice: &str) -> Finding {
+    match expiry.health(advice) {
+        PartState::Down(_) => Finding::fail(part, expiry.in_words(), advice),
+        PartState::Impaired(_) => Finding::warn(part, expiry.in_words(), advice),
+        _ => Finding::ok(part, expiry.in_words()),
     }
 }
 
