@@ -95,7 +95,8 @@ fn without_a_camera(folder: &Path, more: &str) -> String {
 #[test]
 fn car_without_a_camera_starts_says_so_large_and_serves_list_and_page() {
     let dir = tempfile::tempdir().unwrap();
-    let mut car = Real::new(dir.path(), &without_a_camera(dir.path(), ""));
+    let warned = "[certificates]\nwarn_before = \"12d\"\n";
+    let mut car = Real::new(dir.path(), &without_a_camera(dir.path(), warned));
     car.start();
     let log = car.log();
     assert!(log.contains("NOT READING: no camera is configured: add a [[camera]]"), "{log}");
@@ -108,6 +109,7 @@ fn car_without_a_camera_starts_says_so_large_and_serves_list_and_page() {
         let text = String::from_utf8_lossy(&bytes);
         text.contains("\"cameras\":[]")
             && text.contains("\"entries\":1")
+            && text.contains("\"certificate_warn_days\":12")
             && text.contains("no camera is configured")
     });
     // Its records can be asked for.
@@ -219,10 +221,12 @@ fn end_of_the_page_s_certificate_is_told_and_a_renewed_one_waits_for_a_restart()
         params.not_after = rcgen::date_time_ymd(end.year().into(), month, day);
         std::fs::write(&pem, params.self_signed(&pair).unwrap().pem()).unwrap();
     };
-    lasts(20);
+    // The default would not warn yet.
+    lasts(40);
     let listen = "listen = \"127.0.0.1:0\"\n";
     let encrypted = format!("{listen}certificate = {pem:?}\nkey = {key:?}\n");
-    let config = without_a_camera(dir.path(), "").replace(listen, &encrypted);
+    let warned = "[certificates]\nwarn_before = \"60d\"\n";
+    let config = without_a_camera(dir.path(), warned).replace(listen, &encrypted);
     let mut car = Real::new(dir.path(), &config);
     let line = |car: &Real, command: &str| {
         let (_, shown, said) = car.ends(&[command]);
@@ -233,19 +237,19 @@ fn end_of_the_page_s_certificate_is_told_and_a_renewed_one_waits_for_a_restart()
         told.unwrap_or_else(|| panic!("{command} tells of none: {shown} {said}"))
     };
     let (word, told) = line(&car, "check");
-    assert!(word == "warn" && told.contains("in 20 days") && told.contains("renew it"), "{told}");
+    assert!(word == "warn" && told.contains("in 40 days") && told.contains("renew it"), "{told}");
     car.start();
     until("it tells how it is", || car.ends(&["status"]).0 == Some(0));
     let (word, told) = line(&car, "status");
-    assert!(word == "warn" && told.contains("in 20 days"), "{told}");
+    assert!(word == "warn" && told.contains("in 40 days"), "{told}");
     let json: serde_json::Value = serde_json::from_str(&car.ends(&["status", "--json"]).1).unwrap();
-    assert_eq!(json["page_certificate"]["days_left"], 20);
+    assert_eq!(json["page_certificate"]["days_left"], 40);
     assert_eq!(json["parts"]["page_certificate"]["state"], "impaired");
     // The page goes on being served by what was there at the start.
     lasts(300);
     let (word, told) = line(&car, "check");
     assert!(word == "warn" && told.contains("in 300 days in the file"), "{told}");
-    assert!(told.contains("in 20 days") && told.contains("restart Outrider"), "{told}");
+    assert!(told.contains("in 40 days") && told.contains("restart Outrider"), "{told}");
     car.stop();
     let (word, told) = line(&car, "check");
     assert!(word == "ok" && told.contains("in 300 days"), "{told}");

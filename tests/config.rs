@@ -68,8 +68,16 @@ fn example_loads() {
 /// The lines `# key = value` of the example are defaults: uncommented, they change nothing.
 #[test]
 fn defaults_of_the_example_are_the_defaults() {
-    const SECTIONS: [&str; 7] =
-        ["[reading]", "[gps]", "[power]", "[keeping]", "[console]", "[alert]", "[thermal]"];
+    const SECTIONS: [&str; 8] = [
+        "[reading]",
+        "[gps]",
+        "[power]",
+        "[keeping]",
+        "[console]",
+        "[certificates]",
+        "[alert]",
+        "[thermal]",
+    ];
     let example = fs::read_to_string("examples/outrider.toml").unwrap();
     let mut text = String::from("[vehicle]\nid = \"4127\"\nagency = \"peel\"\n");
     let mut inside = false;

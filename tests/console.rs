@@ -291,6 +291,7 @@ fn beside(parked: bool) -> Beside {
             page_certificate_ends: Some(
                 Timestamp::now() + jiff::SignedDuration::from_hours(45 * 24 + 1),
             ),
+            certificate_warn_days: 30,
             disk_free: Some(51 << 30),
             disk_reserve: 256 << 20,
             muted: vec![Priority::Low],

@@ -154,6 +154,7 @@ pub(super) fn spawn(
 ) -> UntilDropped {
     let config = config.clone();
     let mut watch = Watch::new(cameras);
+    let warn_days = config.certificates.warn_days();
     let began = clock.now().monotonic;
     let (mut certificate, mut in_place) = (None, Ok(None));
     let look_on = move |pause: threads::Pause| {
@@ -165,7 +166,7 @@ pub(super) fn spawn(
             }
             let beside = ask();
             let served = beside.car.page_certificate_ends.map(|ends| Expiry::until(ends, now.wall));
-            tell_of_page(served.as_ref(), &in_place, &health);
+            tell_of_page(served.as_ref(), &in_place, warn_days, &health);
             let shown = health.shown();
             let status = watch.step(now.monotonic, now.wall, &shown, beside);
             let directory = &config.keeping.directory;
@@ -211,7 +212,8 @@ pub(super) fn spawn(
 fn look_at_certificate(config: &Config, now: Timestamp, health: &Health) -> Option<Expiry> {
     match Expiry::of(&config.uplink, now) {
         Ok(Some(expiry)) => {
-            tell(certificate::PART, &expiry, certificate::RENEW, health);
+            let warn_days = config.certificates.warn_days();
+            tell(certificate::PART, &expiry, (warn_days, certificate::RENEW), health);
             Some(expiry)
         }
         Ok(None) => None,
@@ -227,6 +229,7 @@ fn look_at_certificate(config: &Config, now: Timestamp, health: &Health) -> Opti
 fn tell_of_page(
     served: Option<&Expiry>,
     in_place: &Result<Option<Expiry>, Unreadable>,
+    warn_days: i64,
     health: &Health,
 ) {
     let Some(served) = served else {
@@ -239,12 +242,12 @@ fn tell_of_page(
         Ok(Some(renewed)) if renewed.ends > served.ends => certificate::RESTART,
         _ => certificate::RENEW_PAGE,
     };
-    tell(certificate::PAGE, served, advice, health);
+    tell(certificate::PAGE, served, (warn_days, advice), health);
     health.set_page_certificate_days(Some(served.days_left));
 }
 
-fn tell(part: &str, expiry: &Expiry, advice: &str, health: &Health) {
-    let state = expiry.health(advice);
+fn tell(part: &str, expiry: &Expiry, (warn_days, advice): (i64, &str), health: &Health) {
+    let state = expiry.health(warn_days, advice);
     if health.state(part).as_ref() != Some(&state) && state != PartState::Working {
         tracing::warn!(part, ends = %expiry.ends, days_left = expiry.days_left, "certificate ends");
     }
@@ -258,14 +261,14 @@ mod tests {
     #[test]
     fn page_s_certificate_is_told_with_its_days_and_a_renewed_one_asks_for_a_restart() {
         let health = Health::default();
-        tell_of_page(None, &Ok(None), &health);
+        tell_of_page(None, &Ok(None), 30, &health);
         let before = (health.state(certificate::PAGE), health.snapshot().page_certificate_days);
         assert_eq!(before, (None, None), "a page on loopback has none");
         let ends = |text: &str| {
             Expiry::until(text.parse().unwrap(), "2026-12-01T00:00:00Z".parse().unwrap())
         };
         let (served, renewed) = (ends("2026-12-24T12:00:00Z"), ends("2027-12-01T00:00:00Z"));
-        tell_of_page(Some(&served), &Ok(Some(served)), &health);
+        tell_of_page(Some(&served), &Ok(Some(served)), 30, &health);
         assert_eq!(health.snapshot().page_certificate_days, Some(23));
         let said = |health: &Health| match health.state(certificate::PAGE) {
             Some(PartState::Impaired(why)) => why,
@@ -273,10 +276,10 @@ mod tests {
         };
         let why = said(&health);
         assert!(why.contains("in 23 days") && why.contains("renew it"), "{why}");
-        tell_of_page(Some(&served), &Ok(Some(renewed)), &health);
+        tell_of_page(Some(&served), &Ok(Some(renewed)), 30, &health);
         let why = said(&health);
         assert!(why.contains("in 23 days") && why.ends_with(certificate::RESTART), "{why}");
-        tell_of_page(Some(&renewed), &Ok(Some(renewed)), &health);
+        tell_of_page(Some(&renewed), &Ok(Some(renewed)), 30, &health);
         assert_eq!(health.state(certificate::PAGE), Some(PartState::Working));
         assert_eq!(health.snapshot().page_certificate_days, Some(365));
         assert_eq!(health.state(certificate::PART), None, "the broker's is another");

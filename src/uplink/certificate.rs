@@ -20,11 +20,8 @@ pub const PART: &str = "certificate";
 /// The name in health of the page's certificate.
 pub const PAGE: &str = "page_certificate";
 
-/// Days left from which on somebody should renew it.
-pub const AMBER_DAYS: i64 = 30;
-
-/// Days left from which on somebody must renew it.
-pub const RED_DAYS: i64 = 7;
+/// Days left from which on somebody must renew it. From when on somebody should is a setting, which is always earlier.
+const RED_DAYS: i64 = 7;
 
 /// What to do about a certificate for the broker that ends soon.
 pub const RENEW: &str = "renew it (docs/operations.md): a new certificate in its place serves at the next connection, \
@@ -88,11 +85,11 @@ impl Expiry {
         Ok(Self::until(ends, now))
     }
 
-    /// The state as a part of health: amber from a month before the end on, red from a week before, with what to do.
-    pub fn health(&self, advice: &str) -> PartState {
+    /// The state as a part of health: amber from so many days before the end on, red from a week before, with what to do.
+    pub fn health(&self, warn_days: i64, advice: &str) -> PartState {
         match self.days_left {
             days if days <= RED_DAYS => PartState::Down(format!("{}: {advice}", self.in_words())),
-            days if days <= AMBER_DAYS => {
+            days if days <= warn_days => {
                 PartState::Impaired(format!("{}: {advice}", self.in_words()))
             }
             _ => PartState::Working,
@@ -113,6 +110,7 @@ impl Expiry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::CertificatesConfig;
 
     fn certificate(dir: &Path, year: i32) -> std::path::PathBuf {
         let mut params = rcgen::CertificateParams::new(vec!["4127".into()]).unwrap();
@@ -138,8 +136,12 @@ mod tests {
         ] {
             let expiry = Expiry::of_file(&path, now.parse().unwrap()).unwrap();
             assert_eq!(expiry.days_left, days, "{now}");
-            let told = serde_json::to_value(expiry.health(RENEW)).unwrap();
+            let default = CertificatesConfig::default().warn_days();
+            let told = serde_json::to_value(expiry.health(default, RENEW)).unwrap();
             assert_eq!(told["state"], word, "{now}: {told}");
+            // Another setting moves the warning, and never the failure.
+            let early = serde_json::to_value(expiry.health(90, RENEW)).unwrap();
+            assert_eq!(early["state"], if word == "working" { "impaired" } else { word }, "{now}");
         }
     }
 

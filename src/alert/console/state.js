@@ -4,8 +4,6 @@
 
 const CALM = { working: "ok", starting: "warn", impaired: "warn", down: "bad", off: "" };
 const URGENCY = { bad: 0, warn: 1, ok: 2, "": 3 };
-// Days before its end at which a certificate is warned of.
-const CERTIFICATE_DAYS = 30;
 const GIB = 1024 ** 3;
 // Why a vehicle that was seen gave no plate.
 const UNREAD = { small: "too small", illegible: "blurred", implausible: "no plate", unsure: "unsure", brief: "too brief" };
@@ -165,7 +163,7 @@ function drawStatus() {
 function drawCertificate(chips, state, name, ends, lost) {
   if (!ends) return;
   const days = Math.floor((Date.parse(ends) - now()) / 86400000);
-  const kind = days < 0 ? "bad" : days < CERTIFICATE_DAYS ? "warn" : "";
+  const kind = days < 0 ? "bad" : days <= status.car.certificate_warn_days ? "warn" : "";
   const says = days < 0 ? `HAS ENDED: ${lost}` : `${days} days left`;
   if (kind) chips.push(chip(kind, name, says));
   fact(state, name, says, kind);

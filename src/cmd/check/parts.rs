@@ -114,7 +114,7 @@ fn broker(config: &Config) -> Finding {
 fn certificate(config: &Config) -> Option<Finding> {
     let part = "certificate";
     match Expiry::of(&config.uplink, Timestamp::now()) {
-        Ok(expiry) => expiry.map(|expiry| ends(part, &expiry, RENEW)),
+        Ok(expiry) => expiry.map(|expiry| ends(part, &expiry, config, RENEW)),
         Err(e) => Some(Finding::fail(
             part,
             e,
@@ -135,19 +135,20 @@ fn page_certificate(config: &Config) -> Option<Finding> {
     };
     let serves =
         |why| format!("{} in the file, and the running daemon says: {why}", expiry.in_words());
-    Some(match (expiry.health(RENEW_PAGE), kept::daemon_state(config, PAGE)) {
+    let in_place = expiry.health(config.certificates.warn_days(), RENEW_PAGE);
+    Some(match (in_place, kept::daemon_state(config, PAGE)) {
         (PartState::Working, Some(PartState::Down(why))) => {
             Finding::fail(part, serves(why), RESTART)
         }
         (PartState::Working, Some(PartState::Impaired(why))) => {
             Finding::warn(part, serves(why), RESTART)
         }
-        _ => ends(part, &expiry, RENEW_PAGE),
+        _ => ends(part, &expiry, config, RENEW_PAGE),
     })
 }
 
-fn ends(part: &str, expiry: &Expiry, advice: &str) -> Finding {
-    match expiry.health(advice) {
+fn ends(part: &str, expiry: &Expiry, config: &Config, advice: &str) -> Finding {
+    match expiry.health(config.certificates.warn_days(), advice) {
         PartState::Down(_) => Finding::fail(part, expiry.in_words(), advice),
         PartState::Impaired(_) => Finding::warn(part, expiry.in_words(), advice),
         _ => Finding::ok(part, expiry.in_words()),

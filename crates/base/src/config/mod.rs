@@ -6,6 +6,7 @@
 
 mod alert;
 mod camera;
+mod certificates;
 mod console;
 mod gpio;
 mod gps;
@@ -31,6 +32,7 @@ use crate::files::{self, Readers};
 
 pub use alert::AlertConfig;
 pub use camera::{CameraConfig, Level, PixelFormat};
+pub use certificates::CertificatesConfig;
 pub use console::{ConsoleConfig, Screen};
 pub use gpio::{ActiveLevel, SwitchedLine};
 pub use gps::{GpsConfig, GpsSource};
@@ -101,6 +103,9 @@ pub struct Config {
     /// The officer's page.
     #[serde(default)]
     pub console: ConsoleConfig,
+    /// How long before its end a certificate is warned of.
+    #[serde(default)]
+    pub certificates: CertificatesConfig,
     /// The temperatures from which on fewer frames are read.
     #[serde(default)]
     pub thermal: ThermalConfig,
@@ -211,6 +216,7 @@ impl Config {
         camera::validate(&self.camera)?;
         self.models.validate()?;
         self.console.validate()?;
+        self.certificates.validate()?;
         self.metrics.validate()?;
         self.thermal.validate()?;
         self.alert.validate()?;
