@@ -72,7 +72,13 @@ impl Keep {
         }
         let key = device.derive(Purpose::Hotplates);
         let (db, _) = sqlcipher::open_or_replace(path, || connect(path, &key), |e| Some(e))?;
-        Ok(Self { path: path.to_owned(), key, db, noted: None })
+        let keep = Self { path: path.to_owned(), key, db, noted: None };
+        // A kill between a deletion and the emptying leaves it full. A disk that refuses this is told when it refuses
+        // more than that.
+        if let Err(error) = keep.empty_journal() {
+            tracing::warn!(%error, "journal of the hotplates not emptied");
+        }
+        Ok(keep)
     }
 
     /// Sets aside a database that has turned out to be damaged, and writes the hotplates in force
@@ -191,11 +197,15 @@ impl Keep {
             self.db.execute("DELETE FROM hotplate WHERE id = ?1", [id.to_bytes()])?;
             // The note goes with the last hotplate: a wrong clock that is corrected must not end
             // the next one.
-            self.db
-                .execute("DELETE FROM seen WHERE NOT EXISTS (SELECT 1 FROM hotplate)", ())
-                .map(drop)
+            self.db.execute("DELETE FROM seen WHERE NOT EXISTS (SELECT 1 FROM hotplate)", ())?;
+            self.empty_journal()
         })();
         done.map_err(|e| self.sqlite(e))
+    }
+
+    /// Empties the journal: it has the pages that held what was deleted, until later writes reach their place.
+    fn empty_journal(&self) -> rusqlite::Result<()> {
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
     }
 
     fn sqlite(&self, e: rusqlite::Error) -> HotplateError {
@@ -239,5 +249,51 @@ mod tests {
             keep.begin_anew(&[], now).unwrap();
         }
         assert_eq!(crate::aside::list(&state).len(), 4, "two at the start, two while open");
+    }
+
+    /// How many hotplates somebody finds who has disk and key, and cuts the journal off wherever it helps.
+    fn found_by_whoever_cuts_the_journal(path: &Path, device: &DeviceKey) -> usize {
+        const BEFORE_FRAMES: usize = 32;
+        const FRAME: usize = 24 + 4096;
+        let journal = std::fs::read(path.with_extension("db-wal")).unwrap_or_default();
+        let cuts = (0..).map(|n| BEFORE_FRAMES + n * FRAME).take_while(|at| *at < journal.len());
+        let tried = cuts.chain([0, journal.len()]).map(|cut| {
+            let dir = tempfile::tempdir().unwrap();
+            let copy = dir.path().join("hotplates.db");
+            std::fs::copy(path, &copy).unwrap();
+            std::fs::write(copy.with_extension("db-wal"), &journal[..cut.min(journal.len())])
+                .unwrap();
+            let now = FrameTime { monotonic: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+            let mut keep = Keep::open(&copy, device).unwrap();
+            keep.read(now, BootId::from_bytes([1; 16])).unwrap().len()
+        });
+        tried.max().unwrap_or(0)
+    }
+
+    #[test]
+    fn of_a_hotplate_that_is_taken_out_nothing_is_left_in_the_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let device = DeviceKey::load(&state).unwrap();
+        let path = state.join("hotplates.db");
+        let mut keep = Keep::open(&path, &device).unwrap();
+        let now = FrameTime { monotonic: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+        let ends = Ends { boot: BootId::from_bytes([1; 16]), at: Duration::from_secs(3_600) };
+        let hotplate = Hotplate {
+            id: Ulid(1),
+            plate: ListedPlate::parse("ZKHOT01").unwrap(),
+            jurisdiction: Jurisdiction::default(),
+            priority: Priority::default(),
+            reason: "seen leaving the bank".into(),
+            case: String::new(),
+            by: "1234".into(),
+            role: Who::Officer,
+            added: now.wall,
+            expires: now.wall + jiff::SignedDuration::from_hours(1),
+        };
+        keep.write(&hotplate, &ends, now).unwrap();
+        assert_eq!(found_by_whoever_cuts_the_journal(&path, &device), 1, "the search finds one");
+        keep.forget(hotplate.id).unwrap();
+        assert_eq!(found_by_whoever_cuts_the_journal(&path, &device), 0);
     }
 }
