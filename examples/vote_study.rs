@@ -18,21 +18,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use outrider::clock::FrameTime;
+use indicatif::ProgressBar;
 use outrider::config::{ModelsConfig, ReadingConfig};
 use outrider::demo::camera::Painter;
 use outrider::demo::scenario::{DriveScenario, DriveSettings, Encounter, Side, Visit};
 use outrider::geometry::Rect;
-use outrider::onboard::frame::{Frame, Pixels};
 use outrider::onboard::testing::{JoinAndVote, VotedRead};
 use outrider::onboard::vision::Reader;
 use outrider::onboard::vision::candidate::Sighted;
 use outrider::plate::Plate;
 use outrider::render::light::TimeOfDay;
 use outrider::render::scene::plates_in_view;
+
+mod study;
+
+use study::{Outcome, percent};
 
 /// Closing speeds in km/h; the first is a vehicle that keeps its distance.
 const SPEEDS: [f32; 5] = [0.0, 50.0, 100.0, 150.0, 225.0];
@@ -47,8 +48,6 @@ const LIGHTS: [(TimeOfDay, f32, &str); 4] = [
 /// The closing speed of the second table, one of `SPEEDS`.
 const LIGHTS_AT: f32 = 100.0;
 const FPS: f32 = 30.0;
-/// How far outside the visible time a read may be stamped, as in the daemon's own score.
-const SLACK: Duration = Duration::from_millis(70);
 
 /// What came of one pass: read rightly, and misread, by the vote and by the single best frame; at
 /// 30 frames a second, and at 15.
@@ -56,12 +55,6 @@ const SLACK: Duration = Duration::from_millis(70);
 struct Pass {
     vote: [Outcome; 2],
     single: [Outcome; 2],
-}
-
-#[derive(Default, Clone, Copy)]
-struct Outcome {
-    read: bool,
-    misread: bool,
 }
 
 /// The best frame of one vehicle so far.
@@ -85,9 +78,7 @@ fn main() {
         std::env::args().skip(1).map(|a| a.parse::<u64>().expect("PASSES and SEED are numbers"));
     let passes = usize::try_from(args.next().unwrap_or(100)).unwrap();
     let seed = args.next().unwrap_or(1);
-    let bar = ProgressBar::new((passes * (SPEEDS.len() + LIGHTS.len() - 1)) as u64);
-    let style = "{bar:40} {pos} of {len} passes, {eta} left, {msg}";
-    bar.set_style(ProgressStyle::with_template(style).unwrap());
+    let bar = study::bar(passes * (SPEEDS.len() + LIGHTS.len() - 1), "passes");
     let reader = Reader::load(&ModelsConfig::default()).expect("the default models");
     let [detector, ocr] = reader.weights().map(|w| format!("{} {}", w.name, w.version));
     let (light, shutter_us, by_day) = LIGHTS[0];
@@ -237,15 +228,7 @@ impl Study {
     }
 
     fn look(&mut self, plan: &DriveScenario, side: Side, n: u64, jpeg: Vec<u8>) -> Sighted {
-        let frame = Frame {
-            camera: side.id(),
-            sequence: n,
-            captured: FrameTime {
-                monotonic: plan.frame_time(n),
-                wall: jiff::Timestamp::UNIX_EPOCH,
-            },
-            pixels: Pixels::Mjpeg(jpeg),
-        };
+        let frame = study::frame(plan, side, n, jpeg);
         self.reader.read_whole(&frame).unwrap()
     }
 
@@ -287,8 +270,7 @@ impl Study {
     }
 }
 
-/// What came of one vehicle's pass. A read that no vehicle carries counts as a misread of each one that
-/// could be seen at its time.
+/// What came of one vehicle's pass.
 fn judge(
     plan: &DriveScenario,
     visit: &Visit,
@@ -296,27 +278,13 @@ fn judge(
     best: &[HashMap<usize, Best>; 2],
 ) -> Pass {
     let truth = plan.encounters[visit.vehicle].plate.key();
-    let (from, to) = (plan.frame_time(visit.visible.0), plan.frame_time(visit.visible.1));
     let mut pass = Pass::default();
     for i in 0..2 {
-        let during = |r: &&VotedRead| r.seen + SLACK >= from && r.seen <= to + SLACK;
-        pass.vote[i].read = reads[i].iter().filter(during).any(|r| r.plate.key() == truth);
-        let carried =
-            |r: &VotedRead| plan.encounters.iter().any(|e| e.plate.key() == r.plate.key());
-        pass.vote[i].misread = reads[i].iter().filter(during).any(|r| !carried(r));
+        pass.vote[i] = study::judge(plan, visit, &reads[i]);
         if let Some(best) = best[i].get(&visit.vehicle).filter(|b| b.is_read) {
             let right = Plate::parse(&best.text).is_ok_and(|p| p.key() == truth);
             (pass.single[i].read, pass.single[i].misread) = (right, !right);
         }
     }
     pass
-}
-
-/// `93.0 (86.3-96.6)`: percent and its 95 % interval by Wilson's score.
-fn percent(hits: usize, n: usize) -> String {
-    let (n, p, z) = (n.max(1) as f64, hits as f64 / n.max(1) as f64, 1.959_964);
-    let middle = p + z * z / (2.0 * n);
-    let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    let of = |v: f64| 100.0 * (v / (1.0 + z * z / n)).clamp(0.0, 1.0);
-    format!("{:.1} ({:.1}-{:.1})", 100.0 * p, of(middle - half), of(middle + half))
 }

@@ -36,6 +36,8 @@ pub enum Side {
     Left,
     /// Ahead and to the right: those we overtake, and the parked.
     Right,
+    /// Straight ahead: our own lane and the two beside it.
+    Ahead,
 }
 
 impl Side {
@@ -44,6 +46,7 @@ impl Side {
         CameraId::new(match self {
             Self::Left => "left",
             Self::Right => "right",
+            Self::Ahead => "ahead",
         })
     }
 }
@@ -133,10 +136,10 @@ impl DriveSettings {
         within("shutter_us", self.shutter_us, 10.0, 20_000.0)?;
         within("quality", f32::from(self.quality), 20.0, 100.0)?;
         if self.cameras.is_empty() {
-            return Err("cameras = []: must name \"left\", \"right\" or both".into());
+            return Err("cameras = []: must name \"left\", \"right\" or \"ahead\", two at most".into());
         }
         if self.cameras.len() > 2 || self.cameras.first() == self.cameras.get(1) {
-            return Err("cameras: must name \"left\" and \"right\" once at most".into());
+            return Err("cameras: must name two at most, each once".into());
         }
         Ok(())
     }
@@ -146,6 +149,7 @@ impl DriveSettings {
         let yaw_deg = match side {
             Side::Left => -11.0,
             Side::Right => 11.5,
+            Side::Ahead => 0.0,
         };
         // 32 degrees across: a plate 0.3 m wide leaves the picture some 85 pixels wide at 720p.
         let focal = self.width as f32 * 1.75;
