@@ -77,6 +77,8 @@ pub(super) struct OnnxDetector {
     feeder: Feeder,
     /// Input for locating one plate; `None` if the network has a fixed input size.
     close: Option<Feeder>,
+    /// Input for the road's band of a large picture.
+    band: Option<Feeder>,
     boxes: Vec<RawBox>,
     pieces: Pieces,
     /// The plates of the previous picture.
@@ -110,6 +112,7 @@ impl OnnxDetector {
             package,
             feeder,
             close,
+            band: None,
             boxes: Vec::new(),
             pieces: Pieces::default(),
             before: Vec::new(),
@@ -158,6 +161,26 @@ impl OnnxDetector {
         Ok(boxes.iter().filter_map(|b| to_picture(b, &placed, picture)).collect())
     }
 
+    /// The plates in the road's band of a picture.
+    fn detect_in_band(
+        &mut self,
+        picture: &Picture,
+        band: Rect,
+    ) -> Result<(Vec<Detection>, f32), VisionError> {
+        let (width, height) = self.pieces.band_input();
+        let Self { model, package, band: feeder, boxes, .. } = self;
+        if feeder.as_ref().is_none_or(|f| (f.spec.width, f.spec.height) != (width, height)) {
+            *feeder = None;
+        }
+        let spec = || InputSpec { width, height, ..package.input.clone() };
+        let feeder = feeder.get_or_insert_with(|| Feeder::new(spec()));
+        let placed = feeder.put(0, picture, &Region::Box(band));
+        run_network(model, package, feeder, package.score_threshold, boxes)?;
+        decoders::suppress(boxes, package.nms_iou, |b| (b.score, b.bbox));
+        let seen = boxes.iter().filter_map(|b| to_picture(b, &placed, picture)).collect();
+        Ok((seen, placed.pixels_per_input_pixel()))
+    }
+
     /// If no plate is sure, adds plates that fill the picture, and removes what was found of their
     /// parts, such as stickers or half of the text.
     fn add_those_that_fill_it(
@@ -204,17 +227,30 @@ impl OnnxDetector {
         Ok((seen, scale))
     }
 
-    /// The plates of the next piece, large ones of the whole picture, and those of the previous
-    /// picture that are elsewhere, at their present places.
+    /// The plates of the road's band and of the next piece, large ones of the whole picture, and those
+    /// of the previous picture that are elsewhere, at their present places.
     fn detect_in_turn(&mut self, picture: &Picture) -> Result<(Vec<Detection>, f32), VisionError> {
-        let Some(piece) = self.pieces.next() else { return self.detect_in_whole(picture) };
-        let (mut seen, scale) = self.detect_in_part(picture, piece)?;
-        seen.retain(|plate| !self.pieces.is_cut(&plate.bbox, &piece, scale));
-        self.pieces.count(&piece, seen.len());
+        let Some(turn) = self.pieces.turn() else { return self.detect_in_whole(picture) };
+        let (mut seen, mut scale) = (Vec::new(), pieces::STEP);
+        if let Some(band) = turn.band {
+            let (there, of_band) = self.detect_in_band(picture, band)?;
+            scale = of_band;
+            seen.extend(there.into_iter().filter(|p| !self.pieces.is_cut(&p.bbox, &band, scale)));
+        }
+        if let Some(piece) = turn.piece {
+            let (mut there, of_piece) = self.detect_in_part(picture, piece)?;
+            scale = of_piece;
+            there.retain(|plate| !self.pieces.is_cut(&plate.bbox, &piece, scale));
+            let places: Vec<_> = there.iter().map(|plate| plate.bbox).collect();
+            self.pieces.count(&piece, &places);
+            seen.extend(there);
+        }
         let before = std::mem::take(&mut self.before);
-        let elsewhere = before
-            .iter()
-            .filter(|plate| seen.iter().all(|new| new.bbox.iou(&plate.bbox) < CLOSE_OVERLAP));
+        // The band shows its plates in each picture: one that is not seen there again has moved on.
+        let elsewhere = before.iter().filter(|plate| {
+            turn.band.is_none_or(|band| !self.pieces.holds(&band, &plate.bbox))
+                && seen.iter().all(|new| new.bbox.iou(&plate.bbox) < CLOSE_OVERLAP)
+        });
         let elsewhere: Vec<_> = elsewhere.cloned().collect();
         for plate in elsewhere.iter().take(FOLLOWED) {
             let there = self.closer(picture, plate)?;
@@ -222,7 +258,7 @@ impl OnnxDetector {
             seen.extend(there.map(|there| Detection { score: plate.score, ..there }));
         }
         let mut whole = match self.close {
-            _ if !self.pieces.is_whole_due() => Vec::new(),
+            _ if !turn.whole => Vec::new(),
             Some(_) => self.detect_in_reduced(picture)?,
             None => self.detect_in_part(picture, picture.bounds())?.0,
         };
@@ -295,7 +331,8 @@ fn score_and_box(plate: &Detection) -> (f32, Rect) {
 
 impl Detector for OnnxDetector {
     fn detect(&mut self, picture: &Picture, found: &mut Vec<Detection>) -> Result<(), VisionError> {
-        self.pieces.cut(picture.size(), (self.feeder.spec.width, self.feeder.spec.height));
+        let input = (self.feeder.spec.width, self.feeder.spec.height);
+        self.pieces.cut(picture.size(), input, self.close.is_some());
         let seen = match self.pieces.is_whole() {
             true => self.detect_in_whole(picture)?,
             false => self.detect_in_pieces(picture)?,
@@ -308,7 +345,8 @@ impl Detector for OnnxDetector {
         picture: &Picture,
         found: &mut Vec<Detection>,
     ) -> Result<(), VisionError> {
-        self.pieces.cut(picture.size(), (self.feeder.spec.width, self.feeder.spec.height));
+        let input = (self.feeder.spec.width, self.feeder.spec.height);
+        self.pieces.cut(picture.size(), input, self.close.is_some());
         let seen = match self.pieces.is_whole() {
             true => self.detect_in_whole(picture)?,
             false => self.detect_in_turn(picture)?,

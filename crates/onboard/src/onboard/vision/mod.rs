@@ -7,6 +7,7 @@
 //! `benches/stages.rs` measures what a 1080p MJPEG frame costs: decoding and the detector have
 //! about equal shares, and each plate adds about a tenth.
 
+mod band;
 pub mod candidate;
 mod colour;
 pub mod conditions;

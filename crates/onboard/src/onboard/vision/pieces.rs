@@ -5,15 +5,18 @@
 //! pixel, as in 1920x1080, it finds plates of all widths that can be read; a picture of 3840x2160
 //! has six, and half of its plates are lost. Such a picture is searched in pieces that overlap by
 //! the width of a large plate; even larger plates are found in the whole picture at reduced size.
-//! In: sizes, and where plates were found. Out: pieces, in pixels of the picture. Costs: nothing;
-//! each piece costs the caller a run of the detector. Measured in
-//! docs/decisions/0127-pieces-of-a-large-picture.md.
+//! Once the road's band is known (`band.rs`), it is searched in each picture and a piece in every
+//! third, so that nothing is left out for good. In: sizes, and where plates were found. Out: parts,
+//! in pixels of the picture. Costs: nothing; each part costs the caller a run of the detector.
+//! Measured in docs/decisions/0127-pieces-of-a-large-picture.md and
+//! docs/decisions/0145-the-roads-band.md.
 
+use super::band::Band;
 use crate::geometry::Rect;
 
 /// Picture pixels per network pixel in a piece: 1920x1080 has three in a network of 640x384. It is
 /// a whole number, because scaling by those costs half.
-const STEP: f32 = 3.0;
+pub(super) const STEP: f32 = 3.0;
 
 /// Most picture pixels per network pixel at which a picture is searched as a whole: a tenth more
 /// loses less than pieces cost.
@@ -28,15 +31,30 @@ const OVERLAP_DOWN: f32 = 48.0;
 
 /// Distance from a piece's edge, in network pixels, within which the end of a box means that the
 /// edge has cut it.
-const CUT: f32 = 4.0;
+pub(super) const CUT: f32 = 4.0;
 
 /// The pieces of pictures of one size, and which of them is searched next.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     picture: (u32, u32),
     pieces: Vec<Piece>,
-    /// Number of searches so far.
+    band: Band,
+    /// Number of pictures so far.
+    pictures: u64,
+    /// Number of pieces searched so far.
     looks: u64,
+}
+
+/// What is searched of a camera's next picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Turn {
+    /// The road's band, if it is known.
+    pub(super) band: Option<Rect>,
+    /// One of the pieces.
+    pub(super) piece: Option<Rect>,
+    /// Whether the whole picture is searched too, at reduced size: a plate larger than the overlap
+    /// is near, and stays for longer.
+    pub(super) whole: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +62,8 @@ struct Piece {
     place: Rect,
     /// The number of the search in which it was last covered; zero if never.
     seen: u64,
-    /// Number of plates that were recently found in it; older searches count for less.
+    /// Number of plates that were recently found in it outside the band; older searches count for
+    /// less.
     plates: f32,
 }
 
@@ -55,12 +74,17 @@ const FADING: f32 = 0.9;
 /// the road's band of the picture, and enter it from the other pieces.
 const FAVOUR: f32 = 2.0;
 
-/// One of this many searches also covers the whole picture.
+/// One of this many pictures is also searched as a whole.
 const WHOLE_EVERY: u64 = 3;
+
+/// Where the band is known, one of this many pictures is also searched in a piece: with the band's
+/// cost, which is that of a piece, it makes a third more.
+const PIECE_EVERY: u64 = 3;
 
 impl Pieces {
     /// Divides pictures of this size for a network's input of that size, unless it was done before.
-    pub(super) fn cut(&mut self, picture: (u32, u32), input: (u32, u32)) {
+    /// A network whose input may have other sizes can also search a band (`free`).
+    pub(super) fn cut(&mut self, picture: (u32, u32), input: (u32, u32), free: bool) {
         if self.picture == picture {
             return;
         }
@@ -77,6 +101,9 @@ impl Pieces {
         let piece =
             |(x, y)| Piece { place: Rect { x, y, w: width, h: height }, seen: 0, plates: 0.0 };
         self.pieces = places.map(piece).collect();
+        if free {
+            self.band = Band::of(picture, input);
+        }
     }
 
     /// Whether pictures are searched as a whole.
@@ -89,9 +116,26 @@ impl Pieces {
         self.pieces.iter().map(|piece| piece.place)
     }
 
+    /// What is searched of a camera's next picture; `None` if pictures are searched as a whole.
+    pub(super) fn turn(&mut self) -> Option<Turn> {
+        if self.is_whole() {
+            return None;
+        }
+        self.pictures += 1;
+        let band = self.band.place();
+        let is_due = band.is_none() || self.pictures % PIECE_EVERY == 2;
+        let piece = if is_due { self.next() } else { None };
+        Some(Turn { band, piece, whole: self.pictures % WHOLE_EVERY == 1 })
+    }
+
+    /// The size of the network's input that shows the band at a piece's sharpness.
+    pub(super) fn band_input(&self) -> (u32, u32) {
+        self.band.input()
+    }
+
     /// The next piece: the one that has waited longest, where pieces with plates count as waiting
     /// longer.
-    pub(super) fn next(&mut self) -> Option<Rect> {
+    fn next(&mut self) -> Option<Rect> {
         self.looks += 1;
         let looks = self.looks;
         let most = self.pieces.iter().map(|piece| piece.plates).fold(f32::MIN_POSITIVE, f32::max);
@@ -108,17 +152,20 @@ impl Pieces {
         Some(due.place)
     }
 
-    /// Whether the whole picture is searched too: a plate larger than the overlap is near, and
-    /// stays for longer.
-    pub(super) fn is_whole_due(&self) -> bool {
-        self.looks % WHOLE_EVERY == 1
+    /// Takes note of the plates that were found in a piece.
+    pub(super) fn count(&mut self, place: &Rect, plates: &[Rect]) {
+        let band = self.band.place();
+        let is_outside = |plate: &&Rect| band.is_none_or(|b| !self.holds(&b, plate));
+        let outside = plates.iter().filter(is_outside).count();
+        if let Some(piece) = self.pieces.iter_mut().find(|piece| piece.place == *place) {
+            piece.plates += outside as f32;
+        }
+        plates.iter().for_each(|plate| self.band.learn(*plate));
     }
 
-    /// Counts the plates that were found in a piece.
-    pub(super) fn count(&mut self, place: &Rect, plates: usize) {
-        if let Some(piece) = self.pieces.iter_mut().find(|piece| piece.place == *place) {
-            piece.plates += plates as f32;
-        }
+    /// Whether a plate lies in a part of the picture in such a way that no edge cuts it.
+    pub(super) fn holds(&self, part: &Rect, plate: &Rect) -> bool {
+        part.contains(plate.centre()) && !self.is_cut(plate, part, STEP)
     }
 
     /// Whether a box ends where the piece does and the picture does not: the plate continues.
@@ -152,7 +199,7 @@ mod tests {
 
     fn cut(w: u32, h: u32) -> Pieces {
         let mut pieces = Pieces::default();
-        pieces.cut((w, h), INPUT);
+        pieces.cut((w, h), INPUT, true);
         pieces
     }
 
@@ -201,7 +248,8 @@ mod tests {
             if at == 3 {
                 longest = longest.max(since);
                 since = 0;
-                pieces.count(&busy, 2);
+                let plate = |y| Rect { x: 400.0, y, w: 80.0, h: 40.0 };
+                pieces.count(&busy, &[plate(1300.0), plate(1900.0)]);
             }
         }
         assert!(turns.iter().all(|n| *n >= 20), "{turns:?}");
@@ -216,5 +264,58 @@ mod tests {
         assert!(pieces.is_cut(&plate, &left, 3.3));
         assert!(!pieces.is_cut(&Rect { x: 500.0, ..plate }, &left, 3.3));
         assert!(!pieces.is_cut(&Rect { x: 1.0, y: 1.0, ..plate }, &left, 3.3));
+    }
+
+    /// Vehicles that come along the road, in the rows in which a camera that looks ahead shows them.
+    fn road(i: usize) -> Rect {
+        let way = (i % 25) as f32;
+        Rect { x: 1400.0 - 50.0 * way, y: 960.0 + 12.0 * way, w: 40.0 + 2.0 * way, h: 20.0 + way }
+    }
+
+    #[test]
+    fn roads_band_is_searched_in_every_picture_once_it_is_known_and_every_piece_still_in_turn() {
+        let mut pieces = cut(3840, 2160);
+        let mut turns = [0_usize; 6];
+        let (mut bands, mut searched, mut i) = (0, 0, 0);
+        for n in 0..120 {
+            let turn = pieces.turn().unwrap();
+            bands += usize::from(turn.band.is_some());
+            if let Some(place) = turn.piece {
+                let at = pieces.all().position(|p| p == place).unwrap();
+                let found: Vec<_> = (0..3).map(|k| road(i + 9 * k)).collect();
+                i += 1;
+                let there = |plate: &Rect| pieces.holds(&place, plate);
+                pieces.count(&place, &found.into_iter().filter(there).collect::<Vec<_>>());
+                if n >= 48 {
+                    turns[at] += 1;
+                }
+            }
+            if let (Some(band), true) = (turn.band, n >= 48) {
+                searched += 1;
+                assert!((0..25).all(|i| pieces.holds(&band, &road(i))), "{band:?}");
+            }
+        }
+        assert!(
+            bands > 90 && searched == 72,
+            "{bands} pictures with a band, {searched} at the end"
+        );
+        assert_eq!(turns.iter().sum::<usize>(), 24, "a third of 72 pictures");
+        assert!(turns.iter().all(|n| *n >= 3), "{turns:?}");
+    }
+
+    #[test]
+    fn plates_of_all_rows_and_a_network_of_one_size_have_no_band() {
+        let mut anywhere = cut(3840, 2160);
+        let mut fixed = Pieces::default();
+        fixed.cut((3840, 2160), INPUT, false);
+        for n in 0..120 {
+            let y = [100.0, 700.0, 1250.0, 1900.0][n % 4];
+            let plate = Rect { x: (n * 31) as f32, y, w: 80.0, h: 40.0 };
+            for (pieces, plate) in [(&mut anywhere, plate), (&mut fixed, road(n))] {
+                let turn = pieces.turn().unwrap();
+                assert_eq!(turn.band, None);
+                pieces.count(&turn.piece.unwrap(), &[plate]);
+            }
+        }
     }
 }
