@@ -12,6 +12,7 @@
 //! | [`v4l2`] | cameras |
 //! | [`network`] | network cameras, through ffmpeg |
 //! | [`clip`] | folders of pictures, AVI, MJPEG, Y4M, and what ffmpeg reads |
+//! | `complaints` | what an ffmpeg of either says went wrong |
 
 use std::io;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::clock::Clock;
 use crate::config::CameraConfig;
 
 pub mod clip;
+mod complaints;
 pub mod network;
 pub mod newest;
 pub mod v4l2;

@@ -9,7 +9,7 @@
 //! | file | what |
 //! |---|---|
 //! | `program` | ffmpeg's arguments, its list of what to open, its start |
-//! | `heard` | reads what ffmpeg says: complaints, and how far it is |
+//! | `heard` | what ffmpeg says: complaints, and how far it is |
 //! | `words` | what a complaint means and what to do about it |
 //! | `lag` | whether the pictures fall behind |
 

@@ -5,12 +5,11 @@
 //! and its standard input is closed. It converts frames to limited-range 4:2:0, which loses nothing
 //! that plates need.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
+use super::super::complaints::Complaints;
 use super::y4m::{Refusal, Y4m};
 use super::{Flaw, Pictures};
 use crate::onboard::frame::Pixels;
@@ -18,21 +17,12 @@ use crate::onboard::frame::Pixels;
 /// The name under which ffmpeg is searched for in the path.
 pub(super) const PROGRAM: &str = "ffmpeg";
 
-/// How much of ffmpeg's standard error is kept, in bytes.
-const MOST_WORDS: u64 = 4_096;
-
 /// A film being decoded by ffmpeg.
 pub(super) struct Film {
     child: Child,
     complaints: Complaints,
     video: Y4m<BufReader<ChildStdout>>,
     over: bool,
-}
-
-/// ffmpeg's standard error, read by a thread so that ffmpeg never blocks on it.
-struct Complaints {
-    text: Arc<Mutex<String>>,
-    reader: Option<JoinHandle<()>>,
 }
 
 /// Starts ffmpeg on a film and waits for its first output. `what` describes the film for messages.
@@ -59,7 +49,7 @@ pub(super) fn open(path: &Path, what: &str, program: &str) -> Result<Film, Strin
     };
     let stdout = child.stdout.take().expect("its output was asked for");
     let stderr = child.stderr.take().expect("its errors were asked for");
-    let complaints = Complaints::listen(stderr);
+    let complaints = Complaints::listen("clip-complaints", stderr, Vec::new(), |_| true);
     match Y4m::open(BufReader::with_capacity(256 << 10, stdout)) {
         Ok(video) => Ok(Film { child, complaints, video, over: false }),
         Err(refusal) => {
@@ -76,36 +66,10 @@ pub(super) fn open(path: &Path, what: &str, program: &str) -> Result<Film, Strin
     }
 }
 
-impl Complaints {
-    fn listen(from: impl Read + Send + 'static) -> Self {
-        let text = Arc::new(Mutex::new(String::new()));
-        let shared = text.clone();
-        let reader = crate::threads::spawn("clip-complaints", move || {
-            let mut from = from;
-            let mut kept = Vec::new();
-            let _ = (&mut from).take(MOST_WORDS).read_to_end(&mut kept);
-            *shared.lock().expect("no holder panics") = String::from_utf8_lossy(&kept).into_owned();
-            let _ = io::copy(&mut from, &mut io::sink());
-        });
-        // Without a thread the messages are lost, and the end of the process is reported without
-        // them.
-        Self { text, reader: reader.ok() }
-    }
-
-    /// The last line that was kept, which names the cause; called once the process has ended.
-    fn last_line(&mut self) -> Option<String> {
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
-        let text = self.text.lock().expect("no holder panics");
-        text.lines().rev().map(str::trim).find(|l| !l.is_empty()).map(str::to_owned)
-    }
-}
-
 fn stop(mut child: Child, mut complaints: Complaints) -> Option<String> {
     let _ = child.kill();
     let _ = child.wait();
-    complaints.last_line()
+    complaints.last_lines().pop()
 }
 
 impl Pictures for Film {
@@ -117,12 +81,18 @@ impl Pictures for Film {
         if matches!(next, Ok(Some(_))) {
             return next;
         }
-        // The output has ended: ffmpeg is ending or has ended by itself.
         self.over = true;
+        // The output has ended, and ffmpeg ends by itself. If it is not understood, nobody reads the rest of it, and ffmpeg
+        // would wait for us.
+        if next.is_err() {
+            let _ = self.child.kill();
+        }
         let ended = self.child.wait()?;
-        match self.complaints.last_line() {
+        match self.complaints.last_lines().pop() {
             Some(why) => Err(Flaw::new(format!("ffmpeg: {why}"))),
-            None if !ended.success() => Err(Flaw::new(format!("ffmpeg ended early ({ended})"))),
+            None if next.is_ok() && !ended.success() => {
+                Err(Flaw::new(format!("ffmpeg ended early ({ended})")))
+            }
             None => next,
         }
     }
@@ -189,6 +159,24 @@ mod tests {
         assert!(matches!(film.next(), Ok(Some(_))));
         assert!(matches!(film.next(), Err(Flaw { why, .. }) if why == "ffmpeg: bad NAL"));
         assert!(matches!(film.next(), Ok(None)));
+    }
+
+    #[test]
+    fn however_much_ffmpeg_has_said_before_its_last_word_names_the_cause() {
+        let told = film("yes 'bad NAL' | head -n 2000 >&2; echo 'disk went away' >&2; exit 1");
+        assert_eq!(told.err().unwrap(), "ffmpeg cannot read it: disk went away");
+    }
+
+    #[test]
+    fn output_that_is_not_understood_ends_the_film_and_ffmpeg_with_it() {
+        let began = std::time::Instant::now();
+        let body = r"printf 'YUV4MPEG2 W2 H2 F25:1\nFRAME\n123456FRAMX\nabcdef'; exec sleep 60";
+        let mut film = film(body).unwrap();
+        assert!(matches!(film.next(), Ok(Some(_))));
+        let Err(Flaw { why, .. }) = film.next() else { panic!("it was understood") };
+        assert!(why.starts_with("damaged after frame 1"), "{why}");
+        assert!(matches!(film.next(), Ok(None)));
+        assert!(began.elapsed().as_secs() < 30, "it was waited for");
     }
 
     #[test]
