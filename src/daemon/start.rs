@@ -33,7 +33,7 @@ use crate::audit::{Actor, Audit, AuditEvent};
 use crate::camera_id::CameraId;
 use crate::clock::{Clock, SystemClock, TimeSource};
 use crate::config::{Config, GpsSource};
-use crate::control::Listening;
+use crate::control::{self, Listening};
 use crate::counters::Counters;
 use crate::entry::Priority;
 use crate::files;
@@ -162,6 +162,7 @@ impl Daemon {
         // Before anything is read from it or written to it.
         files::own_folder(&config.keeping.directory)
             .context("keeping.directory cannot be relied on")?;
+        control::refuse_a_second(&config.keeping.directory)?;
         let secrets = config.secrets();
 
         // Before anything makes another: the key that the configuration asks for.

@@ -391,6 +391,16 @@ impl Drop for Listening {
     }
 }
 
+/// Refuses to be a second daemon in this state folder: before anything in it is touched, as what it begins with (keys of a
+/// session, what has expired, starts of a new model) is the first one's.
+pub fn refuse_a_second(state: &Path) -> Result<(), ControlError> {
+    let path = state.join(SOCKET);
+    match UnixStream::connect(&path).is_ok() {
+        true => Err(ControlError::Taken { path }),
+        false => Ok(()),
+    }
+}
+
 /// Whether a daemon that answers requests runs in this state folder.
 pub fn answers(state: &Path) -> bool {
     connect(state).is_ok()
