@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fetch::{Follower, TURN};
+use super::in_parts::NO_PARTS;
 use super::install::{InstallError, Outcome};
 use super::installed::Models;
-use super::package::{Kind, NO_PARTS, Package, PackageError, Signed, Statement};
+use super::package::{Kind, Package, PackageError, Signed, Statement};
 use crate::audit::Actor;
 use crate::downlink::Downlink;
 use crate::health::{ModelFate, ModelStanding};

@@ -13,6 +13,7 @@ mod exchange;
 mod fetch;
 mod follow;
 mod golden;
+mod in_parts;
 mod install;
 mod installed;
 mod kept;
@@ -26,12 +27,13 @@ pub use answer::{
     RollBack, RolledBack, SEEN, Seen, answer,
 };
 pub use follow::FromFleet;
+pub use in_parts::{InParts, in_parts};
 pub use install::{InstallError, Outcome};
 pub use installed::{Models, Parts};
 pub use kept::{Installed, Kept, KeptError, Probation, Record, Slot, Told};
 pub use package::{
-    Files, InParts, Kind, MODEL_TYPE, MOST_PACKAGE, PART_BYTES, Package, PackageError, Signed,
-    Stated, Statement, in_parts, pack, unverified,
+    Files, Kind, MODEL_TYPE, MOST_PACKAGE, PART_BYTES, Package, PackageError, Signed, Stated,
+    Statement, pack, unverified,
 };
 pub use state::{Came, Model, OfKind, State, on_disk, settings_on_disk};
 pub use trial::{Comparison, Measured, Score, Speed, TrialError};

@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Standing;
 use crate::dated::{Dated, DatedError, Kind as DatedKind};
 use crate::dsse::{self, DsseError, Envelope, KeyId, PublicKey, SigningKey};
+use crate::onboard::vision::one_file::{self, NotOneFile};
 use crate::text::{ForeignText, TextError};
 
 /// Type of the envelope's payload.
@@ -136,6 +137,9 @@ pub enum PackageError {
         /// The digest that was signed.
         stated: String,
     },
+    /// Some of its weights are in no file that was signed.
+    #[error("model.onnx: {0}")]
+    Onnx(NotOneFile),
     /// A part is not the one that was signed.
     #[error("model package: part {n} is not the one that was signed")]
     Part {
@@ -165,6 +169,19 @@ pub enum PackageError {
 /// The SHA-256 of these bytes, as statements have it.
 pub(super) fn digest(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
+/// Whether a text is written as [`digest`] writes one: it names folders, and is shown to people.
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Refuses weights of which some are in another file, which nobody has signed. What is no ONNX file at all does not load.
+fn check_onnx(onnx: &[u8]) -> Result<(), PackageError> {
+    match one_file::check(onnx) {
+        Err(e @ NotOneFile::Elsewhere(_)) => Err(PackageError::Onnx(e)),
+        Err(NotOneFile::Foreign(_)) | Ok(()) => Ok(()),
+    }
 }
 
 /// Length and digest of a file.
@@ -271,12 +288,18 @@ impl Statement {
         }
         self.files.toml.fits("model.toml", MOST_TOML)?;
         self.files.onnx.fits("model.onnx", MOST_ONNX)?;
-        let is_digest = |part: &String| {
-            part.len() == 64 && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        };
+        for (file, stated) in [("model.toml", &self.files.toml), ("model.onnx", &self.files.onnx)] {
+            if !is_digest(&stated.sha256) {
+                let found = ForeignText::shown(&stated.sha256, 64);
+                let why = format!(
+                    "the sha256 of {file} is {found:?}: must be 64 small hexadecimal digits"
+                );
+                return Err(PackageError::Malformed(why));
+            }
+        }
         let due = self.length().div_ceil(PART_BYTES as u64);
         if !self.parts.is_empty()
-            && (self.parts.len() as u64 != due || !self.parts.iter().all(is_digest))
+            && (self.parts.len() as u64 != due || !self.parts.iter().all(|part| is_digest(part)))
         {
             let why = format!("its parts are not the {due} digests that its length makes");
             return Err(PackageError::Malformed(why));
@@ -331,6 +354,7 @@ pub fn pack(
     let files = Files { toml: Stated::of(toml), onnx: Stated::of(onnx) };
     let head = Head::read(toml)?;
     let kind = head.check(&files.onnx)?;
+    check_onnx(onnx)?;
     let parts = [toml, onnx].concat().chunks(PART_BYTES).map(digest).collect();
     let statement =
         Statement { kind, name: head.name, release: head.version, version, issued, files, parts };
@@ -382,7 +406,7 @@ impl Signed {
     }
 }
 
-fn read_statement(payload: &[u8]) -> Result<Statement, PackageError> {
+pub(super) fn read_statement(payload: &[u8]) -> Result<Statement, PackageError> {
     let statement: Statement = dsse::document(payload)
         .map_err(|why| PackageError::Malformed(ForeignText::remark(why).into()))?;
     statement.check()?;
@@ -390,7 +414,7 @@ fn read_statement(payload: &[u8]) -> Result<Statement, PackageError> {
 }
 
 /// First line and the rest of a file.
-fn split(file: &[u8]) -> Result<(&[u8], &[u8]), PackageError> {
+pub(super) fn split(file: &[u8]) -> Result<(&[u8], &[u8]), PackageError> {
     let line = file.iter().take(MOST_LINE + 1).position(|b| *b == b'\n');
     let line = line.ok_or(PackageError::NoLine)?;
     Ok((&file[..line], &file[line + 1..]))
@@ -425,7 +449,7 @@ impl<'f> Package<'f> {
 }
 
 /// Refuses other bytes behind the first line than the statement's; returns the two files.
-fn check_bytes<'f>(
+pub(super) fn check_bytes<'f>(
     statement: &Statement,
     rest: &'f [u8],
 ) -> Result<(&'f [u8], &'f [u8]), PackageError> {
@@ -442,6 +466,7 @@ fn check_bytes<'f>(
     if let Some(n) = parts.position(|(part, stated)| digest(part) != *stated) {
         return Err(PackageError::Part { n: n + 1 });
     }
+    check_onnx(onnx)?;
     let head = Head::read(toml)?;
     let is_as_stated = head.check(onnx_stated)? == statement.kind
         && head.name == statement.name
@@ -458,39 +483,6 @@ pub fn unverified(file: &[u8]) -> Option<Statement> {
     let envelope = Envelope::parse(split(file).ok()?.0).ok()?;
     dsse::document(envelope.unverified_payload()).ok()
 }
-
-/// A package as it goes over a broker.
-#[derive(Debug)]
-pub struct InParts<'f> {
-    /// What the first line states; its signature is not verified.
-    pub statement: Statement,
-    /// The key that the first line names.
-    pub signer: KeyId,
-    /// The first line, without its end.
-    pub line: &'f [u8],
-    /// Each part with its digest.
-    pub parts: Vec<(String, &'f [u8])>,
-}
-
-/// Cuts a file into what goes over a broker, if its bytes are those that its first line states. Cars check the
-/// signature.
-pub fn in_parts(file: &[u8]) -> Result<InParts<'_>, PackageError> {
-    let (line, rest) = split(file)?;
-    let envelope = Envelope::parse(line)?;
-    let statement = read_statement(envelope.unverified_payload())?;
-    check_bytes(&statement, rest)?;
-    if statement.parts.is_empty() {
-        return Err(PackageError::Malformed(NO_PARTS.into()));
-    }
-    let signer = envelope.signers().next().cloned();
-    let signer = signer.ok_or_else(|| PackageError::Malformed("nobody has signed it".into()))?;
-    let parts = statement.parts.iter().cloned().zip(rest.chunks(PART_BYTES)).collect();
-    Ok(InParts { statement, signer, line, parts })
-}
-
-/// What is said of a package that was packed by an older program.
-pub(super) const NO_PARTS: &str =
-    "it has no digests of its parts, without which it comes by file alone: pack it again";
 
 #[cfg(test)]
 #[path = "package_tests.rs"]

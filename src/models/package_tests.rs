@@ -4,6 +4,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::clock::TimeSource;
+use crate::models::in_parts;
 
 fn key(n: u8) -> SigningKey {
     SigningKey::parse(&format!("{n:02x}").repeat(32)).unwrap()
@@ -35,11 +36,16 @@ fn open(file: &[u8], known: u64) -> Result<Package<'_>, PackageError> {
 fn signed_otherwise(change: impl FnOnce(&mut Statement)) -> Vec<u8> {
     let mut statement = unverified(&packed(9)).unwrap();
     change(&mut statement);
-    let payload = serde_json::to_vec(&statement).unwrap();
+    of(&statement, &toml(), ONNX)
+}
+
+/// A file of this statement, signed by the right key, and these bytes.
+fn of(statement: &Statement, toml: &[u8], onnx: &[u8]) -> Vec<u8> {
+    let payload = serde_json::to_vec(statement).unwrap();
     let mut file = Envelope::sign(MODEL_TYPE, payload, &[&key(7)]).to_json();
     file.push(b'\n');
-    file.extend_from_slice(&toml());
-    file.extend_from_slice(ONNX);
+    file.extend_from_slice(toml);
+    file.extend_from_slice(onnx);
     file
 }
 
@@ -120,6 +126,41 @@ fn older_impossible_and_future_packages_are_refused() {
 fn statement_that_is_not_of_these_files_is_refused(#[case] change: fn(&mut Statement)) {
     let file = signed_otherwise(change);
     assert!(open(&file, 0).is_err(), "{:?}", unverified(&file));
+}
+
+#[test]
+fn digest_that_is_none_is_refused_with_the_first_line_before_anybody_is_shown_it() {
+    let changes: [fn(&mut Statement); 2] = [
+        |s| s.files.toml.sha256 = "\u{1b}[2J".repeat(16),
+        |s| s.files.onnx.sha256 = format!("../../{}", "0".repeat(58)),
+    ];
+    for change in changes {
+        let file = signed_otherwise(change);
+        let line = &file[..file.iter().position(|b| *b == b'\n').unwrap()];
+        let why = Signed::open(line, &[key(7).public()], |_| 0, &now()).unwrap_err().to_string();
+        assert!(why.contains("must be 64 small hexadecimal digits"), "{why}");
+        assert!(!why.contains('\u{1b}'), "{why:?}");
+    }
+}
+
+#[test]
+fn weights_in_another_file_are_neither_signed_nor_taken_nor_published() {
+    // A graph with one tensor, which says that its values are in another file.
+    let tensor =
+        [&b"\x08\x04\x42\x01w\x70\x01"[..], b"\x6a\x11\x0a\x08location\x12\x05w.bin"].concat();
+    let graph = [&[0x2a, tensor.len() as u8][..], &tensor].concat();
+    let onnx = [&[0x3a, graph.len() as u8][..], &graph].concat();
+    let text = String::from_utf8(toml()).unwrap();
+    let toml = text.replace(&digest(ONNX), &digest(&onnx)).into_bytes();
+    let refused = PackageError::Onnx(NotOneFile::Elsewhere("w".into()));
+    assert_eq!(pack(&toml, &onnx, 9, now().at, &key(7)).unwrap_err(), refused);
+    // Somebody signs it with another program.
+    let mut statement = unverified(&packed(9)).unwrap();
+    statement.files = Files { toml: Stated::of(&toml), onnx: Stated::of(&onnx) };
+    statement.parts = [&toml[..], &onnx].concat().chunks(PART_BYTES).map(digest).collect();
+    let file = of(&statement, &toml, &onnx);
+    assert_eq!(open(&file, 0).unwrap_err(), refused);
+    assert_eq!(in_parts(&file).unwrap_err(), refused);
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub mod jurisdiction;
 mod letterbox;
 pub mod models;
 mod ocr;
+pub mod one_file;
 mod onnx;
 mod open_models;
 pub mod picture;

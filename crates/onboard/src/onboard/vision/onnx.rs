@@ -14,8 +14,8 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
-use super::VisionError;
 use super::letterbox::Values;
+use super::{VisionError, one_file};
 
 /// What to do, at the end of each message.
 const ADVICE: &str = "run scripts/onnxruntime.sh, or set models.onnxruntime to libonnxruntime.so";
@@ -208,6 +208,8 @@ impl Model {
             path: path.to_owned(),
             message: one_line(&message),
         };
+        // What was measured, signed and is named in hits is this file: it must not read another.
+        one_file::check(onnx).map_err(|e| refuse(e.to_string()))?;
         let session = Session::builder(&runtime.environment)
             .and_then(|b| Ok(b.with_intra_threads(1)?))
             .and_then(|b| Ok(b.with_inter_threads(1)?))
