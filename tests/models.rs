@@ -26,7 +26,7 @@ use outrider::keys::DeviceKey;
 use outrider::models::{Kind, Models, Parts};
 use outrider::onboard::FrameReader;
 use outrider::onboard::frame::{Frame, Pixels};
-use outrider::onboard::vision::still;
+use outrider::onboard::vision::{Reader, still};
 use outrider::trust::{HeldTrust, Root};
 use serde_json::Value;
 
@@ -131,7 +131,9 @@ fn package_is_tried_comes_into_force_and_is_given_up_again_on_record() {
         assert!(said.contains(words), "{said}{}", String::from_utf8_lossy(&output.stderr));
     };
     back("plate-ocr-small 0.8.2, version 2 is in force");
+    assert_eq!(list(&car)["on_probation"], "ocr", "its own minute was cut short");
     back("the shipped model is in force");
+    assert!(list(&car)["on_probation"].is_null());
     assert_eq!((in_force(&car), folders(&car)), (None, Vec::new()));
     let output = car.command_as(MAINTAINER, &["models", "rollback"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("nothing to go back from"));
@@ -280,6 +282,57 @@ fn package_whose_program_ends_twice_in_its_first_minute_is_given_up() {
 }
 
 #[test]
+fn crashes_take_every_package_out_of_force_that_has_not_survived_a_minute() {
+    let Some(runtime) = runtime() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut car = car(dir.path(), &runtime);
+    car.start(&[]);
+    sign_in(&car);
+    // One after the other, as a maintainer does where several wait. Each cuts the minute of the one before short, and any of
+    // them may be the one that ends the program.
+    let detector =
+        packed(&variant("plate-detector-small", "0.9.0", |_, _| {}), 1, &signing_key(SIGNER));
+    for package in [&detector, &good(2), &good(3)] {
+        installs(&car, package);
+    }
+    for _ in 0..2 {
+        car.crash();
+        car.start(&[]);
+    }
+    let told = list(&car);
+    let models = told["models"].as_array().unwrap();
+    assert!(models.iter().all(|of| of["in_force"]["version"].is_null()), "{told}");
+    let what = told["rolled_back"]["what"].as_str().unwrap();
+    for gone in
+        ["detector plate-detector-small 0.9.0, version 1", "0.8.3, version 3", "0.8.2, version 2"]
+    {
+        assert!(what.contains(gone), "{what}");
+    }
+    assert!(told["on_probation"].is_null(), "{told}");
+    assert_eq!(car.recorded("model_rolled_back"), 3);
+}
+
+#[test]
+fn second_daemon_in_a_state_folder_ends_before_it_touches_anything() {
+    let Some(runtime) = runtime() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut car = car(dir.path(), &runtime);
+    car.start(&[]);
+    sign_in(&car);
+    installs(&car, &good(2));
+    // More than the starts that a new package may have.
+    for _ in 0..2 {
+        let output = car.run(&["run"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains("another outrider answers at"), "{said}");
+    }
+    assert_eq!((car.recorded("started"), car.recorded("model_rolled_back")), (1, 0));
+    car.crash();
+    car.start(&[]);
+    assert_eq!(in_force(&car), Some(2), "they did not count against the package");
+}
+
+#[test]
 fn package_that_was_changed_on_the_disk_or_whose_record_is_gone_is_not_used() {
     let Some(runtime) = runtime() else { return };
     let dir = tempfile::tempdir().unwrap();
@@ -304,6 +357,67 @@ fn package_that_was_changed_on_the_disk_or_whose_record_is_gone_is_not_used() {
     assert!(told.contains("record of installed models is gone"), "{told}");
     sign_in(&car);
     assert!(refused(&car, &good(1)).contains("version 2 was in force already"), "the memory holds");
+}
+
+/// The version of the OCR that these are in force with.
+fn version(models: &Models) -> Option<u64> {
+    let told = models.state();
+    told.models.into_iter().find(|of| of.kind == Kind::Ocr)?.in_force?.version
+}
+
+#[test]
+fn record_that_the_disk_does_not_take_or_give_costs_no_package_and_no_endless_starts() {
+    let Some(runtime) = runtime() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let car = car(dir.path(), &runtime);
+    let config = Config::load(&car.path("outrider.toml")).unwrap();
+    let clock = || Arc::new(SystemClock);
+    assert_eq!(bare(&config, clock()).models.install(Actor::System, &good(2)).refused, None);
+    // A start that cannot be counted: a package that ends the program would be started for ever.
+    let beside = car.state().join("models.sealed.new");
+    std::fs::create_dir(&beside).unwrap();
+    let Bare { models, health, .. } = bare(&config, clock());
+    assert_eq!(version(&models), None);
+    let Some(PartState::Impaired(why)) = health.state("models") else { panic!("not told") };
+    assert!(why.contains("the disk does not take the record of its start"), "{why}");
+    drop(models);
+    std::fs::remove_dir(&beside).unwrap();
+    let Bare { models, .. } = bare(&config, clock());
+    assert_eq!(version(&models), Some(2), "the disk takes it again");
+    models.stopping();
+    drop(models);
+    // A record that cannot be read says nothing of which folders count: a refusal must not remove any.
+    let record = car.state().join("models.sealed");
+    let sealed = std::fs::read(&record).unwrap();
+    std::fs::write(&record, b"ORS1 something else entirely").unwrap();
+    let Bare { models, .. } = bare(&config, clock());
+    let swapped = variant("plate-ocr-small", "0.9.0", |toml, _| {
+        *toml = toml.replace("0123456789ABCDEF", "0123456798ABDCEF");
+    });
+    let outcome = models.install(Actor::System, &packed(&swapped, 3, &signing_key(SIGNER)));
+    assert!(outcome.refused.unwrap().contains("reads worse"));
+    drop(models);
+    std::fs::write(&record, sealed).unwrap();
+    assert_eq!(version(&bare(&config, clock()).models), Some(2), "the record is there again");
+}
+
+#[test]
+fn shipped_model_with_weights_in_another_file_is_not_loaded() {
+    let Some(runtime) = runtime() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let car = car(dir.path(), &runtime);
+    let (toml, onnx) = variant("plate-ocr-small", "0.9.0", |_, onnx| {
+        // A graph with a tensor that says so.
+        *onnx = b"\x3a\x09\x2a\x07\x42\x03way\x70\x01".to_vec();
+    });
+    let folder = dir.path().join("elsewhere");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("model.toml"), toml).unwrap();
+    std::fs::write(folder.join("model.onnx"), onnx).unwrap();
+    let mut models = Config::load(&car.path("outrider.toml")).unwrap().models;
+    models.ocr = folder.display().to_string();
+    let why = Reader::load(&models).err().unwrap().to_string();
+    assert!(why.contains("the values of its tensor \"way\" are in another file"), "{why}");
 }
 
 #[test]
@@ -409,10 +523,13 @@ fn cameras_read_with_the_new_model_at_once_and_with_the_shipped_one_where_it_doe
     };
     let Bare { models, health, .. } = bare(&config, Arc::new(SystemClock));
     let [folder] = &folders(&car)[..] else { panic!("one package is kept") };
-    // The file is gone between the check of the digests and the reading.
+    let mut first = models.reader().unwrap();
+    assert_ne!(next(&mut first), shipped);
+    // The file is gone between the check of the digests and the reading for the second camera.
     std::fs::remove_file(car.state().join("models").join(folder).join("model.onnx")).unwrap();
     let mut reader = models.reader().unwrap();
     assert_eq!(next(&mut reader), shipped);
+    assert_eq!(next(&mut first), shipped, "both cameras read with the same");
     let Some(PartState::Impaired(why)) = health.state("models") else { panic!("not told") };
     assert!(
         why.contains("does not load") && why.contains("in force now: the shipped model"),

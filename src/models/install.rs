@@ -106,6 +106,11 @@ pub enum InstallError {
         /// The highest version that came.
         known: u64,
     },
+    /// It was in force and is not any more.
+    #[error(
+        "{0} was in force here and was given up: have a higher version signed, or install it from its file"
+    )]
+    GivenUp(String),
     /// The daemon stops.
     #[error("the daemon stops: install it once it runs again")]
     Stopping,
@@ -223,15 +228,14 @@ impl Models {
         self.may_be_tried(statement, &record, &trust)?;
         let begun = self.begin_trial(&package, &record, so_far);
         let done = begun.and_then(|(readers, comparison)| {
-            self.take(who, &package, &record, &comparison)?;
-            Ok(readers)
+            self.take(who, &package, &record, &comparison, readers)
         });
-        // What was written for the trial, or was in force before the one before.
-        self.kept.sweep(&self.record());
-        let desks = self.desks.lock().expect("no holder panics").clone();
-        for (desk, reader) in desks.iter().zip(done?) {
-            *desk.lock().expect("no holder panics") = Some(reader);
+        // What was written for the trial, or was in force before the one before; but nothing where it is not known which
+        // folders count.
+        if self.trouble().is_none() {
+            self.kept.sweep(&self.record());
         }
+        done?;
         // It may wait beside, if it came over the broker too.
         self.conclude(&package.statement, None);
         Ok(())
@@ -305,6 +309,7 @@ impl Models {
         package: &Package<'_>,
         tried_beside: &Record,
         comparison: &Comparison,
+        readers: Vec<Box<dyn FrameReader>>,
     ) -> Result<(), InstallError> {
         let mut held = self.record();
         // What the trial compared it with is not in force any more.
@@ -336,11 +341,18 @@ impl Models {
         let speed = comparison.after.speed.iter();
         let most_fps = speed.map(|(camera, speed)| (camera.clone(), speed.most_fps)).collect();
         record.probation = Some(Probation { kind, starts: 1, most_fps });
+        record.unproven.insert(installed.folder());
+        record.settle();
         record.rolled_back = None;
         self.kept.write(&record)?;
         self.note_version(&installed);
         tracing::info!(%kind, package = installed.statement.words(), "model package in force");
         *held = record;
+        // While the record is locked nobody goes back: what the cameras get is what is in force.
+        let desks = self.desks.lock().expect("no holder panics").clone();
+        for (desk, reader) in desks.iter().zip(readers) {
+            *desk.lock().expect("no holder panics") = Some(reader);
+        }
         self.put_in_force(&held);
         Ok(())
     }

@@ -137,12 +137,14 @@ impl Models {
     /// Judges what is in force at a start.
     fn begin(&self) {
         let mut record = self.record();
-        let looping = record.probation.as_ref().filter(|p| p.starts >= MOST_STARTS).map(|p| p.kind);
-        if let Some(kind) = looping {
+        let looping = record.probation.as_ref().is_some_and(|p| p.starts >= MOST_STARTS);
+        if looping {
             let why = format!(
                 "the program ended {MOST_STARTS} times before the package's first minute was over"
             );
-            self.go_back(&mut record, kind, &why, Actor::System);
+            self.give_up_unproven(&mut record, &why);
+        } else if let Some(probation) = &mut record.probation {
+            probation.starts += 1;
         }
         for kind in Kind::ALL {
             if let Some(why) = record.in_force(kind).and_then(|installed| self.unusable(installed))
@@ -154,13 +156,27 @@ impl Models {
         for installed in record.all() {
             self.note_version(installed);
         }
-        if let Some(probation) = &mut record.probation {
-            probation.starts += 1;
-            *self.watched() = Some(Watched::begin(probation, &*self.clock, &self.health));
+        // A start that is not counted might be repeated for ever.
+        if record.probation.is_some() && !self.write(&record) {
+            let why = "the disk does not take the record of its start";
+            self.give_up_unproven(&mut record, why);
         }
-        if record.probation.is_some() {
-            self.write(&record);
+        self.watch_anew(&record);
+    }
+
+    /// Goes back from every package that has not survived a minute.
+    fn give_up_unproven(&self, record: &mut Record, why: &str) {
+        let mut next = record.probation.as_ref().map(|probation| probation.kind);
+        while let Some(kind) = next {
+            self.go_back(record, kind, why, Actor::System);
+            next = record.kinds_unproven().next();
         }
+    }
+
+    /// Begins to watch what is on probation, if anything is.
+    fn watch_anew(&self, record: &Record) {
+        let begun = record.probation.as_ref();
+        *self.watched() = begun.map(|p| Watched::begin(p, &*self.clock, &self.health));
     }
 
     /// Why a package may not be used, if it may not.
@@ -258,6 +274,8 @@ impl Models {
                     let Some(kind) = blamed else { return Err(e) };
                     let why = format!("it does not load: {e}");
                     self.go_back(&mut record, kind, &why, Actor::System);
+                    // Cameras whose readers were loaded before read with the same.
+                    self.exchange(&record);
                 }
             }
         }
@@ -271,14 +289,21 @@ impl Models {
         slot.in_force = slot.previous.take().filter(|before| self.unusable(before).is_none());
         let to = in_words(slot.in_force.as_ref());
         let package = in_words(gone.as_ref());
-        if record.probation.as_ref().is_some_and(|probation| probation.kind == kind) {
-            record.probation = None;
-            *self.watched() = None;
+        let before = record.probation.clone();
+        record.probation.take_if(|probation| probation.kind == kind);
+        record.settle();
+        if record.probation != before {
+            self.watch_anew(record);
         }
         if who == Actor::System {
             tracing::error!(%kind, package, to, %why, "model package rolled back");
             let what =
                 format!("{kind} {package} was taken out of force: {why}; in force now: {to}");
+            // One after the other, each is told until somebody has seen them.
+            let what = match record.rolled_back.take() {
+                Some(earlier) => format!("{}; {what}", earlier.what),
+                None => what,
+            };
             record.rolled_back = Some(Told { at: self.clock.now().wall, what });
         } else {
             tracing::warn!(%kind, package, to, "model package rolled back");
@@ -309,8 +334,7 @@ impl Models {
     /// Begins the first minute of what is in force by a record that is on the disk already.
     pub(super) fn put_in_force(&self, record: &Record) {
         *self.trouble.lock().expect("no holder panics") = None;
-        let begun = record.probation.as_ref();
-        *self.watched() = begun.map(|p| Watched::begin(p, &*self.clock, &self.health));
+        self.watch_anew(record);
         self.tell_of(record);
     }
 
@@ -362,7 +386,7 @@ impl Models {
         let Some(kind) = record.probation.as_ref().map(|probation| probation.kind) else { return };
         match verdict {
             probation::Verdict::Proven => {
-                record.probation = None;
+                record.prove();
                 self.write(&record);
                 tracing::info!(%kind, "new model has proven itself");
             }

@@ -13,7 +13,7 @@
 //! A package is there whole before the record names it, and a folder that no record names is removed: after a power cut
 //! at any time the packages before are in force, or the new one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -96,6 +96,9 @@ pub struct Record {
     pub slots: BTreeMap<Kind, Slot>,
     /// The package that still has to prove itself.
     pub probation: Option<Probation>,
+    /// The folders of packages that have not survived a minute in force: the one on probation, and those whose own
+    /// minute another installation cut short. Where the program ends again and again, each of them may be the reason.
+    pub unproven: BTreeSet<String>,
     /// Why the daemon went back by itself; until a package is installed, or a maintainer has seen it.
     pub rolled_back: Option<Told>,
 }
@@ -104,6 +107,36 @@ impl Record {
     /// The package of this kind that is in force.
     pub fn in_force(&self, kind: Kind) -> Option<&Installed> {
         self.slots.get(&kind)?.in_force.as_ref()
+    }
+
+    /// The kinds whose package in force has not survived a minute.
+    pub fn kinds_unproven(&self) -> impl Iterator<Item = Kind> + use<'_> {
+        let is_unproven = move |kind: &Kind| {
+            self.in_force(*kind)
+                .is_some_and(|installed| self.unproven.contains(&installed.folder()))
+        };
+        Kind::ALL.into_iter().filter(is_unproven)
+    }
+
+    /// Takes note of what has changed: packages that are gone need prove nothing any more, and one that is in force
+    /// again without having survived its minute begins another.
+    pub fn settle(&mut self) {
+        let there: BTreeSet<_> = self.all().map(Installed::folder).collect();
+        self.unproven.retain(|folder| there.contains(folder));
+        let next = self.kinds_unproven().next();
+        if self.probation.is_none() {
+            let again = |kind| Probation { kind, starts: 1, most_fps: BTreeMap::new() };
+            self.probation = next.map(again);
+        }
+    }
+
+    /// What is in force has survived its minute.
+    pub fn prove(&mut self) {
+        self.probation = None;
+        let in_force = self.slots.values().filter_map(|slot| slot.in_force.as_ref());
+        for folder in in_force.map(Installed::folder) {
+            self.unproven.remove(&folder);
+        }
     }
 
     /// Every package that must stay on the disk.
