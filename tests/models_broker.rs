@@ -292,6 +292,18 @@ impl Bare {
         until("it has heard", || self.models.state().refused.is_some());
     }
 
+    /// Waits until the car listens, and has heard of this package.
+    fn hears_of(&self, package: &[u8]) {
+        until("it listens", || self.announce(line(package)));
+    }
+
+    /// Waits until the car has a package whole, which an honest broker has.
+    fn gets(&self, package: &[u8]) {
+        self.hears_of(package);
+        self.serve_all(package, 1_000);
+        until("it is whole", || self.fate() == Some(ModelFate::Waiting));
+    }
+
     /// The parts that the car asks for.
     fn asked(&self) -> Vec<(Topic, String)> {
         let wanted = self.downlink.wanted_for_tests().into_iter();
@@ -370,6 +382,15 @@ impl Bare {
     }
 }
 
+/// A car that stands and follows what comes as far as this rule of its policy says, and its folder.
+fn follows(runtime: &Path, from_broker: FromBroker) -> (tempfile::TempDir, Car, Bare) {
+    let dir = tempfile::tempdir().unwrap();
+    let car = car(dir.path(), runtime);
+    let bare = Bare::open(&car);
+    bare.rule(1, from_broker);
+    (dir, car, bare)
+}
+
 /// Where no test loads a model.
 fn no_runtime() -> PathBuf {
     "/nonexistent/libonnxruntime.so".into()
@@ -412,18 +433,15 @@ fn nothing_is_asked_for_unless_policy_says_so_and_no_more_once_it_does_not() {
 
 #[test]
 fn package_comes_over_restarts_and_no_part_of_it_comes_twice() {
-    let dir = tempfile::tempdir().unwrap();
-    let car = car(dir.path(), &no_runtime());
-    let mut bare = Bare::open(&car);
-    bare.rule(1, FromBroker::Wait);
+    let (_dir, car, mut bare) = follows(&no_runtime(), FromBroker::Wait);
     let package = good(2);
     let parts = in_parts(&package).unwrap().parts.len();
-    until("it listens", || bare.announce(line(&package)));
+    bare.hears_of(&package);
     until("it asks", || !bare.asked().is_empty());
     assert!(bare.asked().len() <= 4, "a slow line is not filled");
     let mut served = bare.serve_all(&package, 20);
     bare = bare.restarted(&car);
-    until("it listens", || bare.announce(line(&package)));
+    bare.hears_of(&package);
     served += bare.serve_all(&package, 30);
     bare = bare.restarted(&car);
     // The broker says nothing: the car asks for what it knows of.
@@ -433,7 +451,7 @@ fn package_comes_over_restarts_and_no_part_of_it_comes_twice() {
     let told = bare.health.models();
     assert_eq!(told[0].came, Some((2, ModelFate::Waiting)));
     bare = bare.restarted(&car);
-    until("it listens", || bare.announce(line(&package)));
+    bare.hears_of(&package);
     assert_eq!((bare.serve_all(&package, 1), bare.fate()), (0, Some(ModelFate::Waiting)));
     // One with a higher version takes its place, and shares what is equal.
     let next = good(3);
@@ -447,10 +465,7 @@ fn package_comes_over_restarts_and_no_part_of_it_comes_twice() {
 
 #[test]
 fn owner_of_the_broker_makes_a_car_fetch_nothing_that_no_signer_in_force_has_signed() {
-    let dir = tempfile::tempdir().unwrap();
-    let car = car(dir.path(), &no_runtime());
-    let bare = Bare::open(&car);
-    bare.rule(1, FromBroker::Install);
+    let (_dir, car, bare) = follows(&no_runtime(), FromBroker::Install);
     let package = good(7);
     bare.listens();
     let files = variant("plate-ocr-small", "0.9.0", |_, _| {});
@@ -508,13 +523,10 @@ fn owner_of_the_broker_makes_a_car_fetch_nothing_that_no_signer_in_force_has_sig
 
 #[test]
 fn other_bytes_behind_the_parts_are_kept_nowhere_and_soon_asked_for_no_more() {
-    let dir = tempfile::tempdir().unwrap();
-    let car = car(dir.path(), &no_runtime());
-    let mut bare = Bare::open(&car);
-    bare.rule(1, FromBroker::Install);
+    let (_dir, car, mut bare) = follows(&no_runtime(), FromBroker::Install);
     let package = good(2);
     let cut = in_parts(&package).unwrap();
-    until("it listens", || bare.announce(line(&package)));
+    bare.hears_of(&package);
     // Another part of the same package, an altered one, a cut one, none at all, and one that is too long.
     let (all, patience) = (&cut.parts, Duration::from_secs(2));
     let wrong = |digest: &str| {
@@ -548,10 +560,7 @@ fn other_bytes_behind_the_parts_are_kept_nowhere_and_soon_asked_for_no_more() {
 
 #[test]
 fn flood_of_first_lines_costs_a_few_records_and_hides_no_good_one() {
-    let dir = tempfile::tempdir().unwrap();
-    let car = car(dir.path(), &no_runtime());
-    let bare = Bare::open(&car);
-    bare.rule(1, FromBroker::Wait);
+    let (_dir, _car, bare) = follows(&no_runtime(), FromBroker::Wait);
     let package = good(2);
     bare.listens();
     let began = Instant::now();
@@ -571,15 +580,10 @@ fn flood_of_first_lines_costs_a_few_records_and_hides_no_good_one() {
 #[test]
 fn policy_has_a_car_install_by_itself_once_and_not_while_it_drives() {
     let Some(runtime) = onnxruntime("packages of models over the broker") else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let car = car(dir.path(), &runtime);
-    let mut bare = Bare::open(&car);
-    bare.rule(1, FromBroker::Install);
+    let (_dir, car, mut bare) = follows(&runtime, FromBroker::Install);
     bare.stands.store(false, Ordering::Relaxed);
     let package = good(2);
-    until("it listens", || bare.announce(line(&package)));
-    bare.serve_all(&package, 1_000);
-    until("it is whole", || bare.fate() == Some(ModelFate::Waiting));
+    bare.gets(&package);
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(bare.fate(), Some(ModelFate::Waiting), "the car drives");
     bare.health.camera(&CameraId::new("front"));
@@ -602,24 +606,42 @@ fn policy_has_a_car_install_by_itself_once_and_not_while_it_drives() {
     // A maintainer goes back: what the broker retains does not come into force again.
     bare.models.roll_back(Actor::System, Some(Kind::Ocr)).unwrap();
     bare = bare.restarted(&car);
-    until("it listens", || bare.announce(line(&package)));
+    bare.hears_of(&package);
     assert_eq!(bare.serve_all(&package, 1), 0);
     let told = serde_json::to_value(bare.models.state()).unwrap();
     assert_eq!((in_force(&told), bare.recorded("model_installed")), (None, 1));
 }
 
 #[test]
+fn package_that_was_given_up_does_not_come_back_over_the_broker() {
+    let Some(runtime) = onnxruntime("packages of models over the broker") else { return };
+    let (_dir, car, mut bare) = follows(&runtime, FromBroker::Install);
+    // A maintainer has installed it from its file, and gone back.
+    let package = good(2);
+    assert_eq!(bare.models.install(Actor::System, &package).refused, None);
+    bare.models.roll_back(Actor::System, Some(Kind::Ocr)).unwrap();
+    bare.listens();
+    for _ in 0..2 {
+        let why = bare.refused(line(&package));
+        assert!(why.contains("version 2 was in force here and was given up"), "{why}");
+        assert_eq!((bare.came(), bare.asked()), (None, vec![]));
+        bare = bare.restarted(&car);
+        bare.listens();
+    }
+    // A higher one may come.
+    assert!(bare.announce(line(&good(3))));
+    until("it is taken up", || bare.fate() == Some(ModelFate::Fetching));
+}
+
+#[test]
 fn package_that_was_refused_is_not_fetched_and_not_tried_again() {
     let Some(runtime) = onnxruntime("packages of models over the broker") else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let car = car(dir.path(), &runtime);
-    let mut bare = Bare::open(&car);
-    bare.rule(1, FromBroker::Install);
+    let (_dir, car, mut bare) = follows(&runtime, FromBroker::Install);
     let swapped = variant("plate-ocr-small", "0.9.0", |toml, _| {
         *toml = toml.replace("0123456789ABCDEF", "0123456798ABDCEF");
     });
     let package = packed(&swapped, 2, &signing_key(SIGNER));
-    until("it listens", || bare.announce(line(&package)));
+    bare.hears_of(&package);
     bare.serve_all(&package, 1_000);
     within(Duration::from_secs(60), "it is tried and refused", || {
         bare.fate() == Some(ModelFate::Refused)
@@ -628,7 +650,7 @@ fn package_that_was_refused_is_not_fetched_and_not_tried_again() {
     assert!(why.starts_with("it reads worse than the models in force"), "{why}");
     assert_eq!((files_in(&car), bare.recorded("model_refused")), (0, 1));
     bare = bare.restarted(&car);
-    until("it listens", || bare.announce(line(&package)));
+    bare.hears_of(&package);
     assert_eq!((bare.serve_all(&package, 1), bare.recorded("model_refused")), (0, 1));
     let lines = bare.models.lines().join("\n");
     assert!(lines.contains("came and was refused: it reads worse"), "{lines}");
@@ -638,14 +660,9 @@ fn package_that_was_refused_is_not_fetched_and_not_tried_again() {
 
 #[test]
 fn trial_that_ends_the_program_twice_is_not_begun_a_third_time() {
-    let dir = tempfile::tempdir().unwrap();
-    let car = car(dir.path(), &no_runtime());
-    let mut bare = Bare::open(&car);
-    bare.rule(1, FromBroker::Wait);
+    let (_dir, car, mut bare) = follows(&no_runtime(), FromBroker::Wait);
     let package = good(2);
-    until("it listens", || bare.announce(line(&package)));
-    bare.serve_all(&package, 1_000);
-    until("it is whole", || bare.fate() == Some(ModelFate::Waiting));
+    bare.gets(&package);
     // As two crashes in the middle of a trial leave it.
     bare.models.begin_trials_for_tests(Kind::Ocr, 2);
     bare = bare.restarted(&car);
@@ -669,7 +686,7 @@ fn trial_without_a_result_is_repeated_five_times_and_then_waits_for_a_person() {
     let mut bare = Bare::open(&car);
     bare.rule(1, FromBroker::Install);
     let package = good(2);
-    until("it listens", || bare.announce(line(&package)));
+    bare.hears_of(&package);
     bare.serve_all(&package, 1_000);
     // A restart ends the pause.
     for n in 1..=5 {
@@ -688,15 +705,10 @@ fn trial_without_a_result_is_repeated_five_times_and_then_waits_for_a_person() {
 #[test]
 fn stop_in_order_during_a_trial_counts_against_nobody() {
     let Some(runtime) = onnxruntime("packages of models over the broker") else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let car = car(dir.path(), &runtime);
-    let mut bare = Bare::open(&car);
-    bare.rule(1, FromBroker::Install);
+    let (_dir, car, mut bare) = follows(&runtime, FromBroker::Install);
     bare.stands.store(false, Ordering::Relaxed);
     let package = good(2);
-    until("it listens", || bare.announce(line(&package)));
-    bare.serve_all(&package, 1_000);
-    until("it is whole", || bare.fate() == Some(ModelFate::Waiting));
+    bare.gets(&package);
     // More stops than trials may end the program.
     for n in 1..=3 {
         bare.models.end_trials();
@@ -733,7 +745,7 @@ fn package_without_room_on_the_disk_is_not_fetched_and_says_so() {
     let mut bare = Bare::open(&car);
     bare.rule(1, FromBroker::Wait);
     let package = good(2);
-    until("it listens", || bare.announce(line(&package)));
+    bare.hears_of(&package);
     let said = |bare: &Bare| bare.models.lines().join("\n");
     until("it says why", || said(&bare).contains("is not fetched: it takes"));
     assert_eq!((bare.fate(), bare.asked()), (Some(ModelFate::Fetching), vec![]));
@@ -746,10 +758,7 @@ fn package_without_room_on_the_disk_is_not_fetched_and_says_so() {
 
 #[test]
 fn package_made_by_an_older_program_is_refused_and_says_what_to_do() {
-    let dir = tempfile::tempdir().unwrap();
-    let car = car(dir.path(), &no_runtime());
-    let bare = Bare::open(&car);
-    bare.rule(1, FromBroker::Wait);
+    let (_dir, _car, bare) = follows(&no_runtime(), FromBroker::Wait);
     let mut statement = unverified(&good(2)).unwrap();
     statement.parts.clear();
     let payload = serde_json::to_vec(&statement).unwrap();

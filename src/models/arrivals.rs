@@ -68,6 +68,26 @@ struct Record {
     last: BTreeMap<Kind, Arrival>,
     /// The highest version of each kind that came, by the key that signed it.
     came: BTreeMap<Kind, BTreeMap<KeyId, u64>>,
+    /// The trials of the package of each kind that was forgotten last.
+    forgotten: BTreeMap<Kind, Tried>,
+}
+
+/// Trials of a package that was forgotten because it might come no more. If it may again, they count: one that ends the
+/// program would be fetched and begun for ever in a car whose policy seems to have ended at each start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Tried {
+    version: u64,
+    sha256: String,
+    begun: u32,
+    vain: u32,
+}
+
+impl Tried {
+    fn of(arrival: &Arrival) -> Self {
+        let Arrival { statement, begun, vain, .. } = arrival;
+        let sha256 = statement.files.onnx.sha256.clone();
+        Self { version: statement.version, sha256, begun: *begun, vain: *vain }
+    }
 }
 
 /// The packages that came to one car.
@@ -139,7 +159,13 @@ impl Arrivals {
         *highest = statement.version.max(*highest);
         let line = String::from_utf8_lossy(line).into_owned();
         let (fate, why) = (ModelFate::Fetching, None);
-        let arrival = Arrival { line, statement, signer, fate, why, begun: 0, vain: 0 };
+        let mut arrival = Arrival { line, statement, signer, fate, why, begun: 0, vain: 0 };
+        if let Some(Tried { version, sha256, begun, vain }) = record.forgotten.get(&kind)
+            && (version, sha256)
+                == (&arrival.statement.version, &arrival.statement.files.onnx.sha256)
+        {
+            (arrival.begun, arrival.vain) = (*begun, *vain);
+        }
         record.last.insert(kind, arrival);
         self.write(&record)?;
         self.record = record;
@@ -235,9 +261,10 @@ impl Arrivals {
         self.sweep();
     }
 
-    /// Forgets a package, but not its version.
+    /// Forgets a package, but not its version and its trials.
     pub(super) fn forget(&mut self, kind: Kind) {
-        if self.record.last.remove(&kind).is_some() {
+        if let Some(last) = self.record.last.remove(&kind) {
+            self.record.forgotten.insert(kind, Tried::of(&last));
             self.write_on();
             self.sweep();
         }

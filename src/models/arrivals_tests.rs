@@ -166,3 +166,25 @@ fn record_that_does_not_open_begins_anew_and_its_parts_are_removed() {
     let arrivals = open(dir.path());
     assert!(arrivals.all().next().is_none() && files(dir.path()).is_empty());
 }
+
+#[test]
+fn trials_of_a_package_count_when_it_was_forgotten_and_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, next) = (file(1, 2, 9), file(2, 2, 10));
+    let package = in_parts(&file).unwrap();
+    let mut arrivals = without_last(dir.path(), &package, 0);
+    arrivals.change(Kind::Ocr, |last| (last.fate, last.vain) = (ModelFate::Waiting, 3));
+    arrivals.begin_trial(Kind::Ocr).unwrap();
+    // The program ended, and at its next start nothing might come for a while.
+    let mut arrivals = open(dir.path());
+    arrivals.forget(Kind::Ocr);
+    let mut arrivals = open(dir.path());
+    arrivals.take_up(package.line, signed(&package)).unwrap();
+    let tried = |arrivals: &Arrivals| arrivals.last(Kind::Ocr).map(|last| (last.begun, last.vain));
+    assert_eq!((tried(&arrivals), tried(&open(dir.path()))), (Some((1, 3)), Some((1, 3))));
+    // Another one begins without any.
+    let other = in_parts(&next).unwrap();
+    arrivals.forget(Kind::Ocr);
+    arrivals.take_up(other.line, signed(&other)).unwrap();
+    assert_eq!(tried(&arrivals), Some((0, 0)));
+}

@@ -17,7 +17,7 @@ use super::arrivals::Arrival;
 use super::follow::FromFleet;
 use super::install::{InstallError, NOT_VERIFIED};
 use super::installed::Models;
-use super::package::{Kind, PART_BYTES};
+use super::package::{Kind, PART_BYTES, Statement};
 use crate::audit::Actor;
 use crate::backoff::Backoff;
 use crate::health::ModelFate;
@@ -329,15 +329,21 @@ impl Follower {
                 tracing::info!(%kind, package = statement.words(), "model package has come");
                 self.models.arrivals().change(kind, |last| last.fate = ModelFate::Waiting);
             }
-            Err(e @ InstallError::InForce(_)) => self.models.conclude(&statement, Some(&e)),
-            // The time or who may sign is not known just now, and looking costs a reading of the whole.
-            Err(e) if e.may_pass() => self.disk.failed(),
-            Err(e) => {
-                let package = format!("{kind} {}", statement.words());
-                self.models.note_refusal(Some(Actor::System), package, e.to_string());
-                self.models.conclude(&statement, Some(&e));
-            }
+            Err(e) => self.not_to_be_tried(&statement, &e),
         }
+    }
+
+    /// Writes down that a package is not to be tried, unless it may be at another time.
+    fn not_to_be_tried(&mut self, statement: &Statement, why: &InstallError) {
+        // The time or who may sign is not known just now, and looking costs a reading of the whole.
+        if why.may_pass() {
+            return self.disk.failed();
+        }
+        if !matches!(why, InstallError::InForce(_)) {
+            let package = format!("{} {}", statement.kind, statement.words());
+            self.models.note_refusal(Some(Actor::System), package, why.to_string());
+        }
+        self.models.conclude(statement, Some(why));
     }
 
     /// The bytes, if the disk gave them and all were whole.
@@ -362,14 +368,14 @@ impl Follower {
         }
         let (kind, statement) = (waiting.statement.kind, waiting.statement);
         if waiting.begun >= MOST_BEGUN {
-            let e = InstallError::Ended(waiting.begun);
-            let package = format!("{kind} {}", statement.words());
-            self.models.note_refusal(Some(Actor::System), package, e.to_string());
-            self.models.conclude(&statement, Some(&e));
-            return;
+            return self.not_to_be_tried(&statement, &InstallError::Ended(waiting.begun));
         }
         let file = self.models.arrivals().whole(kind);
         let Some(file) = self.read(file) else { return };
+        // Since it came, a person may have installed it from its file, and given it up.
+        if let Err(e) = self.models.look_at_whole(&file) {
+            return self.not_to_be_tried(&statement, &e);
+        }
         let begun = self.models.arrivals().begin_trial(kind);
         if let Err(e) = begun {
             tracing::error!(error = %e, "model package not tried, because that cannot be written down");
@@ -399,8 +405,7 @@ impl Follower {
         let keeping = &self.models.keeping;
         let free = rustix::fs::statvfs(&keeping.directory).map(|s| s.f_bavail * s.f_frsize);
         let free = free.unwrap_or(0).saturating_sub(keeping.disk_reserve.get());
-        let mut why = None;
-        self.room.clear();
+        let (mut why, mut needs) = (None, Vec::new());
         for kind in Kind::ALL {
             let arrivals = self.models.arrivals();
             let Some(last) = arrivals.last(kind).filter(|l| l.fate == ModelFate::Fetching) else {
@@ -408,15 +413,13 @@ impl Follower {
             };
             let (here, _) = arrivals.progress(kind);
             let needed = (2 * last.statement.length()).saturating_sub((here * PART_BYTES) as u64);
-            match free >= needed {
-                true => _ = self.room.insert(kind),
-                false => {
-                    why = Some(format!(
-                        "{} is not fetched: it takes {needed} bytes beside keeping.disk_reserve, and {free} are free",
-                        last.words()
-                    ));
-                }
-            }
+            needs.push((kind, needed, last.words()));
+        }
+        self.room = with_room(free, needs.iter().map(|(kind, needed, _)| (*kind, *needed)));
+        for (_, needed, words) in needs.iter().filter(|(kind, ..)| !self.room.contains(kind)) {
+            why = Some(format!(
+                "{words} is not fetched: it takes {needed} bytes beside keeping.disk_reserve and what else comes, and {free} are free"
+            ));
         }
         let bad = self.bad.keys().filter(|(kind, part)| {
             self.models.arrivals().missing(*kind).iter().any(|missing| missing == part)
@@ -459,5 +462,31 @@ impl Follower {
             self.from.downlink.subscribe(topic(&key), self.to.clone());
             self.asked.insert(key, now);
         }
+    }
+}
+
+/// Which of these have room in so many bytes, one beside the other.
+fn with_room(mut free: u64, needs: impl Iterator<Item = (Kind, u64)>) -> BTreeSet<Kind> {
+    let fits = |(kind, needed): (Kind, u64)| {
+        free = free.checked_sub(needed)?;
+        Some(kind)
+    };
+    // One that does not fit keeps a smaller one from nothing.
+    needs.filter_map(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_that_come_at_once_do_not_count_on_the_same_room() {
+        let needs = [(Kind::Detector, 60), (Kind::Ocr, 50), (Kind::Jurisdiction, 40)];
+        let room = |free| with_room(free, needs.into_iter()).into_iter().collect::<Vec<_>>();
+        assert_eq!(room(150), [Kind::Detector, Kind::Ocr, Kind::Jurisdiction]);
+        assert_eq!(room(149), [Kind::Detector, Kind::Ocr]);
+        assert_eq!(room(100), [Kind::Detector, Kind::Jurisdiction]);
+        assert_eq!(room(59), [Kind::Ocr]);
+        assert!(room(0).is_empty());
     }
 }

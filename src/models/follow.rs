@@ -12,13 +12,14 @@ use super::fetch::{Follower, TURN};
 use super::in_parts::NO_PARTS;
 use super::install::{InstallError, Outcome};
 use super::installed::Models;
+use super::kept::Record;
 use super::package::{Kind, Package, PackageError, Signed, Statement};
 use crate::audit::Actor;
 use crate::downlink::Downlink;
 use crate::health::{ModelFate, ModelStanding};
 use crate::policy::HeldPolicy;
 use crate::threads::{self, UntilDropped};
-use crate::trust::Role;
+use crate::trust::{Role, Trust};
 
 /// Where packages come from, and when they may be tried.
 pub struct FromFleet {
@@ -74,6 +75,7 @@ impl Models {
                 return Err(InstallError::CameOtherwise { kind, version });
             }
         }
+        refuse_given_up(statement, &record, &trust)?;
         tracing::info!(%kind, package = statement.words(), parts = statement.parts.len(), "model package announced");
         Ok(arrivals.take_up(line, signed)?)
     }
@@ -84,7 +86,8 @@ impl Models {
         let (signers, now) = (trust.keys_for(&Role::Models), self.clock.standing());
         let package = Package::open(file, &signers, |kind| self.highest(kind, &trust), &now)?;
         let record = self.record().clone();
-        self.may_be_tried(&package.statement, &record, &trust)
+        self.may_be_tried(&package.statement, &record, &trust)?;
+        refuse_given_up(&package.statement, &record, &trust)
     }
 
     /// Writes down what became of a package that came over the broker.
@@ -164,6 +167,21 @@ impl Models {
         if self.health.models() != standing {
             self.health.set_models(standing);
         }
+    }
+}
+
+/// Refuses a package that was in force and is not any more, however it had come: a person gave it up, or the car did, and
+/// the broker still has it.
+fn refuse_given_up(
+    statement: &Statement,
+    record: &Record,
+    trust: &Trust,
+) -> Result<(), InstallError> {
+    let newest = record.slots.get(&statement.kind).and_then(|slot| slot.newest.as_ref());
+    let stands = newest.filter(|newest| trust.stands(&newest.signer, &Role::Models));
+    match stands.is_some_and(|newest| newest.statement.is_same(statement)) {
+        true => Err(InstallError::GivenUp(statement.words())),
+        false => Ok(()),
     }
 }
 
