@@ -102,8 +102,7 @@ fn hits_of_one_priority_come_by_turns_and_none_waits_for_ever() {
     assert_eq!(came, ["New3", "Old2", "New5", "Old3", "New7", "Front", "New9"]);
     // Time passes, and what may have been in sight is no longer: the row is drawn anew by itself.
     browser.until("document.querySelector('#waiting .hit').dataset.id === 'New2'");
-    browser
-        .ask("for (const card of hits.values()) card.seen = new Date(now() - 40000).toISOString()");
+    browser.ask("for (const one of waiting.values()) if (!one.left) one.since -= 40000");
     browser.until("document.querySelector('#waiting .hit').dataset.id === 'New1'");
     // A stream that does not end: whoever presses often enough has seen every hit.
     let left = browser.ask("return waiting.size").as_u64().unwrap();
@@ -111,6 +110,13 @@ fn hits_of_one_priority_come_by_turns_and_none_waits_for_ever() {
     assert_eq!(seen.len() as u64, left, "{seen:?}");
     // The lesser one waits for all of these, and is not forgotten.
     assert_eq!(browser.ask("return queue().at(-1).id"), "Low");
+    // One whose time is ahead, because the car's clock was set back since, goes out of sight as every other.
+    car.board.show(&seen_ago("Ahead", Priority::Medium, -3_600), jpeg());
+    browser.until("waiting.has('Ahead')");
+    let may_be_in_sight = || browser.ask("return mayBeInSight(hits.get('Ahead'))");
+    assert_eq!(may_be_in_sight(), true);
+    browser.ask("waiting.get('Ahead').since -= 40000");
+    assert_eq!(may_be_in_sight(), false);
 }
 
 /// What of the card can be pressed, and whether each of it is what a finger would hit.

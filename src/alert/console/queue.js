@@ -13,13 +13,16 @@ const waiting = new Map(); // by id: since when it waits, by performance.now(), 
 let turn = "newest"; // whose turn it is among equals, "newest" or "longest"
 let drawnQueue = ""; // the queue as drawn last
 
-// From now on it waits; one that was left waits from the moment at which it was left.
+// From now on it waits; one that was left waits from the moment at which it was left. The time at which it was seen may be
+// ahead, where the car's clock was set back since: then it counts as seen just now, and its wait does not depend on clocks.
 function waits(card, left) {
-  if (!waiting.has(card.id)) waiting.set(card.id, { since: performance.now() - (left ? 0 : now() - Date.parse(card.seen)), left });
+  const ago = left ? 0 : Math.max(0, now() - Date.parse(card.seen));
+  if (!waiting.has(card.id)) waiting.set(card.id, { since: performance.now() - ago, left });
 }
 
 function mayBeInSight(card) {
-  return !waiting.get(card.id).left && now() - Date.parse(card.seen) < IN_SIGHT_MS;
+  const { since, left } = waiting.get(card.id);
+  return !left && performance.now() - since < IN_SIGHT_MS;
 }
 
 function queue() {
