@@ -39,11 +39,11 @@ soak: ## Drive for 72 hours of a fast clock in half an hour (HOURS=2 FACTOR=1 fo
 	@. scripts/lib.sh; use_rust; OUTRIDER_SOAK_HOURS=$(or $(HOURS),72) OUTRIDER_SOAK_FACTOR=$(or $(FACTOR),144) \
 	  cargo test --locked --workspace --features testing --test soak -- --nocapture
 
-vm-test: deb ## A car's life in a virtual machine: package, systemd, USB camera, broker, wipe, TPM, as root
+vm-test: deb ## A car's life in a virtual machine: package, systemd, USB camera, broker, wipe, TPM, GPIO, as root
 	@scripts/setup.sh test
 	@. scripts/lib.sh; use_rust; mkdir -p build/vm/car/pictures; \
 	  cargo run --quiet --locked -p outrider-render --features drives --example standing_car -- CKSV841 build/vm/car/pictures && \
-	  rustc --edition 2024 -O -o build/vm/car/usb_camera examples/usb_camera.rs && \
+	  for device in usb_camera usb_gpio; do rustc --edition 2024 -O -o build/vm/car/$$device examples/$$device.rs || exit 1; done && \
 	  tests/vm/machine.sh build/vm/car && \
 	  tests/vm/appliance.sh build/vm/car build/deb/outrider-amd64 build/onnxruntime/x86_64/libonnxruntime.so
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A car's life, step by step, as root in the machine of tests/vm/appliance.sh, which put this and its files at /mnt:
-# installed, provisioned from a stick, reading, unplugged, hung, killed, upgraded, wiped, provisioned anew, sealed to its TPM.
+# installed, provisioned from a stick, reading, unplugged, hung, killed, upgraded, wiped, provisioned anew, sealed to its TPM,
+# with a beacon and an ignition line, and powered off.
 # A line for each statement: "ok" or "FAIL", what was to be so, and what was seen.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C TERM=dumb
 cd /run || exit 1
@@ -38,14 +39,23 @@ has_no() { [ "$(waiting)" = 0 ]; }
 linked() { outrider status 2>/dev/null | grep -q '^ok    link '; }
 reads() { status_says '1 of 1 cameras reading'; }
 process_is_another() { [ "$(unit MainPID)" != "$1" ] && state_is active; }
-plug() { /mnt/usb_camera 0 5 /run/still /mnt/{car,car,car,car,car,car,road}.jpg >/run/camera.log 2>&1 & camera=$!; }
+# plug PICTURE...: the camera shows each for ten seconds, twice a second.
+plug() { /mnt/usb_camera 0 2 /run/still "$@" >/run/camera.log 2>&1 & camera=$!; }
+with_a_car=(/mnt/{car,car,car,car,car,car,road}.jpg)
+# Where it is no matter what the camera sees: emulated, a plate takes several times as long to look at as a road.
+empty=/mnt/road.jpg
 unplug() { kill "$camera"; wait "$camera" 2>/dev/null; }
+# The page, as a browser has it that came by the address in the log.
+page() { journalctl -u outrider -o cat | sed -n 's/.*console at \(http[^ ]*\).*/\1/p' | tail -n 1; }
+origin() { page | sed 's#/?.*##'; }
+on_page() { curl -s -b /run/cookies -c /run/cookies "$@"; }
+enter() { on_page -o /dev/null "$(page)"; }
 exposure() { systemd-analyze security outrider 2>/dev/null | sed -n 's/.*exposure level for outrider.service: \([0-9.]*\).*/\1/p'; }
 at_most() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && a <= b) }'; }
 version() { dpkg-query -W -f '${Version}' outrider; }
 
 echo "a car: $(uname -r), $(systemctl --version | head -n 1), $(nproc) processors, Debian $(cat /etc/debian_version)"
-modprobe -a vhci_hcd uvcvideo snd_hda_intel snd_hda_codec_generic
+modprobe -a vhci_hcd uvcvideo snd_hda_intel snd_hda_codec_generic uhid hid-cp2112 hid-mcp2221
 ip link set lo up
 
 chapter "1. the package, on a car that is not set up"
@@ -66,13 +76,13 @@ systemctl reset-failed outrider
 chapter "2. provisioned from the stick, with its camera"
 ip address add 10.77.0.1/32 dev lo
 ip address add 10.77.0.2/32 dev lo
-plug
+plug "${with_a_car[@]}"
 holds "the real driver takes the camera: $(within 20 test -e /dev/video0; cat /sys/class/video4linux/video0/name)" within 20 test -e /dev/video0
 udevadm settle
 holds "it is the group video's: $(stat -c '%a %U:%G' /dev/video0)" [ "$(stat -c '%a %G' /dev/video0)" = '660 video' ]
 mkdir -p /run/stick
 install -m 600 /mnt/*.car /mnt/*.code /run/stick
-# Emulated, a frame takes ten seconds and more to look at, for which the daemon rightly starves its watchdog.
+# Emulated, a frame may take longer to look at than the watchdog waits, and the daemon rightly starves it then.
 mkdir -p /etc/systemd/system/outrider.service.d
 printf '[Service]\nWatchdogSec=15min\nTimeoutStartSec=300\n' >/etc/systemd/system/outrider.service.d/emulated.conf
 systemctl daemon-reload
@@ -99,9 +109,10 @@ for who in root outrider; do
   holds "and judges: $(grep -E '^(PASS|FAIL)  failed' <<<"$said")" says 'failed: ' "$said"
 done
 systemctl start outrider
-page=$(journalctl -u outrider -o cat | sed -n 's/.*console at \(http[^ ]*\).*/\1/p' | tail -n 1)
-holds "the page is for nobody without its token: $(curl -s -o /dev/null -w '%{http_code}' "${page%%\?*}")" [ "$(curl -s -o /dev/null -w '%{http_code}' "${page%%\?*}")" = 403 ]
-holds "and answers who has it" grep -qi '<html' <<<"$(curl -s -L -c /run/cookies -b /run/cookies "$page")"
+answer=$(on_page -o /dev/null -w '%{http_code}' "$(origin)/")
+holds "the page is for nobody without its token: $answer" [ "$answer" = 401 ]
+enter
+holds "and answers who has it" says '<html' "$(on_page "$(origin)/")"
 holds "a plate on the list is a hit, which waits: there is no broker yet: $(within 600 waiting_at_least 1; waiting)" waiting_at_least 1
 
 chapter "3. the camera's cable, and a camera that sends nothing"
@@ -110,7 +121,7 @@ began=$SECONDS
 unplug
 holds "pulled, systemd and status say so: $(within 20 status_says '0 of 1 cameras reading'; unit StatusText; outrider status | grep camera), $((SECONDS - began)) s" says 'NOT READING' "$(outrider status)"
 began=$SECONDS
-plug
+plug $empty
 holds "put back, it reads by itself: $(within 60 reads; unit StatusText), $((SECONDS - began)) s" reads
 pid=$(unit MainPID)
 began=$SECONDS
@@ -161,7 +172,7 @@ probe() {
   systemctl start probe
   cat /run/probe.out
 }
-plug
+plug $empty
 within 20 test -e /dev/video0
 for who in outrider root; do
   said=$(probe $who)
@@ -178,6 +189,7 @@ holds "systemd-analyze security: $(exposure)" at_most "$(exposure)" 1.3
 
 chapter "6. another version and back, while hits wait"
 systemctl start outrider
+within 60 waiting_at_least 1
 before=$(waiting)
 holds "hits wait: $before" waiting_at_least 1
 now=$(version)
@@ -232,6 +244,75 @@ holds "it has its broker again: $(within 60 linked; outrider status | grep ' lin
 tpm2_pcrextend 7:sha256=0000000000000000000000000000000000000000000000000000000000000001
 systemctl restart outrider 2>/dev/null
 holds "with another measured state it is refused: $(unit Result), $(journalctl -u outrider -n 20 -o cat | grep -i -m 1 credential)" not state_is active
+
+chapter "10. a beacon and an ignition line on GPIO chips, and the power-off"
+# The key that the TPM no longer gives has taken its car along: this is a new one, with its key in a file.
+systemctl stop outrider
+rm -f /etc/systemd/system/outrider.service.d/key.conf /etc/credstore.encrypted/outrider-device-key
+find /var/lib/outrider -mindepth 1 -delete
+sed -i '/^\[keeping\]$/,$d' /etc/outrider/outrider.toml
+# The lines of examples/usb_gpio.rs are files. Line 3 switches the beacon; line 1 is the ignition, low while it is on.
+mkdir -p /run/chip
+for line in 0 1 2 3 4 5 6 7; do echo 0 >/run/chip/$line; done
+line_is() { [ "$(cat "/run/chip/$1")" = "$2" ]; }
+ignition() { echo "$1" >/run/chip/turned && mv /run/chip/turned /run/chip/1; }
+bridge() { /mnt/usb_gpio "$1" /run/chip >/run/bridge.log 2>&1 & bridge=$!; within 30 test -e /dev/gpiochip0 && udevadm settle; }
+pull_bridge() { kill "$bridge"; wait "$bridge" 2>/dev/null; }
+driver() { basename "$(readlink -f /sys/bus/gpio/devices/gpiochip0/../driver)"; }
+# What status says of a part; nothing where all is well with it.
+part() { outrider status 2>/dev/null | grep "^[a-zA-Z]* *$1 "; }
+part_says() { says "$2" "$(part "$1")"; }
+has_both_lines() { outrider status >/dev/null 2>&1 && [ -z "$(part beacon)$(part ignition)" ]; }
+cat >>/etc/outrider/outrider.toml <<'TOML'
+
+[power]
+chip = "/dev/gpiochip0"
+line = 1
+active = "low"
+grace = "30s"
+
+[alert]
+beacon = { chip = "/dev/gpiochip0", line = 3, active = "high" }
+TOML
+bridge cp2112
+holds "a real driver makes a chip of the bridge: $(driver), $(stat -c '%a %U:%G' /dev/gpiochip0)" [ "$(driver)" = cp2112 ]
+systemctl reset-failed outrider
+systemctl start outrider
+holds "it is not the daemon's, which runs without its lines and says so: $(within 60 part_says beacon 'cannot open line 3'; part beacon)" part_says ignition 'cannot open line 1'
+# As docs/operations.md has it.
+printf '[Service]\nDeviceAllow=/dev/gpiochip0 r\n' >/etc/systemd/system/outrider.service.d/gpio.conf
+echo 'SUBSYSTEM=="gpio", KERNEL=="gpiochip0", GROUP="outrider", MODE="0640"' >/etc/udev/rules.d/61-outrider-ignition.rules
+systemctl daemon-reload
+udevadm control --reload && udevadm trigger --subsystem-match=gpio --action=change && udevadm settle
+plug "${with_a_car[@]}"
+systemctl restart outrider
+holds "with drop-in and rule it has both, and the ignition is on: $(stat -c '%a %U:%G' /dev/gpiochip0)" within 60 has_both_lines
+began=$SECONDS
+holds "a hit switches the beacon on: $(within 600 line_is 3 1; cat /run/chip/3), $((SECONDS - began)) s" line_is 3 1
+enter
+hit=$(on_page -N --max-time 10 "$(origin)/events" | grep -o '"sounding":\["[^"]*' | tail -n 1 | grep -o '[^"]*$')
+csrf=$(on_page "$(origin)/session" | sed -n 's/.*"csrf":"\([^"]*\)".*/\1/p')
+answer=$(on_page -o /dev/null -w '%{http_code}' -H "Origin: $(origin)" -H "X-Outrider-CSRF: $csrf" -H 'Content-Type: application/json' \
+  -d "{\"hit\":\"$hit\"}" "$(origin)/hits/answer")
+holds "acknowledged on the page ($answer), it is off: $(within 30 line_is 3 0; cat /run/chip/3)" line_is 3 0
+unplug
+ignition 1
+holds "an ignition that is off is told: $(within 30 status_says 'the car powers off in'; unit StatusText)" status_says 'the car powers off in'
+ignition 0
+within 30 not status_says 'the car powers off in'
+holds "on again, the car stays on: $(unit StatusText)" says 'ignition is on again; the car stays on' "$(journalctl -u outrider -o cat)"
+pid=$(unit MainPID)
+pull_bridge
+holds "a chip that is pulled is told: $(within 30 part_says beacon 'lost line 3'; part beacon)" part_says ignition 'lost line 1'
+bridge mcp2221
+holds "another in its place serves, though it tells of no changes: $(within 90 has_both_lines; driver)" [ "$(has_both_lines && driver)" = mcp2221 ]
+holds "and all that is no reason to start anew" [ "$pid" = "$(unit MainPID)" ]
+# What runs is ended when the machine goes off, and these steps are to see that.
+trap '' TERM
+ignition 1
+goes_off() { [ "$(systemctl is-system-running)" = stopping ]; }
+holds "off for the whole grace, the machine is powered off: $(within 180 goes_off; systemctl is-system-running)" goes_off
+holds "because the daemon has left word: $(journalctl -u outrider -o cat | grep -o 'ignition was off for the whole grace.*')" says 'the machine is powered off' "$(journalctl -u outrider -o cat)"
 
 echo
 echo "all of it: $passed passed, $failed failed"

@@ -77,7 +77,8 @@ mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" --aptopt=
   --dpkgopt='path-exclude=/usr/share/man/*' bookworm "$root" "$mirror"
 place=$root/lib/modules/$version
 mkdir -p "$place"
-for file in $(modules uvcvideo vhci_hcd 9p 9pnet_virtio virtio_pci virtio_blk virtio_rng ext4 snd_hda_intel snd_hda_codec_generic tpm_tis); do
+for file in $(modules uvcvideo vhci_hcd 9p 9pnet_virtio virtio_pci virtio_blk virtio_rng ext4 snd_hda_intel snd_hda_codec_generic tpm_tis \
+  uhid hid-cp2112 hid-mcp2221); do
   install -D -m 644 "$file" "$place/${file#*/modules/"$version"/}"
 done
 cp "$vm/kernel/lib/modules/$version"/modules.{builtin,order,builtin.modinfo} "$place/"
