@@ -1,7 +1,7 @@
 //! `outrider audit`: verify, export and show the audit log, without a server and, for an export,
 //! without the car.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -10,12 +10,19 @@ use clap::{Args, Subcommand};
 use crate::audit::{self, Record};
 use crate::config::Config;
 use crate::dsse::{Envelope, PublicKey};
+use crate::files;
 
 mod findings;
 mod log;
 
 pub(super) use findings::plain;
 pub(crate) use log::{Broken, Log};
+
+/// Most bytes of a head from outside: an envelope of a few lines.
+const MOST_HEAD: usize = 64 << 10;
+
+/// Most bytes of a file that holds a public key, with a line or two about it.
+const MOST_KEY: usize = 4 << 10;
 
 /// Verify, export or show the audit log.
 #[derive(Debug, Args)]
@@ -131,7 +138,8 @@ impl VerifyArgs {
             .checkpoint
             .iter()
             .map(|path| {
-                let json = std::fs::read(path).with_context(|| format!("{}", path.display()))?;
+                let json = files::read_at_most(path, MOST_HEAD)
+                    .with_context(|| format!("{}", path.display()))?;
                 Envelope::parse_file(&json).with_context(|| format!("{}", path.display()))
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -143,16 +151,15 @@ impl VerifyArgs {
             "an export needs --key, the car's public key as `outrider provision device` printed it: \
              whoever made a log up can have put any key into it",
         )?;
-        let mut text = Vec::new();
-        match export.as_os_str() == "-" {
-            true => std::io::stdin().lock().read_to_end(&mut text).map(|_| ())?,
+        let verdict = match export.as_os_str() == "-" {
+            true => audit::verify_from(&mut std::io::stdin().lock(), key, &heads),
             false => {
-                text = std::fs::read(export)
+                let file = std::fs::File::open(export)
                     .with_context(|| format!("cannot read {}", export.display()))?;
+                audit::verify_from(&mut BufReader::new(file), key, &heads)
             }
-        }
-        let verdict = audit::verify(&text, key, &heads)
-            .with_context(|| format!("{} does not hold", export.display()))?;
+        };
+        let verdict = verdict.with_context(|| format!("{} does not hold", export.display()))?;
         Ok(findings::verdict(&verdict, true, true))
     }
 }
@@ -185,7 +192,7 @@ pub(super) fn public_key(text: &str) -> anyhow::Result<PublicKey> {
     if let Ok(key) = PublicKey::parse(text) {
         return Ok(key);
     }
-    let held = std::fs::read_to_string(text)
+    let held = files::read_text_at_most(text.as_ref(), MOST_KEY)
         .with_context(|| format!("{text:?} is neither a public key nor a file that holds one"))?;
     Ok(PublicKey::parse(&held)?)
 }

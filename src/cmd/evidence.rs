@@ -11,9 +11,11 @@ use clap::{Args, Subcommand};
 use super::signed;
 use crate::config::Config;
 use crate::daemon::asked::EVIDENCE;
+use crate::dsse::PublicKey;
+use crate::keys::Protection;
 use crate::policy::Who;
 use crate::records::evidence;
-use crate::records::evidence::Request;
+use crate::records::evidence::{Manifest, Request};
 
 /// Write everything about a hit into one signed file, or check such a file.
 #[derive(Debug, Args)]
@@ -63,21 +65,13 @@ impl EvidenceArgs {
     pub fn run(self) -> anyhow::Result<()> {
         if let Some(Sub::Verify { bundle, key }) = self.verify {
             let key = super::audit::public_key(&key)?;
-            let bytes = std::fs::read(&bundle)
+            let bytes = crate::files::read_at_most(&bundle, evidence::MOST_BYTES)
                 .with_context(|| format!("cannot read {}", bundle.display()))?;
             let manifest = evidence::verify(&bytes, &key)
                 .with_context(|| format!("{} does not hold", bundle.display()))?;
-            let said = format!(
-                "holds: hit {} of vehicle {} of {}, {} files, made {:.0} by {} for case {}",
-                manifest.hit,
-                manifest.vehicle,
-                manifest.agency,
-                manifest.files.len(),
-                manifest.made,
-                manifest.made_by,
-                manifest.case
-            );
-            println!("{}", super::audit::plain(&said));
+            for line in findings(&manifest, &key, &evidence::digest(&bytes)) {
+                println!("{}", super::audit::plain(&line));
+            }
             return Ok(());
         }
         let given = "clap asks for it";
@@ -106,5 +100,57 @@ impl EvidenceArgs {
         file.sync_all()?;
         eprintln!("{} bytes in {}", bytes.len(), output.display());
         Ok(())
+    }
+}
+
+/// What is said of a bundle that was found right, line by line: what is proved, and what is not.
+fn findings(manifest: &Manifest, key: &PublicKey, sha256: &str) -> [String; 5] {
+    let Manifest { hit, vehicle, agency, files, made, made_by, case, key_protection, .. } =
+        manifest;
+    let whose = match key_protection {
+        Some(Protection::KeyFile) => {
+            ", a file on the car's disk when it signed: whoever had the disk then had the key"
+        }
+        Some(Protection::Passphrase) => ", behind a passphrase when it signed",
+        Some(Protection::SystemdCredential) => ", a system credential when it signed",
+        None => "",
+    };
+    [
+        format!(
+            "holds: hit {hit} of vehicle {vehicle} of {agency}, {} files, made {made:.0} by {made_by} for case {case}",
+            files.len()
+        ),
+        format!("signed by key {}{whose}", key.id()),
+        format!(
+            "the bundle's SHA-256 is {sha256}: the car's audit log has it in its record of this export \
+             (outrider audit export)"
+        ),
+        "not known: what was entered of this hit after the bundle was made; an earlier bundle of a hit that was \
+         called a misread since passes this check too. The audit log shows it"
+            .into(),
+        "not proved: the times. They are those of the car's clock; hit.json says who vouched for it (clock.source)"
+            .into(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_bundle_that_holds_is_said_which_it_is_and_what_is_not_known() {
+        let key = crate::dsse::SigningKey::parse(&"07".repeat(32)).unwrap();
+        let bundle = evidence::made_up(&key);
+        let mut manifest = evidence::verify(&bundle, &key.public()).unwrap();
+        let sha256 = evidence::digest(&bundle);
+        let lines = findings(&manifest, &key.public(), &sha256);
+        assert!(lines[0].starts_with("holds: hit 0000000000"), "{}", lines[0]);
+        assert!(lines[1].ends_with(key.public().id().as_str()), "{}", lines[1]);
+        assert!(lines[2].contains(&sha256), "{}", lines[2]);
+        assert!(lines[3].starts_with("not known: what was entered"), "{}", lines[3]);
+        assert!(lines[4].starts_with("not proved: the times"), "{}", lines[4]);
+        manifest.key_protection = Some(Protection::KeyFile);
+        let lines = findings(&manifest, &key.public(), &sha256);
+        assert!(lines[1].contains("whoever had the disk then had the key"), "{}", lines[1]);
     }
 }

@@ -163,6 +163,24 @@ pub fn read(path: &Path, readers: Readers) -> Result<Vec<u8>, UntrustedError> {
     Ok(bytes)
 }
 
+/// Reads a file of somebody else's that can have `most` bytes at most. Of a larger one, such as one of zeros without
+/// end, no more is read.
+pub fn read_at_most(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > most {
+        let why = format!("has more than {most} bytes, which nothing has that is read here");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(bytes)
+}
+
+/// As [`read_at_most`], for a text.
+pub fn read_text_at_most(path: &Path, most: usize) -> io::Result<String> {
+    String::from_utf8(read_at_most(path, most)?)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "is not UTF-8"))
+}
+
 /// Makes the daemon's own folder if it does not exist, and checks that it is ours, that nobody else
 /// can change it, and that nobody else can exchange a folder above it. Read access of others is
 /// taken away.
@@ -436,6 +454,22 @@ mod tests {
     /// A folder such that only we can exchange the folders above it.
     fn folder() -> tempfile::TempDir {
         tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn foreign_file_is_read_to_its_bound_and_no_further_however_large_it_is() {
+        let dir = folder();
+        let path = dir.path().join("bundle.zip");
+        fs::write(&path, b"PK12").unwrap();
+        assert_eq!(read_at_most(&path, 4).unwrap(), b"PK12");
+        let refused = read_at_most(&path, 3).unwrap_err().to_string();
+        assert_eq!(refused, "has more than 3 bytes, which nothing has that is read here");
+        // A file without an end: whoever reads it whole never comes back.
+        assert!(read_at_most(Path::new("/dev/zero"), 1 << 20).is_err());
+        assert!(read_text_at_most(Path::new("/dev/zero"), 1 << 20).is_err());
+        // Ten gigabytes that take no room on the disk.
+        File::options().write(true).open(&path).unwrap().set_len(10 << 30).unwrap();
+        assert!(read_at_most(&path, 1 << 20).is_err());
     }
 
     #[test]

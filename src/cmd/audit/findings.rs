@@ -32,6 +32,7 @@ pub(super) fn verdict(verdict: &Verdict, key_given: bool, export: bool) -> Strin
         text += "\nnot proved: who wrote it. It was checked with the key that this car itself names: give --key \
                  with the one that `outrider provision device` printed";
     }
+    text += "\nnot proved: the times. They are those of the car's clock; each record says who vouched for it (time_source)";
     text += &match verdict.witnessed.last() {
         Some(seq) => format!(
             "\n{} heads from outside fit, the newest of record {seq}: nothing up to there is missing; \
@@ -89,6 +90,7 @@ mod tests {
         assert!(!text.contains("holds:") && text.contains("not proved: who wrote it"), "{text}");
         let text = verdict(&of(Vec::new()), true, true);
         assert!(text.starts_with("holds: "), "{text}");
+        assert!(text.contains("not proved: the times"), "{text}");
         assert!(text.contains("under alpr/v1/peel/vehicle/4127/audit/checkpoint"), "{text}");
         let text = verdict(&of(vec![64, 151]), true, true);
         assert!(text.contains("2 heads from outside fit") && !text.contains("not known"), "{text}");

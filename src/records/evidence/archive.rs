@@ -30,7 +30,7 @@ const DATE: u16 = 1 << 5 | 1;
 const RIGHTS: u32 = 0o100_644 << 16;
 
 /// Largest file, and largest archive: a picture and a page are far below.
-pub(super) const MOST_BYTES: usize = 64 << 20;
+pub const MOST_BYTES: usize = 64 << 20;
 
 /// Most files.
 pub(super) const MOST_FILES: usize = 256;

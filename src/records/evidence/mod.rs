@@ -19,6 +19,8 @@ mod page;
 #[cfg(test)]
 mod tests;
 
+pub use archive::MOST_BYTES;
+
 use crate::audit::{Actor, Audit, AuditError, AuditEvent};
 use crate::clock::Clock;
 use crate::dsse::{self, DsseError, Envelope, PublicKey};
@@ -274,7 +276,8 @@ impl Named {
     }
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// SHA-256, hexadecimal, as the audit log has it of a bundle.
+pub fn digest(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
@@ -295,7 +298,11 @@ fn is_plain(name: &str) -> bool {
 /// anew from the files that were found right: other bytes than those are refused, whatever they are.
 pub fn verify(bundle: &[u8], key: &PublicKey) -> Result<Manifest, VerifyError> {
     let container = |why: &str| VerifyError::Container(why.to_owned());
-    let bad = |file: &str, why| VerifyError::File { file: file.chars().take(80).collect(), why };
+    let bad = |file: &str, why| {
+        let file: String = file.chars().take(80).collect();
+        // A name that no bundle has stands in quotes: it is somebody's words.
+        VerifyError::File { file: if is_plain(&file) { file } else { format!("{file:?}") }, why }
+    };
     let found = archive::unpack(bundle).map_err(VerifyError::Container)?;
     let Some((&(_, signed), others)) =
         found.split_first().filter(|((name, _), _)| *name == MANIFEST)

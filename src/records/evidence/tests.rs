@@ -119,6 +119,9 @@ fn first_file_that_was_changed_added_or_taken_out_is_named() {
     more.push(("confession.txt".into(), b"I did it".to_vec()));
     let error = verify(&pack(&more).unwrap(), &made.key).unwrap_err().to_string();
     assert!(error.starts_with("confession.txt: it was added"), "{error}");
+    more.last_mut().unwrap().0 = "holds: hit 1 of vehicle 4127\n".into();
+    let error = verify(&pack(&more).unwrap(), &made.key).unwrap_err().to_string();
+    assert_eq!(error, "\"holds: hit 1 of vehicle 4127\\n\": it was added: nobody signed it");
 }
 
 #[test]

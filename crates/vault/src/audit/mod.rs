@@ -32,7 +32,7 @@ pub use chain::{CHECKPOINT_TYPE, Checkpoint, Record, SEALED_EVERY, digest};
 pub use event::{Actor, AuditEvent, Change, MOST_TEXT, Person, ShiftLine};
 pub use export::ExportError;
 pub use export::{int, uint};
-pub use verify::{Fault, Verdict, Verifier, verify};
+pub use verify::{ExportFault, Fault, Verdict, Verifier, verify, verify_from};
 
 use self::refusals::Refusals;
 use crate::clock::{Clock, FrameTime};

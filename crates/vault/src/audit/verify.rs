@@ -12,6 +12,7 @@
 //! car since then reveals it.
 
 use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read as _};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -404,17 +405,49 @@ impl Verifier {
     }
 }
 
-/// Verifies a whole export with a key, and with heads that were kept outside the car.
-pub fn verify(export: &[u8], key: PublicKey, outside: &[Envelope]) -> Result<Verdict, Fault> {
+/// Why an export is not said to hold.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportFault {
+    /// Something is wrong with it.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// It cannot be read to its end.
+    #[error("cannot be read to its end: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Verifies a whole export with a key, and with heads that were kept outside the car. It is read line by line and no
+/// further than to the first fault, so that a file of any size takes the memory of one line.
+pub fn verify_from(
+    export: &mut dyn BufRead,
+    key: PublicKey,
+    outside: &[Envelope],
+) -> Result<Verdict, ExportFault> {
     let mut verifier = Verifier::new(key);
     for envelope in outside {
         verifier.against(envelope.clone())?;
     }
-    let Some((b'\n', lines)) = export.split_last() else {
-        return Err(if export.is_empty() { Fault::Empty } else { Fault::Torn });
-    };
-    for line in lines.split(|b| *b == b'\n') {
-        verifier.line(line)?;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // One byte more than a line may have shows that it is too long, and one is its end.
+        let most = MOST_LINE as u64 + 2;
+        (&mut *export).take(most).read_until(b'\n', &mut line)?;
+        match line.split_last() {
+            None => return Ok(verifier.end_of_export()?),
+            Some((b'\n', line)) => verifier.line(line)?,
+            // The verifier has a word for what is too long.
+            Some(_) if line.len() > MOST_LINE => verifier.line(&line)?,
+            Some(_) => return Err(Fault::Torn.into()),
+        }
     }
-    verifier.end_of_export()
+}
+
+/// As [`verify_from`], of bytes in memory.
+pub fn verify(mut export: &[u8], key: PublicKey, outside: &[Envelope]) -> Result<Verdict, Fault> {
+    match verify_from(&mut export, key, outside) {
+        Ok(verdict) => Ok(verdict),
+        Err(ExportFault::Fault(fault)) => Err(fault),
+        Err(ExportFault::Io(e)) => unreachable!("memory can be read: {e}"),
+    }
 }
