@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 
 use super::{PublishError, at};
 use crate::dsse::Envelope;
-use crate::files::{Aside, private_folder};
+use crate::files::{Aside, private_folder, read_at_most};
 use crate::hotlist::format::{
-    Address, Chunk, ChunkRef, Layer, ListKey, MANIFEST_TYPE, Manifest, Record, RecordError,
-    RecordKey, Sealed, open_chunk, open_page,
+    Address, Chunk, ChunkRef, Layer, ListKey, MANIFEST_TYPE, MAX_SEALED, Manifest, Record,
+    RecordError, RecordKey, Sealed, open_chunk, open_page,
 };
 
 /// The author's folder.
@@ -51,7 +51,7 @@ impl Store {
     /// A message's bytes.
     pub fn get(&self, address: Address) -> Result<Vec<u8>, PublishError> {
         let path = self.chunk_path(address);
-        match fs::read(&path) {
+        match read(&path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 Err(PublishError::Missing(address))
             }
@@ -117,7 +117,13 @@ impl Store {
             let what = format!("version {version}");
             return Err(PublishError::None { store: self.folder.clone(), what });
         }
-        Ok(Manifest::parse(&fs::read(&path).map_err(at(&path))?)?)
+        let manifest = Manifest::parse(&read(&path).map_err(at(&path))?)?;
+        if manifest.version != version {
+            // A file of an older version under a newer one's name, with its good signature beside it.
+            let why = format!("{} is version {}, renamed", path.display(), manifest.version);
+            return Err(PublishError::Unsound { version, why });
+        }
+        Ok(manifest)
     }
 
     /// Writes a version's manifest, unsigned, and removes an older signature of the same version.
@@ -135,13 +141,13 @@ impl Store {
             let what = format!("signed version {version}: sign it first");
             return Err(PublishError::None { store: self.folder.clone(), what });
         }
-        fs::read(&path).map_err(at(&path))
+        read(&path).map_err(at(&path))
     }
 
     /// Writes a version's envelope, if it holds that version's manifest.
     pub fn put_signed(&self, version: u64, envelope: &Envelope) -> Result<(), PublishError> {
         let path = self.manifest_path(version, false);
-        let payload = fs::read(&path).map_err(at(&path))?;
+        let payload = read(&path).map_err(at(&path))?;
         if envelope.unverified_payload() != payload || envelope.kind() != MANIFEST_TYPE {
             let why = "the envelope contains another manifest".into();
             return Err(PublishError::Unsound { version, why });
@@ -216,6 +222,11 @@ impl Store {
         let signed = if signed { ".signed" } else { "" };
         self.folder.join("manifest").join(format!("{version}{signed}.json"))
     }
+}
+
+/// Reads a file of the store. None has more than a message, and whoever sent the folder can have put anything into it.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    read_at_most(path, 4 * MAX_SEALED)
 }
 
 fn write_whole(path: &Path, bytes: &[u8], durable: bool) -> Result<(), PublishError> {

@@ -444,6 +444,30 @@ fn verify_finds_counts_that_are_not_so() {
 }
 
 #[test]
+fn verify_finds_an_older_version_under_a_newer_ones_name() {
+    let desk = released();
+    let manifests = desk.store.folder().join("manifest");
+    for end in ["json", "signed.json"] {
+        std::fs::copy(manifests.join(format!("1.{end}")), manifests.join(format!("7.{end}")))
+            .unwrap();
+    }
+    let refused = desk.verify(7).unwrap_err();
+    assert!(matches!(refused, PublishError::Unsound { version: 7, .. }), "{refused}");
+    assert!(refused.to_string().ends_with("7.json is version 1, renamed"), "{refused}");
+    assert!(desk.store.newest(true).is_err(), "and none is taken for the newest by its name");
+    desk.verify(1).unwrap();
+}
+
+#[test]
+fn file_without_an_end_in_the_authors_folder_is_refused_and_not_read_to_its_end() {
+    let desk = released();
+    let path = a_chunk(&desk);
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    assert!(matches!(desk.verify(1), Err(PublishError::Io { .. })));
+}
+
+#[test]
 fn envelope_of_another_manifest_is_not_taken_into_the_store() {
     let desk = released();
     let mut other = desk.store.manifest(1).unwrap();

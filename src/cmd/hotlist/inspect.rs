@@ -60,7 +60,7 @@ impl InspectArgs {
             manifest.list,
             manifest.agency,
             manifest.version,
-            if signed { "signed" } else { "not signed" }
+            if signed { "with a signature, not checked here" } else { "not signed" }
         );
         println!(
             "  source of {} ({}), issued {}, expires {}",

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::{ListKeyArgs, StoreArgs, holding, key_of, print_json};
 use crate::authoring::publish::verify;
 use crate::dsse::{Envelope, PublicKey};
+use crate::files::read_at_most;
 use crate::trust::{Role, Root, Trust};
 
 /// Arguments of `outrider hotlist verify`.
@@ -55,7 +56,7 @@ impl VerifyArgs {
             (Some(root), Some(trust)) => {
                 let root = Root::load(root)?;
                 let shown = || trust.display().to_string();
-                let json = std::fs::read(trust).with_context(shown)?;
+                let json = read_at_most(trust, 1 << 20).with_context(shown)?;
                 let envelope = Envelope::parse_file(&json).with_context(shown)?;
                 let trust =
                     Trust::open(&envelope, &root, &manifest.agency, 0, now).with_context(shown)?;
