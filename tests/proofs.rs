@@ -217,6 +217,167 @@ fn desk_says_of_nobody_that_he_has_signed_who_has_not() {
     assert!(said.contains("is not as this root has signed it"), "{said}");
 }
 
+/// A desk with a root, and a chief and a commissioner who may sign policy.
+fn with_two_signers() -> (Desk, [SigningKey; 2]) {
+    let desk = Desk::new();
+    desk.does(&["provision", "root", "--out", "root.key", "--public", "root.pub.json"]);
+    let of_root = ["--root", "root.key", "--file", "trust.json"];
+    let trust = ["provision", "trust"];
+    desk.does(&[&trust[..], &["init"], &of_root, &["--agency", "peel"]].concat());
+    let keys = ["chief", "commissioner"].map(|name| {
+        let file = format!("{name}.key");
+        desk.does(&["provision", "author-key", "--out", &file]);
+        let text = std::fs::read_to_string(desk.at(&file)).unwrap();
+        let key = SigningKey::parse(text.lines().last().unwrap()).unwrap();
+        let public = key.public().to_string();
+        let grants = ["--key", &public, "--name", name, "--policy"];
+        desk.does(&[&trust[..], &["grant"], &of_root, &grants].concat());
+        key
+    });
+    (desk, keys)
+}
+
+#[test]
+fn desk_says_no_car_takes_it_of_a_policy_that_no_car_takes_however_well_it_is_signed() {
+    let (desk, [chief, commissioner]) = with_two_signers();
+    let now = jiff::Timestamp::now();
+    let good = Policy {
+        agency: "peel".into(),
+        version: 7,
+        issued: now,
+        expires: None,
+        note: String::new(),
+        rules: serde_json::from_str(r#"{"hotplates":{"wildcards":true}}"#).unwrap(),
+    };
+    let write = |name: &str, policy: &Policy, keys: &[&SigningKey]| {
+        std::fs::write(desk.at(name), policy.sign(keys).to_json()).unwrap();
+    };
+    let trust = ["--trust", "trust.json", "--root", "root.pub.json"];
+    let explain = ["policy", "explain", "policy.json"];
+    let args = [&explain[..], &trust].concat();
+    write("policy.json", &good, &[&chief, &commissioner]);
+    let said = desk.does(&args);
+    assert!(said.ends_with("Signed by chief.\nSigned by commissioner."), "{said}");
+
+    let hours = jiff::SignedDuration::from_hours;
+    let cases = [
+        (Policy { agency: "opp".into(), ..good.clone() }, "it is for agency \"opp\""),
+        (Policy { issued: now + hours(24 * 365), ..good.clone() }, "no car would take it"),
+        (Policy { expires: Some(now - hours(1)), ..good.clone() }, "no car would take it"),
+        (Policy { version: u64::MAX, ..good.clone() }, "no car would take it"),
+    ];
+    for (policy, why) in cases {
+        write("policy.json", &policy, &[&chief, &commissioner]);
+        let output = desk.run(&args);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(why), "{why}: {said}");
+    }
+
+    // With another policy in the place of the one in force, the change looks smaller than it is.
+    write("policy.json", &good, &[&chief, &commissioner]);
+    let stranger = SigningKey::parse(&"09".repeat(32)).unwrap();
+    let before = Policy { version: 6, ..good.clone() };
+    for (keys, why) in [
+        (&[&chief, &stranger][..], "no car compares with it"),
+        (&[][..], "no car compares with it"),
+    ] {
+        write("before.json", &before, keys);
+        let with_it = [&args[..], &["--previous", "before.json"]].concat();
+        let said = desk.refuses(&with_it);
+        assert!(said.contains(why), "{said}");
+    }
+    let unchecked = [&explain[..], &["--previous", "before.json"]].concat();
+    assert!(desk.does(&unchecked).contains("Who signed the previous policy was not checked"));
+    write("before.json", &before, &[&chief]);
+    let with_it = [&args[..], &["--previous", "before.json"]].concat();
+    assert!(desk.does(&with_it).contains("one signature is enough"));
+
+    // A retired key signs nothing new; what it has signed stands.
+    let id = chief.public().id();
+    let retire = ["provision", "trust", "retire", "--root", "root.key", "--file", "trust.json"];
+    desk.does(&[&retire[..], &["--key-name", id.as_str()]].concat());
+    let output = desk.run(&with_it);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains(&format!("no car takes it: key {id} has signed it")), "{said}");
+    write("policy.json", &good, &[&commissioner]);
+    assert!(desk.does(&with_it).contains("Signed by commissioner."));
+}
+
+#[test]
+fn words_in_a_document_that_nobody_signed_do_not_look_like_ours() {
+    const FORGED: &str = "peel\nSigned by chief.\u{1b}[1A\u{202e}";
+    let (desk, _) = with_two_signers();
+    let agency = FORGED.to_owned();
+    let rules: Rules = serde_json::from_str(r#"{"keeping":{"non_hit":"0s"}}"#).unwrap();
+    let issued = jiff::Timestamp::now();
+    let policy = Policy {
+        agency: agency.clone(),
+        version: 1,
+        issued,
+        expires: None,
+        note: FORGED.into(),
+        rules,
+    };
+    std::fs::write(desk.at("policy.json"), policy.sign(&[]).to_json()).unwrap();
+    let named = TrustedKey {
+        name: FORGED.into(),
+        public: key(1).public(),
+        roles: vec![Role::ListAuthor(FORGED.into())],
+    };
+    let document = TrustDocument {
+        agency,
+        version: 1,
+        issued,
+        expires: None,
+        keys: vec![named],
+        withdrawn: Vec::new(),
+        retired: Vec::new(),
+    };
+    std::fs::write(desk.at("forged.json"), document.sign(&[]).to_json()).unwrap();
+    for args in [
+        &["policy", "show", "policy.json"][..],
+        &["policy", "explain", "policy.json"],
+        &["provision", "trust", "show", "--file", "forged.json"],
+    ] {
+        let said = desk.does(args);
+        assert!(said.contains("peel Signed by chief."), "it is shown: {said}");
+        assert!(!said.lines().any(|line| line.starts_with("Signed by")), "{args:?}: {said}");
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{args:?}: {said:?}");
+    }
+}
+
+#[test]
+fn file_of_any_size_is_refused_and_not_read_to_its_end() {
+    let desk = Desk::new();
+    let key = desk.car(&["provision", "device"]);
+    desk.car(&["audit", "export", "-o", "log.jsonl"]);
+    // Ten gigabytes that take no room: zeros, and zeros behind a good log.
+    for name in ["huge", "log.jsonl"] {
+        let file = std::fs::File::options().create(true).append(true).open(desk.at(name)).unwrap();
+        file.set_len(10 << 30).unwrap();
+    }
+    for (command, file, why) in [
+        (&["evidence", "verify"][..], "huge", "more than 67108864 bytes"),
+        (&["evidence", "verify"][..], "/dev/zero", "more than 67108864 bytes"),
+        (&["audit", "verify"][..], "huge", "record 1: its line is damaged"),
+        (&["audit", "verify"][..], "log.jsonl", "its line is damaged"),
+        (&["audit", "verify"][..], "/dev/zero", "record 1: its line is damaged"),
+    ] {
+        // In two gigabytes of memory: whoever reads it whole does not get them.
+        let output = Process::new("sh")
+            .args(["-c", "ulimit -v 2000000; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_outrider")])
+            .args(command)
+            .args([file, "--key", &key])
+            .current_dir(desk.0.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command:?} {file}: {said}");
+        assert!(said.contains(why), "{command:?} {file}: {said}");
+    }
+}
+
 fn key(n: u8) -> SigningKey {
     SigningKey::parse(&format!("{n:02x}").repeat(32)).unwrap()
 }

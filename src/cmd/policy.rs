@@ -16,9 +16,11 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use self::describe::Counts;
 use crate::cmd::which_car::WhichCar;
 use crate::control;
 use crate::dsse::{self, Envelope, SigningKey};
+use crate::files::read_at_most;
 use crate::policy::{self, POLICY_TYPE, Policy, PolicyError, Previous, Rules, State};
 use crate::trust::{Root, TRUST_TYPE, Trust, TrustDocument};
 
@@ -149,7 +151,7 @@ impl SignArgs {
         let mut out = std::io::stdout().lock();
         write!(out, "{}", describe::changes(&found.policy, previous.as_ref(), &changes))?;
         let own: Vec<_> = keys.iter().map(|key| key.public()).collect();
-        let signers = describe::signers(&envelope, None, &own)?;
+        let signers = describe::signers(&envelope, None, &own, Counts::New)?;
         write!(out, "{}", describe::who_must_sign(&changes, &signers, &self.out))?;
         Ok(())
     }
@@ -157,7 +159,12 @@ impl SignArgs {
 
 impl ExplainArgs {
     fn run(self) -> anyhow::Result<()> {
-        let previous = self.previous.as_deref().map(read).transpose()?.map(|found| found.policy);
+        let root = self.root.as_deref();
+        let trust = self.trust.as_deref().map(|file| trust(file, root)).transpose()?;
+        let previous = match &self.previous {
+            Some(path) => Some(was_in_force(path, trust.as_ref())?),
+            None => None,
+        };
         let found = read_draft(&self.file, previous.as_ref())?;
         let changes = policy::changes(&rules_before(previous.as_ref()), &found.policy.rules);
         let mut out = std::io::stdout().lock();
@@ -166,10 +173,11 @@ impl ExplainArgs {
             return Ok(());
         }
         write!(out, "{}", describe::changes(&found.policy, previous.as_ref(), &changes))?;
-        let root = self.root.as_deref();
-        let trust = self.trust.as_deref().map(|file| trust(file, root)).transpose()?;
+        if previous.is_some() && trust.is_none() {
+            writeln!(out, "Who signed the previous policy was not checked: give --trust.")?;
+        }
         let signers = match &found.envelope {
-            Some(envelope) => describe::signers(envelope, trust.as_ref(), &[])
+            Some(envelope) => describe::signers(envelope, trust.as_ref(), &[], Counts::New)
                 .with_context(|| format!("{}", self.file.display()))?,
             None => Vec::new(),
         };
@@ -177,13 +185,23 @@ impl ExplainArgs {
             writeln!(out, "The trust document itself was not checked: give --root.")?;
         }
         write!(out, "{}", describe::who_must_sign(&changes, &signers, &self.file))?;
-        if trust.is_some()
-            && let Some(stranger) = signers.iter().find(|signer| signer.name.is_none())
-        {
-            bail!(
-                "no car takes it: key {} has signed it and may not sign policy; sign the draft anew without it",
-                stranger.key
-            );
+        if let Some(trust) = &trust {
+            if let Some(stranger) = signers.iter().find(|signer| signer.name.is_none()) {
+                bail!(
+                    "no car takes it: key {} has signed it and may not sign policy; sign the draft anew without it",
+                    stranger.key
+                );
+            }
+            if found.policy.agency != trust.agency {
+                bail!(
+                    "no car takes it: it is for agency {:?}, and the trust document for {:?}",
+                    found.policy.agency,
+                    trust.agency
+                );
+            }
+            if found.envelope.is_some() {
+                no_car_takes(&found.policy, previous.as_ref())?;
+            }
         }
         if let Some(path) = &self.ceiling {
             let past = policy::past_ceiling(&found.policy.rules, &policy::load_ceiling(path)?);
@@ -194,6 +212,26 @@ impl ExplainArgs {
         }
         Ok(())
     }
+}
+
+/// The policy with which cars compare a new one. Whoever could put another in its place could make a change look
+/// smaller than it is; so with a trust document it has to be signed by who may.
+fn was_in_force(path: &Path, trust: Option<&TrustDocument>) -> anyhow::Result<Policy> {
+    let Found { policy, envelope } = read(path)?;
+    let Some(trust) = trust else { return Ok(policy) };
+    let shown = || format!("the previous policy, {}", path.display());
+    let Some(envelope) = envelope else { bail!("{} is a draft: no car obeys it", shown()) };
+    let signers =
+        describe::signers(&envelope, Some(trust), &[], Counts::InForce).with_context(shown)?;
+    let strange = signers.iter().any(|signer| signer.name.is_none());
+    if signers.is_empty() || strange || policy.agency != trust.agency {
+        bail!(
+            "{} is not signed by who may sign policy of {:?}: no car compares with it",
+            shown(),
+            trust.agency
+        );
+    }
+    Ok(policy)
 }
 
 impl ShowArgs {
@@ -255,7 +293,9 @@ fn read(path: &Path) -> anyhow::Result<Found> {
 }
 
 fn read_draft(path: &Path, previous: Option<&Policy>) -> anyhow::Result<Found> {
-    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    // A draft in TOML may be longer than the policy that it makes, by comments.
+    let text = read_at_most(path, 4 * policy::LONGEST)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     if text.trim_ascii_start().starts_with(b"{") {
         let envelope =
             Envelope::parse_file(&text).with_context(|| format!("{}", path.display()))?;
@@ -290,7 +330,8 @@ fn key(path: &Path) -> anyhow::Result<SigningKey> {
 /// The trust document of a file; proven where the root's public keys are given.
 pub(super) fn trust(path: &Path, root: Option<&Path>) -> anyhow::Result<TrustDocument> {
     let shown = || format!("{}", path.display());
-    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = read_at_most(path, policy::LONGEST)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     let envelope = Envelope::parse_file(&text).with_context(shown)?;
     if envelope.kind() != TRUST_TYPE {
         bail!("{} is signed as {:?}, not as a trust document", path.display(), envelope.kind());

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::dsse::{DsseError, Envelope, KeyId, PublicKey};
 use crate::policy::{Change, Direction, POLICY_TYPE, Policy, State, TO_WIDEN};
+use crate::text::ForeignText;
 use crate::trust::{Person, Role, TrustDocument, TrustedKey};
 
 /// A signer, as far as this command can know.
@@ -34,18 +35,27 @@ pub(super) fn all_rules(policy: &Policy) -> String {
     listed(policy, "Compared with no policy, where each car's configuration decides alone:\n", &all)
 }
 
+/// Adds a line, whoever's words are in it: names and notes come from a file that nobody may have signed, and must not
+/// look like lines of ours. Nothing is cut off, because a change that is not shown is not agreed to.
+fn line(text: &mut String, before: &str, words: &str) {
+    *text += before;
+    *text += &ForeignText::shown(words, usize::MAX);
+    text.push('\n');
+}
+
 fn listed(policy: &Policy, heading: &str, changes: &[Change]) -> String {
-    let mut text =
+    let mut first =
         format!("Policy {} of {}, issued {}", policy.version, policy.agency, policy.issued);
     match policy.expires {
-        Some(end) => write!(text, ", grants until {end}"),
-        None => write!(text, ", without an end"),
+        Some(end) => write!(first, ", grants until {end}"),
+        None => write!(first, ", without an end"),
     }
     .expect("a string takes all");
     if !policy.note.is_empty() {
-        write!(text, ": {}", policy.note).expect("a string takes all");
+        write!(first, ": {}", policy.note).expect("a string takes all");
     }
-    text += "\n";
+    let mut text = String::new();
+    line(&mut text, "", &first);
     text += heading;
     if changes.is_empty() {
         text += "  changes nothing\n";
@@ -57,10 +67,19 @@ fn listed(policy: &Policy, heading: &str, changes: &[Change]) -> String {
         (Direction::Neutral, "       "),
     ] {
         for change in changes.iter().filter(|c| c.direction == direction) {
-            writeln!(text, "  {word}  {}", change.says).expect("a string takes all");
+            line(&mut text, &format!("  {word}  "), &change.says);
         }
     }
     text
+}
+
+/// Which signatures count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counts {
+    /// Those of a policy that cars are to take: a retired key signs nothing new.
+    New,
+    /// Those of a policy that cars have: what a retired key has signed stands.
+    InForce,
 }
 
 /// Who has signed an envelope. With a trust document every signature by one of its keys is checked, and an invalid one
@@ -69,11 +88,14 @@ pub(super) fn signers(
     envelope: &Envelope,
     trust: Option<&TrustDocument>,
     own: &[PublicKey],
+    counts: Counts,
 ) -> Result<Vec<Signed>, DsseError> {
     let trusted = trust.map_or(&[][..], |trust| &trust.keys);
     let may = |key: &&TrustedKey| {
+        let id = key.public.id();
         key.roles.contains(&Role::Policy)
-            && trust.is_none_or(|trust| !trust.withdrawn.contains(&key.public.id()))
+            && trust.is_none_or(|trust| !trust.withdrawn.contains(&id))
+            && (counts == Counts::InForce || trust.is_none_or(|trust| !trust.retired.contains(&id)))
     };
     let keys: Vec<PublicKey> = match trust {
         Some(_) => trusted.iter().filter(may).map(|key| key.public).collect(),
@@ -115,15 +137,14 @@ pub(super) fn who_must_sign(changes: &[Change], signed: &[Signed], file: &Path) 
     };
     let people = count_people(signed);
     for signer in signed {
-        match &signer.name {
-            Some(name) => writeln!(text, "Signed by {name}."),
-            None => writeln!(
-                text,
+        let says = match &signer.name {
+            Some(name) => format!("Signed by {name}."),
+            None => format!(
                 "Key {} has signed it and may not sign policy: no car takes it like this.",
                 signer.key
             ),
-        }
-        .expect("a string takes all");
+        };
+        line(&mut text, "", &says);
     }
     if people < needed {
         let missing = needed - people;
@@ -156,7 +177,7 @@ pub(super) fn state(state: &State) -> String {
         Some(policy) => {
             let mut text = all_rules(policy);
             let names: Vec<_> = state.signers.iter().map(|s| s.name.as_str()).collect();
-            writeln!(text, "Signed by {}.", names.join(" and ")).expect("a string takes all");
+            line(&mut text, "", &format!("Signed by {}.", names.join(" and ")));
             text
         }
     };
@@ -168,7 +189,7 @@ pub(super) fn state(state: &State) -> String {
         text += "It has expired: its limits still apply, and what it granted is withdrawn.\n";
     }
     if let Some(refused) = &state.refused {
-        writeln!(text, "Refused since: {refused}").expect("a string takes all");
+        line(&mut text, "", &format!("Refused since: {refused}"));
     }
     match state.ceiling {
         true => text += "The ceiling that the car was provisioned with limits it further.\n",

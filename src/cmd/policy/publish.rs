@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::Args;
 
+use super::describe::Counts;
 use super::{describe, no_car_takes, read, rules_before, trust};
 use crate::authoring::publish::{Broker as _, topics};
 use crate::cmd::hotlist::BrokerArgs;
@@ -61,7 +62,7 @@ pub(super) fn some_car_takes(
     trust: Option<&TrustDocument>,
 ) -> anyhow::Result<()> {
     no_car_takes(policy, previous)?;
-    let signed = describe::signers(envelope, trust, &[])?;
+    let signed = describe::signers(envelope, trust, &[], Counts::New)?;
     if let Some(stranger) = signed.iter().find(|signer| signer.name.is_none()) {
         bail!(
             "key {} has signed it, but the trust document does not let it sign policy",

@@ -12,9 +12,13 @@ use crate::cmd::hotlist::{BrokerArgs, signing_key};
 use crate::config::HumanDuration;
 use crate::dated::{Dated, Kind};
 use crate::dsse::{self, Envelope, KeyId, PublicKey, SigningKey};
-use crate::files::Aside;
+use crate::files::{Aside, read_at_most};
 use crate::hotlist::format::valid_list_name;
+use crate::text::ForeignText;
 use crate::trust::{Person, Role, Root, TRUST_TYPE, Trust, TrustDocument, TrustedKey};
+
+/// Most bytes of a trust document in its envelope: each key takes about a hundred and fifty.
+const MOST_DOCUMENT: usize = 1 << 20;
 
 /// Arguments of `outrider provision trust`.
 #[derive(Debug, Args)]
@@ -332,7 +336,7 @@ fn write(path: &Path, envelope: &Envelope) -> anyhow::Result<()> {
 }
 
 fn read(path: &Path) -> anyhow::Result<(Envelope, TrustDocument)> {
-    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let bytes = read_at_most(path, MOST_DOCUMENT).with_context(|| path.display().to_string())?;
     let envelope = Envelope::parse_file(&bytes).with_context(|| path.display().to_string())?;
     if envelope.kind() != TRUST_TYPE {
         bail!("{} is signed as {:?}, not as a trust document", path.display(), envelope.kind());
@@ -369,14 +373,17 @@ fn show(file: &Path, root: Option<&Path>) -> anyhow::Result<()> {
     }
     let TrustDocument { agency, version, issued, expires, .. } = &document;
     let end = expires.map_or("without end".into(), |end| format!("until {end}"));
-    println!("trust of {agency}, version {version}, issued {issued}, {end}");
+    // Nobody may have signed it: its words must not look like lines of ours.
+    let plain = |text: &str| ForeignText::shown(text, usize::MAX);
+    println!("trust of {}, version {version}, issued {issued}, {end}", plain(agency));
     for key in &document.keys {
         let roles: Vec<String> = key.roles.iter().map(role).collect();
         let retired = match document.retired.contains(&key.public.id()) {
             true => " (retired: signs nothing new)",
             false => "",
         };
-        println!("  {}  {}: {}{retired}", key.public.id(), key.name, roles.join(", "));
+        let roles = plain(&roles.join(", "));
+        println!("  {}  {}: {roles}{retired}", key.public.id(), plain(&key.name));
     }
     for id in &document.withdrawn {
         println!("  {id}  withdrawn");
