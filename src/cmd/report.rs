@@ -1,6 +1,9 @@
 //! `outrider report`: the transparency report of this car, or of many from their messages.
 
-use std::io::Write as _;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -104,25 +107,119 @@ fn own(config: &Config, days: Days) -> anyhow::Result<Vec<(String, DayReport)>> 
     Ok(days.into_iter().map(|day| (config.vehicle.id.clone(), day.shown())).collect())
 }
 
+/// The days of a file's messages. Nobody has signed them, so what no car sends is refused and not added up.
 fn read(files: &[PathBuf]) -> anyhow::Result<(String, Vec<(String, DayReport)>)> {
     let mut agency = String::new();
     let mut days = Vec::new();
+    let mut known: BTreeMap<(String, Date, u64), (StatsReport, String)> = BTreeMap::new();
     for path in files {
-        let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
-        for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-            let report: StatsReport = serde_json::from_str(line)
-                .with_context(|| format!("{}:{}", path.display(), number + 1))?;
+        let shown = || format!("{}", path.display());
+        let mut file = BufReader::new(File::open(path).with_context(shown)?);
+        for number in 1.. {
+            let Some(line) =
+                next_line(&mut file).with_context(|| format!("{}:{number}", path.display()))?
+            else {
+                break;
+            };
+            if line.trim().is_empty() {
+                continue;
+            }
+            let place = format!("{}:{number}", path.display());
+            let report: StatsReport =
+                serde_json::from_str(line.trim_end()).with_context(|| place.clone())?;
+            report.check().map_err(anyhow::Error::msg).with_context(|| place.clone())?;
             if agency.is_empty() {
                 agency.clone_from(&report.agency);
             }
             if report.agency != agency {
-                bail!("{}:{}: of another agency", path.display(), number + 1);
+                bail!("{place}: of another agency");
             }
-            days.push(report.into_day());
+            let key = (report.vehicle.clone(), report.day, report.revision);
+            match known.entry(key) {
+                Entry::Vacant(free) => {
+                    days.push(report.clone().into_day());
+                    free.insert((report, place));
+                }
+                Entry::Occupied(had) if had.get().0 == report => {}
+                Entry::Occupied(had) => bail!(
+                    "{place}: says something else of vehicle {} on {} than {}, both as revision {}: one of them is \
+                     not the car's",
+                    report.vehicle,
+                    report.day,
+                    had.get().1,
+                    report.revision
+                ),
+            }
         }
     }
     if days.is_empty() {
         bail!("no day in {} files", files.len());
     }
     Ok((agency, days))
+}
+
+/// Longest line of a file of messages, in bytes: a day of a car has a few thousand.
+const MOST_LINE: u64 = 1 << 20;
+
+/// The next line of a file that may have any size and no end.
+fn next_line(file: &mut impl BufRead) -> anyhow::Result<Option<String>> {
+    let mut line = Vec::new();
+    file.take(MOST_LINE).read_until(b'\n', &mut line)?;
+    if line.len() as u64 == MOST_LINE {
+        bail!("the line is longer than any message");
+    }
+    match line.is_empty() {
+        true => Ok(None),
+        false => Ok(Some(String::from_utf8(line)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: &str = r#"{"v":1,"agency":"peel","vehicle":"4127","day":"2026-11-01","revision":1,"car":{"queries":1},"cameras":{"front":{"hits":2,"reads":10}}}"#;
+
+    fn of(lines: &[&str]) -> Result<Report, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stats.jsonl");
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let (agency, days) = read(&[path]).map_err(|e| format!("{e:#}"))?;
+        let day = |text: &str| text.parse().unwrap();
+        Ok(Report::of(&agency, day("2026-11-01"), day("2026-11-30"), days))
+    }
+
+    #[test]
+    fn day_that_came_twice_counts_once_and_a_later_state_counts_alone() {
+        assert_eq!(of(&[DAY, "", DAY]).unwrap().total.detections, 10);
+        let later = DAY.replace(":10", ":11").replace("revision\":1", "revision\":2");
+        assert_eq!(of(&[&later, DAY]).unwrap().total.detections, 11);
+        assert_eq!(of(&[&format!("{DAY}\r")]).unwrap().total.hotplate_hits, 2);
+    }
+
+    #[test]
+    fn what_no_car_sends_is_refused_with_its_line_and_not_added_up() {
+        let cases = [
+            (DAY.replace(":10", ":18446744073709551615"), "no count of a day is above"),
+            (DAY.replace(":10", ":1000000001"), "no count of a day is above"),
+            (DAY.replace("\"v\":1", "\"v\":2"), "is of format 2, this reads format 1"),
+            (DAY.replace(":10", ":10,\"reads\":99"), "a name stands there twice"),
+            (DAY.replace("{\"queries", "{\"queries\":7,\"queries"), "a name stands there twice"),
+            (DAY.replace("4127", "4127 "), "as no car is called"),
+            (DAY.replace("4127", "\u{ff14}127"), "as no car is called"),
+            (DAY.replace("queries", "disposition/\\u001b[2J"), "with what cannot be shown"),
+            (DAY.replace("front", "fr\u{202e}ont"), "with what cannot be shown"),
+            (DAY.replace(":10", ":11"), "says something else of vehicle 4127 on 2026-11-01 than"),
+        ];
+        for (line, why) in cases {
+            assert_ne!(line, DAY);
+            let refused = of(&[DAY, &line]).unwrap_err();
+            assert!(
+                refused.contains("stats.jsonl:2: ") && refused.contains(why),
+                "{line}: {refused}"
+            );
+        }
+        let endless = read(&["/dev/zero".into()]).unwrap_err();
+        assert!(format!("{endless:#}").contains("longer than any message"), "{endless:#}");
+    }
 }

@@ -158,7 +158,7 @@ pub struct Vehicle {
 const TOPIC_LEVEL: &str = "1 to 32 letters, digits, - or _";
 
 /// Whether a name can stand in a topic, a file name and a dotted key as it is.
-fn is_topic_level(name: &str) -> bool {
+pub fn is_topic_level(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 32
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
