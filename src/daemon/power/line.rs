@@ -23,23 +23,37 @@ pub trait IgnitionLine: Send {
 pub type OpenLine = Box<dyn FnMut() -> Result<Box<dyn IgnitionLine>, LineError> + Send>;
 
 /// A line of a GPIO chip, asked for as an input.
-pub(crate) struct GpioLine(HeldLine);
+pub(crate) struct GpioLine {
+    held: HeldLine,
+    /// Whether the chip tells of changes. One without interrupts, as many vehicle computers and USB bridges have it, has
+    /// levels alone.
+    tells_changes: bool,
+}
 
 impl GpioLine {
     /// Opens it.
     pub(crate) fn open(chip: &Path, line: u32, active: ActiveLevel) -> Result<Self, LineError> {
         let keys = "power.chip and power.line";
-        let line = HeldLine::open((chip, line), "outrider ignition", active, keys, |wanted| {
-            // Edges as well as levels: the ignition may have been on for a moment between two looks.
-            wanted.as_input().with_edge_detection(EdgeDetection::BothEdges);
-        });
-        line.map(Self)
+        let opened = |tells_changes: bool| {
+            let held = HeldLine::open((chip, line), "outrider ignition", active, keys, |wanted| {
+                wanted.as_input();
+                if tells_changes {
+                    wanted.with_edge_detection(EdgeDetection::BothEdges);
+                }
+            });
+            held.map(|held| Self { held, tells_changes })
+        };
+        // Changes as well as levels: the ignition may have been on for a moment between two looks. The kernel refuses them
+        // where the chip has no interrupts; whatever else is wrong is wrong without them too.
+        opened(true).or_else(|_| opened(false))
     }
 
     fn seen(&self, timeout: Duration) -> gpiocdev::Result<Seen> {
-        let request = &self.0.request;
+        let request = &self.held.request;
         let mut was_on = false;
-        if request.wait_edge_event(timeout)? {
+        if !self.tells_changes {
+            std::thread::sleep(timeout);
+        } else if request.wait_edge_event(timeout)? {
             for _ in 0..MOST_CHANGES {
                 was_on |= request.read_edge_event()?.kind == EdgeKind::Rising;
                 if !request.has_edge_event()? {
@@ -54,7 +68,7 @@ impl GpioLine {
 
 impl IgnitionLine for GpioLine {
     fn look(&mut self, timeout: Duration) -> Result<Seen, LineError> {
-        self.seen(timeout).map_err(|e| self.0.lost(e))
+        self.seen(timeout).map_err(|e| self.held.lost(e))
     }
 }
 
