@@ -66,6 +66,16 @@ pub(super) fn older(outbox: &Outbox) -> Older {
     })
 }
 
+/// What is past its retention goes from the page too. Neither keeps the other alive.
+pub(super) fn forgets_with(board: &Arc<Board>, outbox: &Outbox) {
+    let shown = Arc::downgrade(board);
+    outbox.on_forgotten(move |forgotten| {
+        if let Some(shown) = shown.upgrade() {
+            shown.forget(forgotten);
+        }
+    });
+}
+
 /// When the certificate for the broker ends: asked once a minute at most, for it may be renewed.
 fn certificate(config: &Config) -> impl Fn(FrameTime) -> Option<Timestamp> + Send + Sync + use<> {
     let path = config.uplink.certificate.clone();
@@ -160,9 +170,64 @@ pub(super) fn asker(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::SystemClock;
-    use crate::config::Vehicle;
-    use crate::hits::{testing_covert_hit, testing_hit};
+    use crate::alert::console::board::Hello;
+    use crate::clock::{SimulatedClock, SystemClock};
+    use crate::config::{HumanDuration, Screen, Vehicle};
+    use crate::hits::{News, testing_covert_hit, testing_hit};
+
+    #[test]
+    fn what_is_past_its_retention_goes_from_the_page_and_from_its_memory() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let dir = tempfile::tempdir().unwrap();
+        let keeping = KeepingConfig {
+            directory: dir.path().join("state"),
+            hits: HumanDuration::from_secs(30 * 86_400),
+            hit_images: HumanDuration::from_secs(7 * 86_400),
+            ..KeepingConfig::default()
+        };
+        let vehicle = Vehicle { id: "4127".into(), agency: "peel".into() };
+        let start = "2026-11-23T07:00:00Z".parse().unwrap();
+        let clock = Arc::new(SimulatedClock::starting_at(start));
+        clock.advance(Duration::from_secs(60));
+        let outbox = Outbox::open(&keeping, &vehicle, clock.clone(), Arc::default()).unwrap();
+        let (old, new) = (testing_hit(1), testing_hit(2));
+        let board = Arc::new(Board::new(&Hello {
+            vehicle: "4127".into(),
+            agency: "peel".into(),
+            version: String::new(),
+            screen: Screen::default(),
+            nobody_drives: false,
+        }));
+        forgets_with(&board, &outbox);
+        let deliver = |hit| {
+            outbox.record(hit).unwrap();
+            loop {
+                let due = outbox.due(100, false, &|_| false).unwrap();
+                if due.is_empty() {
+                    return;
+                }
+                for item in due {
+                    outbox.progress(&[(item.seq, News::Sent)]).unwrap();
+                    outbox.progress(&[(item.seq, News::Acknowledged)]).unwrap();
+                }
+            }
+        };
+        deliver(&old);
+        recall(&board, &outbox, VerifyRules::default());
+        let id = old.id().to_string();
+        let picture = |image| board.picture(&id, image).is_some_and(|jpeg| !jpeg.is_empty());
+        assert!(board.has(&id) && picture(HitImage::Plate) && picture(HitImage::Context));
+        clock.advance(6 * DAY);
+        deliver(&new);
+        outbox.forget_old().unwrap();
+        assert!(board.has(&id) && picture(HitImage::Plate), "not yet");
+        clock.advance(2 * DAY);
+        outbox.forget_old().unwrap();
+        assert!(board.has(&id) && !picture(HitImage::Plate) && !picture(HitImage::Context));
+        clock.advance(23 * DAY);
+        outbox.forget_old().unwrap();
+        assert!(!board.has(&id));
+    }
 
     #[test]
     fn pictures_come_from_where_hits_are_kept_and_none_of_a_covert_one() {

@@ -257,6 +257,7 @@ impl Daemon {
         }));
         page::recall(&board, &outbox, ruled.held().rules().verify);
         board.older_from(page::older(&outbox));
+        page::forgets_with(&board, &outbox);
         let annunciator =
             annunciator.unwrap_or_else(|| Box::new(Speaker::new(config.alert.device.clone())));
         let (sounder, sounding) = Sounder::spawn(annunciator, &config.alert, health.clone());

@@ -31,10 +31,20 @@ pub struct Gone {
     pub images: usize,
 }
 
-/// Who is notified of deletions: the audit log.
+/// What is past its retention: it is to be shown no more either.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Forgotten {
+    /// Hits.
+    pub hits: Vec<Ulid>,
+    /// Hits that stay, and whose pictures go.
+    pub pictures: Vec<Ulid>,
+}
+
+/// Who is notified of deletions: the audit log of how many, the page of which.
 #[derive(Default)]
 pub(super) struct Listener {
     tell: Option<Box<dyn Fn(Gone) + Send + Sync>>,
+    forget: Option<Box<dyn Fn(&Forgotten) + Send + Sync>>,
     /// What was deleted before anybody listened.
     untold: Gone,
 }
@@ -75,22 +85,26 @@ impl Outbox {
             let before = |d: Duration| {
                 age_ms.saturating_sub(i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
             };
-            let images = tx.execute(
+            let pictures = deleted(
+                &tx,
                 "DELETE FROM hit_image WHERE hit IN (
                      SELECT o.hit FROM outbox o WHERE o.kind = 1 AND o.state = 2
                          AND o.acked_ms < ?1 AND NOT EXISTS (
                              SELECT 1 FROM hold h WHERE h.hit = o.hit
-                             AND h.released_ms IS NULL AND h.until_ms > ?2))",
+                             AND h.released_ms IS NULL AND h.until_ms > ?2)) RETURNING hit",
                 [before(keep.images), hold_ms],
             )?;
-            let hits = tx.execute(
+            let gone = deleted(
+                &tx,
                 "DELETE FROM hit WHERE id IN (
                      SELECT o.hit FROM outbox o WHERE NOT EXISTS (
                          SELECT 1 FROM hold h WHERE h.hit = o.hit
                          AND h.released_ms IS NULL AND h.until_ms > ?2)
-                     GROUP BY o.hit HAVING min(o.state = 2) = 1 AND max(o.acked_ms) < ?1)",
+                     GROUP BY o.hit HAVING min(o.state = 2) = 1 AND max(o.acked_ms) < ?1)
+                 RETURNING id",
                 [before(keep.hits), hold_ms],
             )?;
+            let (hits, images) = (gone.len(), pictures.len());
             if hits + images > 0 {
                 drop_orphans(&tx)?;
             }
@@ -100,13 +114,25 @@ impl Outbox {
                 db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
                 tracing::info!(hits, images, "delivered hits past their retention deleted");
             }
-            Ok(Gone { hits, images })
+            Ok(Forgotten { hits: gone, pictures })
         })();
         drop(store);
-        if let Ok(gone) = &done {
-            self.announce(*gone);
+        let forgotten = done.map_err(|e| self.sqlite(e))?;
+        let gone = Gone { hits: forgotten.hits.len(), images: forgotten.pictures.len() };
+        self.announce(gone);
+        if gone != Gone::default() {
+            let listener = self.0.gone.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(forget) = &listener.forget {
+                forget(&forgotten);
+            }
         }
-        done.map_err(|e| self.sqlite(e))
+        Ok(gone)
+    }
+
+    /// Sets who shows no more what is past its retention. What gives way on a full disk is not: it may still be shown.
+    pub fn on_forgotten(&self, forget: impl Fn(&Forgotten) + Send + Sync + 'static) {
+        let mut listener = self.0.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        listener.forget = Some(Box::new(forget));
     }
 
     /// Sets who is notified of every hit and picture that is deleted, also of those deleted before this call.
@@ -169,6 +195,13 @@ impl Outbox {
         }
         Ok(store.age.ms())
     }
+}
+
+/// Deletes rows, and returns the hit that each names.
+fn deleted(tx: &Transaction<'_>, sql: &str, with: [i64; 2]) -> rusqlite::Result<Vec<Ulid>> {
+    let mut query = tx.prepare(sql)?;
+    let rows = query.query_map(with, |row| row.get(0).map(Ulid::from_bytes))?;
+    rows.collect()
 }
 
 /// Deletes pictures that no hit has any more.

@@ -42,7 +42,7 @@ mod write;
 
 pub use holds::{HoldError, Holds, held_hits};
 use keep::Keep;
-pub use keep::{Gone, Hold};
+pub use keep::{Forgotten, Gone, Hold};
 pub use odds::{LEAST_JUDGED, Odds, Road};
 pub(crate) use queue::{News, TOO_LARGE};
 pub use reading::{Frame, Reading};

@@ -135,17 +135,25 @@ pub fn spawn(config: &UplinkConfig, parts: Parts) -> Result<Uplink, ConfigError>
         Some(broker) => Ok(spawn_with(broker, config, parts)),
         None => {
             parts.health.set(PART, PartState::Off);
-            Ok(retry_disk_alone(parts.outbox))
+            Ok(keep_house_alone(parts.outbox))
         }
     }
 }
 
-/// Keeps trying to write what the disk has refused, where no broker is configured and so no other thread would.
-fn retry_disk_alone(outbox: Outbox) -> Uplink {
+/// Keeps trying to write what the disk has refused, and deletes hits past their retention, where no broker is
+/// configured and so no other thread would: hits of before may have been delivered.
+fn keep_house_alone(outbox: Outbox) -> Uplink {
     let (stop, mut stopped) = oneshot::channel::<()>();
     let thread = crate::threads::spawn("uplink", move || {
+        let mut next = Instant::now();
         while stopped.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
             outbox.retry_refused();
+            if Instant::now() >= next {
+                next = Instant::now() + HOUSEKEEPING;
+                if let Err(e) = outbox.forget_old() {
+                    tracing::warn!(error = %e, "hits past their retention not deleted yet");
+                }
+            }
             std::thread::park_timeout(Duration::from_secs(1));
         }
     })

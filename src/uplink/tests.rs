@@ -61,6 +61,30 @@ fn hit_topics(broker: &MemoryBroker) -> Vec<String> {
 }
 
 #[test]
+fn hits_delivered_before_go_in_time_where_no_broker_is_configured_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(SimulatedClock::starting_at("2026-11-23T07:00:00Z".parse().unwrap()));
+    clock.advance(Duration::from_secs(60));
+    let keeping = keeping(dir.path());
+    let outbox = Outbox::open(&keeping, &vehicle(), clock.clone(), Arc::default()).unwrap();
+    outbox.record(&hit(1)).unwrap();
+    loop {
+        let due = outbox.due(9, false, &|_| false).unwrap();
+        if due.is_empty() {
+            break;
+        }
+        for item in due {
+            outbox.progress(&[(item.seq, News::Acknowledged)]).unwrap();
+        }
+    }
+    clock.advance(keeping.hits.get() + Duration::from_secs(1));
+    let health = Arc::default();
+    let uplink = spawn(&UplinkConfig::default(), parts(&outbox, &health)).unwrap();
+    until("the hit is deleted", || outbox.recent(9).unwrap().is_empty());
+    assert!(uplink.stop(Duration::from_secs(10)));
+}
+
+#[test]
 fn every_field_of_a_disposition_that_leaves() {
     let at = "2026-11-23T07:00:00Z".parse().unwrap();
     let (step, outcome) = (wire::DispositionStep::Outcome, Some(wire::StopOutcome::NoStop));

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use serde::Serialize;
 use tokio::sync::broadcast;
+use ulid::Ulid;
 
 use super::status::Status;
 use crate::alert::card::Card;
 use crate::config::Screen;
 use crate::entry::Priority;
-use crate::hits::HitImage;
+use crate::hits::{Forgotten, HitImage};
 use crate::plate::names;
 use crate::records::disposition::{Judge, Told};
 
@@ -194,6 +195,24 @@ impl Board {
         shown.forget();
         // Sent under the lock, so that a page connecting now gets it once.
         let _ = self.changes.send(event);
+    }
+
+    /// Shows no more what the car keeps no longer: neither to pages that come, nor on those that are open.
+    pub fn forget(&self, forgotten: &Forgotten) {
+        #[derive(Serialize)]
+        struct Gone {
+            hits: Vec<String>,
+            pictures: Vec<String>,
+        }
+        let names = |ids: &[Ulid]| ids.iter().map(ToString::to_string).collect();
+        let gone = Gone { hits: names(&forgotten.hits), pictures: names(&forgotten.pictures) };
+        let mut shown = self.shown.lock().expect("no holder panics");
+        shown.cards.retain(|on| !gone.hits.contains(&on.card.id));
+        for on in shown.cards.iter_mut().filter(|on| gone.pictures.contains(&on.card.id)) {
+            (on.plate, on.context) = (Arc::default(), Arc::default());
+        }
+        // Open pages may have hits that the board has no more.
+        let _ = self.changes.send(Event::new("gone", &gone));
     }
 
     /// Shows a status; one that tells nothing new is not sent again unless `beat`.

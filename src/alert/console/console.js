@@ -1,5 +1,5 @@
 // The officer's page. In: server-sent events `hello`, `status`, `hit`, `again` (a hit of this run, to a page that
-// comes later), `earlier` (one of before), `standing`. Out: text nodes only; nothing that arrives is ever treated as
+// comes later), `earlier` (one of before), `standing`, `gone`. Out: text nodes only; nothing that arrives is ever treated as
 // markup. It sends hotplates and verdicts, and nothing else; who does is in session.js.
 "use strict";
 
@@ -478,6 +478,26 @@ function stand(id, standing) {
   drawBanner();
 }
 
+// The car keeps these no longer: hits past their retention, and pictures past theirs.
+function gone({ hits: over, pictures: bare }) {
+  for (const id of over) {
+    hits.delete(id);
+    for (const known of [raised, waiting, pictures]) known.delete(id);
+    if (id !== shown) continue;
+    if (large) enlarge(null);
+    shown = null;
+    // What somebody was filling in when it came goes on.
+    if (suspended) resume();
+  }
+  for (const id of bare) {
+    pictures.delete(id);
+    if (hits.has(id)) picturesOf(hits.get(id));
+  }
+  drawCard();
+  drawLists();
+  drawBanner();
+}
+
 // --- the other hits
 
 function entry(card) {
@@ -768,6 +788,7 @@ function connect() {
   });
   for (const how of ["hit", "again", "earlier"]) on(how, (card) => { add(card, how); drawBanner(); });
   on("standing", (news) => stand(news.hit, news.standing));
+  on("gone", gone);
   source.addEventListener("full", () => {
     // A newer page has this one's seat; coming back would push another out.
     source.close();
