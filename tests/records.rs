@@ -36,6 +36,28 @@ fn driven(folder: &std::path::Path) -> Car {
     car
 }
 
+/// Whether a process writes no core file, whatever ends it.
+fn dumps_nothing(process: u32) -> bool {
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap_or_default();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
+    core.is_some_and(|core| core.split_whitespace().take(2).eq(["0", "0"]))
+}
+
+#[test]
+fn hotplate_is_typed_where_no_list_of_processes_shows_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let car = driven(dir.path());
+    let add = ["hotplate", "add", "-", "--reason", "left the scene", "--by", "1234"];
+    let mut add = car.command(&add);
+    let mut add = add.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    until("a crash leaves no memory of it behind", || dumps_nothing(add.id()));
+    add.stdin.take().unwrap().write_all(b"ZKADDED\n").unwrap();
+    let add = add.wait_with_output().unwrap();
+    assert!(add.status.success());
+    let hotplates = car.does(&["hotplate", "list"]);
+    assert!(hotplates.contains("ZKADDED"), "{hotplates}");
+}
+
 /// A look-up with grounds, by this officer.
 fn query<'a>(plate: &'a str, officer: &'a str, role: &'a str) -> Vec<&'a str> {
     vec![
@@ -71,6 +93,7 @@ fn look_ups_of_a_running_car_are_answered_refused_limited_and_all_on_record() {
     // The plate on standard input, where no list of processes shows it.
     let mut typed = car.command(&query("-", "1234", "officer"));
     let mut typed = typed.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    until("a crash leaves no memory of it behind", || dumps_nothing(typed.id()));
     typed.stdin.take().unwrap().write_all(format!("{HIT}\n").as_bytes()).unwrap();
     let typed = typed.wait_with_output().unwrap();
     assert!(String::from_utf8(typed.stdout).unwrap().contains("hit   01"));
@@ -180,6 +203,12 @@ fn a_hit_is_judged_held_and_taken_as_evidence_from_a_running_car() {
     };
     let holds = String::from_utf8(verify(&bundle).stdout).unwrap();
     assert!(holds.starts_with(&format!("holds: hit {hit} of vehicle 4127 of peel")), "{holds}");
+    // By its digest a bundle is found again in the log, where later steps stand too.
+    let mut records = car.audit().into_iter();
+    let exported = records.find(|r| r["event"]["kind"] == "evidence_exported").unwrap();
+    assert!(holds.contains(exported["event"]["sha256"].as_str().unwrap()), "{holds}");
+    assert!(holds.contains("not known: what was entered of this hit after"), "{holds}");
+    assert!(holds.contains("whoever had the disk then had the key"), "{holds}");
     let mut bytes = std::fs::read(&bundle).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -20,7 +20,7 @@ use crate::policy::Who;
 /// Add, list and remove entries for a shift in the running car.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  outrider hotplate add CKSV841 --reason \"left the scene, Main St\"\n  outrider hotplate add 'CKS*41' --reason \"AMBER alert\" --priority high --for 4h\n  outrider hotplate list\n  outrider hotplate remove 01KB0000000000000000000000 --why found"
+    after_help = "Examples:\n  outrider hotplate add - --reason \"left the scene, Main St\"\n  outrider hotplate add 'CKS*41' --reason \"AMBER alert\" --priority high --for 4h\n  outrider hotplate list\n  outrider hotplate remove 01KB0000000000000000000000 --why found"
 )]
 pub struct HotplateArgs {
     #[command(subcommand)]
@@ -30,7 +30,7 @@ pub struct HotplateArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     #[command(
-        after_help = "Examples:\n  outrider hotplate add CKSV841 --reason \"left the scene, Main St\" --by 4411\n  outrider hotplate add 'CKS*41' --reason \"AMBER alert\" --by 97 --role supervisor --priority high --for 4h"
+        after_help = "Examples:\n  outrider hotplate add - --reason \"left the scene, Main St\" --by 4411\n  outrider hotplate add 'CKS*41' --reason \"AMBER alert\" --by 97 --role supervisor --priority high --for 4h"
     )]
     /// Add a hotplate. It ends by itself, at the end of the shift unless --for says otherwise.
     Add(AddArgs),
@@ -63,7 +63,8 @@ enum Urgency {
 
 #[derive(Debug, Args)]
 struct AddArgs {
-    /// The plate. Where policy grants it, `?` stands for one character and `*` for any run.
+    /// The plate; `-` reads it from standard input, so that no list of processes, no history and no log of sudo shows
+    /// it. Where policy grants it, `?` stands for one character and `*` for any run.
     plate: String,
     /// Why: shown on the alert and kept in the audit log.
     #[arg(long)]
@@ -115,7 +116,7 @@ impl HotplateArgs {
         match self.what {
             What::Add(args) => {
                 let state = args.car.state()?;
-                let told: Told = signed::ask_daemon(&state, ADD, &args.wanted())?;
+                let told: Told = signed::ask_daemon(&state, ADD, &args.wanted()?)?;
                 writeln!(out, "{} until {:.0}", told.id, told.expires)?;
             }
             What::List(ListArgs { json, car }) => {
@@ -140,9 +141,9 @@ fn list_running(state: &Path) -> Result<Vec<Told>, control::AskError> {
 }
 
 impl AddArgs {
-    fn wanted(self) -> Wanted {
-        Wanted {
-            plate: self.plate,
+    fn wanted(self) -> std::io::Result<Wanted> {
+        Ok(Wanted {
+            plate: super::typed_plate(self.plate)?,
             jurisdiction: self.jurisdiction,
             priority: match self.priority {
                 Urgency::Low => Priority::Low,
@@ -154,7 +155,7 @@ impl AddArgs {
             by: self.person.by,
             role: self.person.role,
             lasts: self.lasts,
-        }
+        })
     }
 }
 

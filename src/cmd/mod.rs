@@ -32,6 +32,8 @@ pub mod status;
 pub mod unlock;
 mod which_car;
 
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
+
 use clap::{Parser, Subcommand};
 
 pub use crate::daemon::one_line;
@@ -112,6 +114,31 @@ pub enum Command {
     Man(man::ManArgs),
 }
 
+impl Command {
+    /// Whether plates are in its memory: one that somebody looks up or adds, or those of a list.
+    fn holds_plates(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::Hotplate(_) | Self::Hotlist(_) | Self::Evidence(_))
+    }
+}
+
+/// Longest line on which a plate is typed, in bytes.
+const LONGEST_TYPED: u64 = 1 << 10;
+
+/// A plate as it was given, or for `-` from standard input: what stands among the arguments of a process is in every
+/// list of processes, in the shell's history and, with sudo, in the system's log for as long as that is kept.
+fn typed_plate(given: String) -> std::io::Result<String> {
+    if given != "-" {
+        return Ok(given);
+    }
+    let mut input = std::io::stdin().lock();
+    if input.is_terminal() {
+        eprint!("Plate: ");
+    }
+    let mut line = String::new();
+    (&mut input).take(LONGEST_TYPED).read_line(&mut line)?;
+    Ok(line.trim().to_owned())
+}
+
 impl Cli {
     /// What is logged.
     pub fn log_filter(&self) -> &str {
@@ -125,6 +152,9 @@ impl Cli {
 
     /// Does what was asked.
     pub fn run(self) -> anyhow::Result<()> {
+        if self.command.holds_plates() {
+            crate::daemon::keep_memory_private();
+        }
         match self.command {
             Command::Run(args) => args.run(),
             Command::Check(args) => args.run(),

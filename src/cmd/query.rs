@@ -1,6 +1,6 @@
 //! `outrider query`: looks one plate up in what this car still keeps; a reason is needed and recorded.
 
-use std::io::{BufRead as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -18,7 +18,8 @@ use crate::records::lookup::{Found, Request};
 #[derive(Debug, Args)]
 #[command(after_help = reasons())]
 pub struct QueryArgs {
-    /// The whole plate; `-` reads it from standard input, so that no list of processes shows it.
+    /// The whole plate; `-` reads it from standard input, so that no list of processes, no history and no log of sudo
+    /// shows it.
     plate: String,
     /// Code of the reason; the codes are listed below.
     #[arg(long, value_name = "CODE")]
@@ -48,21 +49,14 @@ fn reasons() -> String {
     for (_, code, what) in Reason::ALL {
         text += &format!("  {code:<16} {what}\n");
     }
-    text + "\nExample:\n  outrider query CKSV841 --reason hit_and_run --case 26-00417"
+    text + "\nExample:\n  outrider query - --reason hit_and_run --case 26-00417"
 }
 
 impl QueryArgs {
     /// Asks the daemon.
     pub fn run(self) -> anyhow::Result<()> {
         let config = Config::load(&self.config)?;
-        let plate = match self.plate.as_str() {
-            "-" => {
-                let mut line = String::new();
-                std::io::stdin().lock().read_line(&mut line)?;
-                line.trim().to_owned()
-            }
-            _ => self.plate,
-        };
+        let plate = super::typed_plate(self.plate)?;
         let request = Request {
             plate,
             officer: self.officer,
