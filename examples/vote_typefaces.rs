@@ -147,5 +147,6 @@ fn sighted(n: usize, pass: &Pass, candidate: &Candidate) -> Sighted {
         },
         size: SIZE,
         candidates: vec![candidate.clone()],
+        unread: Vec::new(),
     }
 }

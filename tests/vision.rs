@@ -105,6 +105,27 @@ fn with_a_plate(width: u32) -> (Raw, Rect) {
 }
 
 #[test]
+fn plate_beyond_those_that_are_read_in_a_frame_is_told_too() {
+    let Some(lib) = runtime() else { return };
+    let config = ModelsConfig { most_plates: 1, ..config(&lib) };
+    let mut reader = Reader::load(&config).unwrap();
+    let (mut picture, first) = with_a_plate(120);
+    let (w, h) = (first.w as usize, first.h as usize);
+    let (x, y) = (first.x as usize, first.y as usize);
+    // The same plate once more, elsewhere.
+    for row in 0..h {
+        let at = |x: usize, y: usize| 3 * ((y + row) * 1280 + x);
+        picture.bytes.copy_within(at(x, y)..at(x, y) + 3 * w, at(200, 500));
+    }
+    let second = Rect { x: 200.0, y: 500.0, ..first };
+    let seen = reader.read_whole(&still(Pixels::Rgb(picture))).unwrap();
+    assert_eq!((seen.candidates.len(), seen.unread.len()), (1, 1));
+    for truth in [first, second] {
+        assert!(seen.plates().any(|found| found.iou(&truth) > 0.5), "{truth:?}: {seen:?}");
+    }
+}
+
+#[test]
 fn a_box_that_is_off_is_put_right_from_closer() {
     let Some(lib) = runtime() else { return };
     let mut reader = Reader::load(&config(&lib)).unwrap();

@@ -63,6 +63,7 @@ impl FrameReader for Script {
             captured: frame.captured,
             size: (1920, 1080),
             candidates,
+            unread: Vec::new(),
         })
     }
 

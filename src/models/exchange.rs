@@ -57,7 +57,8 @@ mod tests {
     impl FrameReader for Named {
         fn read_frame(&mut self, frame: &Frame) -> Result<Sighted, Box<dyn Error + Send + Sync>> {
             let (camera, sequence, captured) = (frame.camera.clone(), 0, frame.captured);
-            Ok(Sighted { camera, sequence, captured, size: (1, 1), candidates: Vec::new() })
+            let (candidates, unread) = (Vec::new(), Vec::new());
+            Ok(Sighted { camera, sequence, captured, size: (1, 1), candidates, unread })
         }
 
         fn stamp(&self) -> Arc<ModelStamp> {

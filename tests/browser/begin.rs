@@ -90,6 +90,7 @@ impl FrameReader for Knows {
             captured: frame.captured,
             size: FRAME,
             candidates: vec![seen],
+            unread: Vec::new(),
         })
     }
 

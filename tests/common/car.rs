@@ -142,6 +142,7 @@ impl FrameReader for Scripted {
             captured: frame.captured,
             size: (1920, 1080),
             candidates: seen.into_iter().collect(),
+            unread: Vec::new(),
         })
     }
 

@@ -32,6 +32,7 @@ impl FrameReader for Blank {
             captured: frame.captured,
             size: self.0.size(),
             candidates: Vec::new(),
+            unread: Vec::new(),
         })
     }
 

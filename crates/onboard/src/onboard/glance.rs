@@ -157,13 +157,13 @@ impl Glance {
         let now = sighted.captured.monotonic;
         let mut inside = self.inside();
         inside.boxes.retain(|(at, _)| now.saturating_sub(*at) <= COVERED_FOR);
-        if sighted.candidates.is_empty() {
+        let found: Vec<Rect> = sighted.plates().collect();
+        if found.is_empty() {
             return;
         }
         if inside.boxes.len() == LOOKS {
             inside.boxes.pop_front();
         }
-        let found = sighted.candidates.iter().map(|one| one.detection.bbox).collect();
         inside.boxes.push_back((now, found));
     }
 
@@ -255,8 +255,11 @@ mod tests {
         let (glances, glance) = glances();
         glance.saw(&frame_at(1, 1_000, vec![plate("OLD1", 0.9, (100.0, 100.0), 80.0)]));
         glance.saw(&frame_at(2, 1_900, vec![plate("NEW1", 0.9, (300.0, 200.0), 80.0)]));
+        // One that is found and not read, because there are more than are read in a frame.
+        let beyond = Rect { x: 500.0, y: 100.0, w: 80.0, h: 20.0 };
+        glance.saw(&Sighted { unread: vec![beyond], ..frame_at(3, 2_200, vec![]) });
         // Nothing is found in this one: what was found a moment ago stays covered.
-        glance.saw(&frame_at(3, 2_500, vec![]));
+        glance.saw(&frame_at(4, 2_500, vec![]));
         let looks = std::thread::spawn(move || (glances.look("front"), glances));
         while !glance.is_wanted() {
             std::thread::sleep(Duration::from_millis(1));
@@ -264,7 +267,7 @@ mod tests {
         glance.give(frame(2_500));
         let (seen, glances) = looks.join().unwrap();
         let seen = seen.unwrap();
-        assert_eq!(seen.covered, 1);
+        assert_eq!(seen.covered, 2);
         assert!(!seen.jpeg.is_empty());
         assert!(glance.inside().given.is_none(), "nobody keeps the frame");
         let view = glances.aims()[&CameraId::new("front")].view.unwrap();

@@ -131,7 +131,7 @@ impl Reading {
     pub(super) fn sighted(&mut self, sighted: Sighted) -> Vec<PlateRead> {
         self.glance.saw(&sighted);
         self.counts.detections.many(sighted.candidates.len() as u64);
-        let plates: Vec<Rect> = sighted.candidates.iter().map(|c| c.detection.bbox).collect();
+        let plates: Vec<Rect> = sighted.plates().collect();
         let events = self.tracker.step(sighted);
         self.vote(events, &plates)
     }
@@ -245,3 +245,50 @@ impl Reading {
 
 /// How long to wait for a frame before checking for tracks that have ended.
 const TICK: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::onboard::script::{frame_at, plate};
+
+    /// Notes what is to be covered around a read.
+    struct Covering(Arc<Mutex<Vec<Rect>>>);
+
+    impl FrameReader for Covering {
+        fn read_frame(&mut self, _: &Frame) -> Result<Sighted, Box<dyn Error + Send + Sync>> {
+            Err("the test says itself what was seen".into())
+        }
+
+        fn context(&mut self, _: &Rect, plates: &[Rect]) -> Option<Crop> {
+            self.0.lock().unwrap().extend_from_slice(plates);
+            None
+        }
+
+        fn stamp(&self) -> Arc<ModelStamp> {
+            let model = String::new;
+            Arc::new(ModelStamp { detector: model(), ocr: model(), jurisdiction: None })
+        }
+    }
+
+    #[test]
+    fn plate_that_was_found_and_not_read_is_covered_around_a_read() {
+        let covered = Arc::<Mutex<Vec<Rect>>>::default();
+        let mut reading = Reading::new(
+            CameraId::new("front"),
+            Box::new(Covering(Arc::clone(&covered))),
+            &ReadingConfig::default(),
+            Fixes::new(Duration::from_secs(3)),
+            &Health::default(),
+        );
+        let beyond = Rect { x: 700.0, y: 400.0, w: 60.0, h: 30.0 };
+        let reads = (1..8).flat_map(|n| {
+            let seen = vec![plate("CKSV841", 0.98, (600.0, 420.0), 120.0)];
+            let sighted = Sighted { unread: vec![beyond], ..frame_at(n, n * 33, seen) };
+            reading.sighted(sighted)
+        });
+        assert_eq!(reads.count(), 1);
+        assert!(covered.lock().unwrap().contains(&beyond));
+    }
+}

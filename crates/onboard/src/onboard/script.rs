@@ -74,5 +74,6 @@ pub(super) fn frame_at(sequence: u64, ms: u64, candidates: Vec<Candidate>) -> Si
         captured: at_ms(ms),
         size: SIZE,
         candidates,
+        unread: Vec::new(),
     }
 }

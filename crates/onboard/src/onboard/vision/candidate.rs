@@ -165,4 +165,14 @@ pub struct Sighted {
     pub size: (u32, u32),
     /// One per detection, in order of detector score.
     pub candidates: Vec<Candidate>,
+    /// Where further plates were found than are read in one frame: they are covered in every picture like the others.
+    pub unread: Vec<Rect>,
+}
+
+impl Sighted {
+    /// Where plates were found, read or not.
+    pub fn plates(&self) -> impl Iterator<Item = Rect> + '_ {
+        let read = self.candidates.iter().map(|one| one.detection.bbox);
+        read.chain(self.unread.iter().copied())
+    }
 }

@@ -136,7 +136,8 @@ impl Reader {
         let decoded = cpu_time();
         self.found.clear();
         detect(self.detector.as_mut(), &self.picture, &mut self.found)?;
-        self.found.truncate(self.most_plates);
+        let most = self.most_plates.min(self.found.len());
+        let unread = self.found.split_off(most).iter().map(|beyond| beyond.bbox).collect();
         self.spent.detect = cpu_time() - decoded;
         let found = std::mem::take(&mut self.found);
         let candidates = self.read_plates(&found, true);
@@ -147,6 +148,7 @@ impl Reader {
             captured: frame.captured,
             size: self.picture.size(),
             candidates: candidates?,
+            unread,
         })
     }
 
