@@ -169,6 +169,31 @@ fn a_plate_that_fills_the_picture_is_found() {
     }
 }
 
+/// Of a 4K picture a part is searched in each frame, and a plate that comes at 200 km/h is elsewhere in the next one: the rows
+/// in which plates come along are learnt, and then searched in each frame.
+#[test]
+fn four_k_camera_finds_a_fast_plate_in_nearly_each_frame_once_it_knows_the_roads_rows() {
+    let Some(lib) = runtime() else { return };
+    let mut reader = Reader::load(&config(&lib)).unwrap();
+    let plate = Texture::plate(Design::Ontario, "CKSV 841", 3);
+    let (w, h) = (56, 28);
+    let small = imageops::resize(plate.image(), w, h, imageops::FilterType::Triangle);
+    let small = imageops::grayscale(&small);
+    let mut found = 0;
+    for n in 0..60_u32 {
+        // A vehicle passes in ten frames, by more than two of its plate's widths in each; the next is elsewhere.
+        let (x, y) = (1500 - 130 * (n % 10) + 26 * (n / 10), 960 + 34 * (n % 10));
+        let mut picture = image::GrayImage::from_pixel(3840, 2160, image::Luma([74]));
+        imageops::replace(&mut picture, &small, i64::from(x), i64::from(y));
+        let raw = Raw { width: 3840, height: 2160, bytes: picture.into_raw() };
+        let seen = reader.read_next(&still(Pixels::Grey(raw))).unwrap();
+        let there = Rect { x: x as f32, y: y as f32, w: w as f32, h: h as f32 };
+        let is_seen = seen.candidates.iter().any(|c| c.detection.bbox.iou(&there) > 0.4);
+        found += u32::from(n >= 40 && is_seen);
+    }
+    assert!(found >= 18, "found in {found} of 20 frames");
+}
+
 /// Seen over the corner of a car, a plate's lines rise or fall, and an upright box holds more of the car than of the plate.
 #[test]
 fn plate_whose_lines_slope_is_read_along_them() {
