@@ -136,7 +136,9 @@ impl DriveSettings {
         within("shutter_us", self.shutter_us, 10.0, 20_000.0)?;
         within("quality", f32::from(self.quality), 20.0, 100.0)?;
         if self.cameras.is_empty() {
-            return Err("cameras = []: must name \"left\", \"right\" or \"ahead\", two at most".into());
+            return Err(
+                "cameras = []: must name \"left\", \"right\" or \"ahead\", two at most".into()
+            );
         }
         if self.cameras.len() > 2 || self.cameras.first() == self.cameras.get(1) {
             return Err("cameras: must name two at most, each once".into());
