@@ -477,11 +477,9 @@ fn costs(rows: &[Row]) {
     println!("|---|---|---|---|---|---|---|");
     let mut all = [[Cost::default(); 2]; 2];
     for (speed, row) in SPEEDS.iter().zip(rows) {
-        for rate in 0..2 {
-            cost_row(&speed.to_string(), rate, row.costs[rate]);
-            for size in 0..2 {
-                all[rate][size].add(row.costs[rate][size]);
-            }
+        for (rate, (sum, costs)) in all.iter_mut().zip(row.costs).enumerate() {
+            cost_row(&speed.to_string(), rate, costs);
+            sum.iter_mut().zip(costs).for_each(|(sum, cost)| sum.add(cost));
         }
     }
     for (rate, costs) in all.into_iter().enumerate() {

@@ -40,11 +40,13 @@ pub struct Forgotten {
     pub pictures: Vec<Ulid>,
 }
 
+type Forget = Box<dyn Fn(&Forgotten) + Send + Sync>;
+
 /// Who is notified of deletions: the audit log of how many, the page of which.
 #[derive(Default)]
 pub(super) struct Listener {
     tell: Option<Box<dyn Fn(Gone) + Send + Sync>>,
-    forget: Option<Box<dyn Fn(&Forgotten) + Send + Sync>>,
+    forget: Option<Forget>,
     /// What was deleted before anybody listened.
     untold: Gone,
 }
