@@ -27,10 +27,11 @@ says() { grep -qF -- "$1" <<<"$2"; }
 within() {
   local end=$((SECONDS + $1))
   shift
-  until "$@"; do [ $SECONDS -lt $end ] || return 1; sleep 0.5; done
+  until "$@"; do [ $SECONDS -lt $end ] || return 1; sleep 1; done
 }
 unit() { systemctl show -P "$1" outrider; }
 state_is() { [ "$(unit ActiveState)" = "$1" ]; }
+has_hit() { grep -q ', [1-9][0-9]* hits since' <<<"$(unit StatusText)"; }
 status_says() { grep -qF -- "$1" <<<"$(unit StatusText)"; }
 as_daemon() { runuser -u outrider -- "$@"; }
 waiting() { outrider status 2>/dev/null | sed -n 's/.*; \([0-9]*\) hits wait$/\1/p'; }
@@ -113,7 +114,8 @@ answer=$(on_page -o /dev/null -w '%{http_code}' "$(origin)/")
 holds "the page is for nobody without its token: $answer" [ "$answer" = 401 ]
 enter
 holds "and answers who has it" says '<html' "$(on_page "$(origin)/")"
-holds "a plate on the list is a hit, which waits: there is no broker yet: $(within 600 waiting_at_least 1; waiting)" waiting_at_least 1
+# Asked of systemd, which costs the daemon nothing: outrider status each second takes the processor from reading.
+holds "a plate on the list is a hit, which waits: there is no broker yet: $(within 600 has_hit; waiting), $(outrider status | grep camera)" waiting_at_least 1
 
 chapter "3. the camera's cable, and a camera that sends nothing"
 holds "it reads" within 30 reads
