@@ -130,7 +130,7 @@ fn until(what: &str, mut met: impl FnMut() -> bool) {
     }
 }
 
-/// What the page gets in the first moments after connecting, until `wanted` is among it.
+/// What the page gets in the first moments after connecting, until the event `wanted` is among it to its end.
 fn events(page: &PageAddress, wanted: &str) -> String {
     let (address, cookie) = (page.address, page.cookie());
     let mut stream = TcpStream::connect(address).unwrap();
@@ -144,7 +144,7 @@ fn events(page: &PageAddress, wanted: &str) -> String {
         let n = stream.read(&mut piece).unwrap();
         got.extend_from_slice(&piece[..n]);
         let text = String::from_utf8_lossy(&got).into_owned();
-        if text.contains(wanted) {
+        if text.find(wanted).is_some_and(|at| text[at..].contains("\n\n")) {
             return text;
         }
         assert!(n > 0, "the stream ended without {wanted:?}: {text}");
