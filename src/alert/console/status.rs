@@ -390,11 +390,9 @@ mod tests {
         let mut state_at =
             |at: Duration| watch.step(at, wall, &health.shown(), beside()).cameras[0].state;
         health.camera(&id).looked.many(8);
-        assert_eq!(state_at(Duration::ZERO), CameraState::Starting);
-        health.camera(&id).looked.many(8);
-        assert_eq!(state_at(TICK), CameraState::Reading);
-        assert_eq!(state_at(TICK * 6), CameraState::Reading);
-        assert_eq!(state_at(TICK * 7 - Duration::from_millis(3)), CameraState::NotReading);
+        assert_eq!(state_at(Duration::ZERO), CameraState::Reading);
+        assert_eq!(state_at(TICK * 5), CameraState::Reading);
+        assert_eq!(state_at(TICK * 6 - Duration::from_millis(3)), CameraState::NotReading);
     }
 
     #[test]
