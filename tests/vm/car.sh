@@ -247,6 +247,7 @@ systemctl stop outrider
 rm -f /etc/systemd/system/outrider.service.d/key.conf /etc/credstore.encrypted/outrider-device-key
 find /var/lib/outrider -mindepth 1 -delete
 sed -i '/^\[keeping\]$/,$d' /etc/outrider/outrider.toml
+systemctl daemon-reload
 # The lines of examples/usb_gpio.rs are files. Line 3 switches the beacon; line 1 is the ignition, low while it is on.
 mkdir -p /run/chip
 for line in 0 1 2 3 4 5 6 7; do echo 0 >/run/chip/$line; done
