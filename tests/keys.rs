@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -339,6 +340,26 @@ fn key_that_systemd_seals_is_made_changed_and_killed_while_changing() {
     }
     let last = sealed.provisioned("rotate");
     assert_eq!(sealed.holds_from(&first), last);
+}
+
+/// Only root has systemd seal, and the state folder is the daemon's.
+#[test]
+fn what_root_makes_in_the_daemons_folder_belongs_to_the_daemon() {
+    let Some(sealed) = Sealed::new() else { return };
+    let state = sealed.car.state();
+    std::fs::create_dir_all(&state).unwrap();
+    if std::os::unix::fs::chown(&state, Some(65_534), Some(65_534)).is_err() {
+        return skipped("whose files root makes", "giving a folder to another user takes root");
+    }
+    for what in ["device", "rotate"] {
+        sealed.provisioned(what);
+        let made: Vec<_> = std::fs::read_dir(&state).unwrap().map(|e| e.unwrap().path()).collect();
+        assert!(made.iter().any(|f| f.ends_with("audit.db")), "{made:?}");
+        for file in made {
+            let about = std::fs::symlink_metadata(&file).unwrap();
+            assert_eq!((about.uid(), about.gid()), (65_534, 65_534), "{}", file.display());
+        }
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod login;
 pub mod man;
 pub mod model_args;
 pub mod models;
+mod owners_files;
 pub mod pictures;
 pub mod policy;
 pub mod provision;

@@ -13,6 +13,7 @@ use jiff::civil::Date;
 
 use crate::audit::Audit;
 use crate::clock::SystemClock;
+use crate::cmd::owners_files::OwnersFiles;
 use crate::config::Config;
 use crate::control;
 use crate::counters::report::Report;
@@ -93,6 +94,7 @@ fn own(config: &Config, days: Days) -> anyhow::Result<Vec<(String, DayReport)>> 
         let days: Vec<StatsReport> = control::ask(state, DAYS, &days)?;
         return Ok(days.into_iter().map(StatsReport::into_day).collect());
     }
+    let _owners = OwnersFiles::of(state);
     // A report must make neither counters nor a key.
     DeviceKey::existing(state)?;
     let counters = Counters::open(&config.keeping)?;

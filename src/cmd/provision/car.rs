@@ -11,6 +11,7 @@ use crate::audit::{Actor, Audit, AuditEvent, Change};
 use crate::authoring::publish::{Broker as _, topics};
 use crate::clock::SystemClock;
 use crate::cmd::hotlist::{BrokerArgs, signing_key};
+use crate::cmd::owners_files::OwnersFiles;
 use crate::command::{COMMAND_TYPE, Command, Order};
 use crate::config::{Config, KeySource, Vehicle};
 use crate::control;
@@ -172,6 +173,7 @@ impl DeviceArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let config = self.car.load()?;
         let state = &config.keeping.directory;
+        let _owners = OwnersFiles::of(state);
         let wanted = config.keeping.key;
         let words = match (wanted, self.passphrase) {
             (KeySource::Passphrase, _) | (KeySource::Auto, true) => {
@@ -229,6 +231,7 @@ impl PinRootArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let config = self.car.load()?;
         let state = &config.keeping.directory;
+        let _owners = OwnersFiles::of(state);
         refuse_a_running_daemon(state)?;
         if config.trust.root.is_none() {
             bail!("{} has no [trust] root", self.car.config.display());
@@ -268,6 +271,7 @@ impl RotateArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let config = self.car.load()?;
         let state = &config.keeping.directory;
+        let _owners = OwnersFiles::of(state);
         refuse_a_running_daemon(state)?;
         let wanted = config.keeping.key;
         let sealed = self.credential.sealed();
