@@ -95,8 +95,7 @@ fn without_a_camera(folder: &Path, more: &str) -> String {
 #[test]
 fn car_without_a_camera_starts_says_so_large_and_serves_list_and_page() {
     let dir = tempfile::tempdir().unwrap();
-    let warned = "[certificates]\nwarn_before = \"12d\"\n";
-    let mut car = Real::new(dir.path(), &without_a_camera(dir.path(), warned));
+    let mut car = Real::new(dir.path(), &without_a_camera(dir.path(), ""));
     car.start();
     let log = car.log();
     assert!(log.contains("NOT READING: no camera is configured: add a [[camera]]"), "{log}");
@@ -109,7 +108,6 @@ fn car_without_a_camera_starts_says_so_large_and_serves_list_and_page() {
         let text = String::from_utf8_lossy(&bytes);
         text.contains("\"cameras\":[]")
             && text.contains("\"entries\":1")
-            && text.contains("\"certificate_warn_days\":12")
             && text.contains("no camera is configured")
     });
     // Its records can be asked for.

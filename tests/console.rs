@@ -22,6 +22,8 @@ mod glance;
 mod page;
 #[path = "browser/practice.rs"]
 mod practice;
+#[path = "browser/row.rs"]
+mod row;
 #[path = "browser/served.rs"]
 mod served;
 #[path = "common/skips.rs"]
@@ -125,6 +127,8 @@ impl Car {
             ("gps", PartState::Working),
             ("broker", PartState::Working),
             ("sound", PartState::Working),
+            ("certificate", PartState::Impaired("21 days left".into())),
+            ("page_certificate", PartState::Working),
         ] {
             health.set(part, state);
         }
@@ -291,7 +295,6 @@ fn beside(parked: bool) -> Beside {
             page_certificate_ends: Some(
                 Timestamp::now() + jiff::SignedDuration::from_hours(45 * 24 + 1),
             ),
-            certificate_warn_days: 30,
             disk_free: Some(51 << 30),
             disk_reserve: 256 << 20,
             muted: vec![Priority::Low],

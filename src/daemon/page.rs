@@ -133,7 +133,6 @@ pub(super) fn asker(
         (clock.clone(), hotlists.clone(), fixes.clone(), outbox.clone());
     let (sounder, certificate) = (sounder.clone(), certificate(config));
     let page_certificate_ends = page_certificate(config, clock.now().wall);
-    let certificate_warn_days = config.certificates.warn_days();
     let (folder, disk_reserve) =
         (config.keeping.directory.clone(), config.keeping.disk_reserve.get());
     // The database is asked once a second at most: its lock is the hits'.
@@ -155,7 +154,6 @@ pub(super) fn asker(
             car: CarStatus {
                 certificate_ends: certificate(now),
                 page_certificate_ends,
-                certificate_warn_days,
                 disk_free: rustix::fs::statvfs(&folder)
                     .ok()
                     .map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::console::Ask;
-use crate::alert::console::status::{CameraStatus, ListStatus, Watch};
+use crate::alert::console::status::{Beside, CameraStatus, ListStatus, Watch};
 use crate::camera_id::CameraId;
 use crate::clock::{Clock, ClockReport};
 use crate::config::Config;
@@ -155,17 +155,21 @@ pub(super) fn spawn(
     let config = config.clone();
     let mut watch = Watch::new(cameras);
     let warn_days = config.certificates.warn_days();
-    let began = clock.now().monotonic;
-    let (mut certificate, mut in_place) = (None, Ok(None));
+    let start = clock.now();
+    let began = start.monotonic;
+    // Looked at before this returns: the row of the page that is opened first is coloured by them.
+    let mut certificate = look_at_certificate(&config, start.wall, &health);
+    let mut in_place = Expiry::of_page(&config.console, start.wall);
+    tell_of_page(served(&ask(), start.wall).as_ref(), &in_place, warn_days, &health);
     let look_on = move |pause: threads::Pause| {
-        for look in 0_u64.. {
+        for look in 1_u64.. {
             let now = clock.now();
             if look.is_multiple_of(CERTIFICATE_EVERY) {
                 certificate = look_at_certificate(&config, now.wall, &health);
                 in_place = Expiry::of_page(&config.console, now.wall);
             }
             let beside = ask();
-            let served = beside.car.page_certificate_ends.map(|ends| Expiry::until(ends, now.wall));
+            let served = served(&beside, now.wall);
             tell_of_page(served.as_ref(), &in_place, warn_days, &health);
             let shown = health.shown();
             let status = watch.step(now.monotonic, now.wall, &shown, beside);
@@ -206,6 +210,11 @@ pub(super) fn spawn(
         }
     };
     threads::spawn_until_dropped("standing", look_on).expect("the system can start a thread")
+}
+
+/// The certificate by which the page is served, if there is one.
+fn served(beside: &Beside, now: Timestamp) -> Option<Expiry> {
+    beside.car.page_certificate_ends.map(|ends| Expiry::until(ends, now))
 }
 
 /// Says in health how long the certificate holds.
@@ -257,6 +266,45 @@ fn tell(part: &str, expiry: &Expiry, (warn_days, advice): (i64, &str), health: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::console::status::CarStatus;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn parts_of_both_certificates_are_told_before_a_page_can_be_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::now();
+        let ends = |days: i64| now + jiff::SignedDuration::from_hours(24 * days + 1);
+        let mut params = rcgen::CertificateParams::new(vec!["4127".into()]).unwrap();
+        params.not_after = std::time::SystemTime::from(ends(3)).into();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let path = dir.path().join("4127.pem");
+        std::fs::write(&path, params.self_signed(&key).unwrap().pem()).unwrap();
+        let state = dir.path().display();
+        let text = format!(
+            "[vehicle]\nid = \"4127\"\nagency = \"peel\"\n[keeping]\ndirectory = \"{state}\"\n"
+        );
+        let mut config = Config::parse(&text, std::path::Path::new("test.toml")).unwrap();
+        config.uplink.certificate = Some(path);
+        let page_ends = ends(20);
+        let ask = move || Beside {
+            lists: Vec::new(),
+            hotplates: None,
+            position: Position::NoFix,
+            waiting: 0,
+            kept: String::new(),
+            past: Vec::new(),
+            car: CarStatus { page_certificate_ends: Some(page_ends), ..CarStatus::default() },
+        };
+        let (clock, health) = (Arc::new(SystemClock), Arc::new(Health::default()));
+        let latest = Latest::default();
+        let _looks =
+            spawn(&config, Vec::new(), clock, health.clone(), Box::new(ask), latest.clone());
+        let told = [certificate::PART, certificate::PAGE].map(|part| health.state(part));
+        let [Some(PartState::Down(broker)), Some(PartState::Impaired(page))] = &told else {
+            panic!("{told:?}")
+        };
+        assert!(broker.contains("in 3 days") && page.contains("in 20 days"), "{told:?}");
+    }
 
     #[test]
     fn page_s_certificate_is_told_with_its_days_and_a_renewed_one_asks_for_a_restart() {

@@ -159,11 +159,12 @@ function drawStatus() {
   drawBanner();
 }
 
-// How long a certificate of the car holds, and what comes to an end with it.
-function drawCertificate(chips, state, name, ends, lost) {
+// How long a certificate of the car holds, and what comes to an end with it. Its part says how bad that is.
+function drawCertificate(chips, state, name, part, ends, lost) {
   if (!ends) return;
   const days = Math.floor((Date.parse(ends) - now()) / 86400000);
-  const kind = days < 0 ? "bad" : days <= status.car.certificate_warn_days ? "warn" : "";
+  const judged = CALM[(status.parts[part] || {}).state];
+  const kind = days < 0 || judged === "bad" ? "bad" : judged === "warn" ? "warn" : "";
   const says = days < 0 ? `HAS ENDED: ${lost}` : `${days} days left`;
   if (kind) chips.push(chip(kind, name, says));
   fact(state, name, says, kind);
@@ -172,8 +173,8 @@ function drawCertificate(chips, state, name, ends, lost) {
 // What the car's own computer has: room on the disk, and days until its certificates end.
 function drawMachine(chips, state) {
   const car = status.car || {};
-  drawCertificate(chips, state, "Certificate", car.certificate_ends, "no link");
-  drawCertificate(chips, state, "Page certificate", car.page_certificate_ends, "this page will not open again");
+  drawCertificate(chips, state, "Certificate", "certificate", car.certificate_ends, "no link");
+  drawCertificate(chips, state, "Page certificate", "page_certificate", car.page_certificate_ends, "this page will not open again");
   if (car.disk_free != null) {
     const low = car.disk_free < car.disk_reserve;
     const free = car.disk_free >= GIB ? `${(car.disk_free / GIB).toFixed(1)} GB free` : `${Math.round(car.disk_free / 1024 / 1024)} MB free`;

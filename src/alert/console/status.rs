@@ -82,8 +82,6 @@ pub struct CarStatus {
     pub certificate_ends: Option<Timestamp>,
     /// When the certificate ends by which the page is served, where there is one.
     pub page_certificate_ends: Option<Timestamp>,
-    /// Days left from which on the row warns of either.
-    pub certificate_warn_days: i64,
     /// Bytes free where hits are kept; nothing where that cannot be told.
     pub disk_free: Option<u64>,
     /// Bytes below which only hits are kept.
