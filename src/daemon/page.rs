@@ -171,7 +171,7 @@ mod tests {
     use crate::alert::console::board::Hello;
     use crate::clock::{SimulatedClock, SystemClock};
     use crate::config::{HumanDuration, Screen, Vehicle};
-    use crate::hits::{News, testing_covert_hit, testing_hit};
+    use crate::hits::{testing_covert_hit, testing_deliver, testing_hit};
 
     #[test]
     fn what_is_past_its_retention_goes_from_the_page_and_from_its_memory() {
@@ -199,16 +199,7 @@ mod tests {
         forgets_with(&board, &outbox);
         let deliver = |hit| {
             outbox.record(hit).unwrap();
-            loop {
-                let due = outbox.due(100, false, &|_| false).unwrap();
-                if due.is_empty() {
-                    return;
-                }
-                for item in due {
-                    outbox.progress(&[(item.seq, News::Sent)]).unwrap();
-                    outbox.progress(&[(item.seq, News::Acknowledged)]).unwrap();
-                }
-            }
+            testing_deliver(&outbox);
         };
         deliver(&old);
         recall(&board, &outbox, VerifyRules::default());

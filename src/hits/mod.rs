@@ -48,6 +48,8 @@ pub(crate) use queue::{News, TOO_LARGE};
 pub use reading::{Frame, Reading};
 use room::Reserve;
 use store::{Guard, Opener, Slot};
+#[cfg(test)]
+pub(crate) use testing::testing_deliver;
 #[cfg(any(test, feature = "testing"))]
 pub use testing::{testing_covert_hit, testing_hit};
 use unwritten::Unwritten;

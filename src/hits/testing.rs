@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ulid::Ulid;
 
+#[cfg(test)]
+use super::{News, Outbox};
 use crate::camera_id::CameraId;
 use crate::clock::FrameTime;
 use crate::entry::Priority;
@@ -15,6 +17,25 @@ use crate::hotlist::{Entry, ListStamp, VehicleText};
 use crate::onboard::vision::candidate::Crop;
 use crate::onboard::{Hit, MatchKind, hit_for_tests};
 use crate::plate::{Jurisdiction, Plate};
+#[cfg(test)]
+use crate::wire::Outbound;
+
+/// Sends and acknowledges everything that is due, as the uplink and its broker do; what it was, in order.
+#[cfg(test)]
+pub(crate) fn testing_deliver(outbox: &Outbox) -> Vec<Outbound> {
+    let mut sent = Vec::new();
+    loop {
+        let due = outbox.due(100, false, &|_| false).unwrap();
+        if due.is_empty() {
+            return sent;
+        }
+        for item in due {
+            outbox.progress(&[(item.seq, News::Sent)]).unwrap();
+            outbox.progress(&[(item.seq, News::Acknowledged)]).unwrap();
+            sent.push(item.what);
+        }
+    }
+}
 
 /// A hit with a number: its ULID, its plate and its picture follow from it.
 pub fn testing_hit(n: u32) -> Hit {

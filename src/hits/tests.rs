@@ -52,23 +52,13 @@ fn start() -> Timestamp {
 
 /// Sends and acknowledges everything that is due; the names of what it was, in order.
 fn deliver(outbox: &Outbox) -> Vec<String> {
-    let mut sent = Vec::new();
-    loop {
-        let due = outbox.due(100, false, &|_| false).unwrap();
-        if due.is_empty() {
-            return sent;
-        }
-        for item in due {
-            outbox.progress(&[(item.seq, News::Sent)]).unwrap();
-            outbox.progress(&[(item.seq, News::Acknowledged)]).unwrap();
-            sent.push(match item.what {
-                Outbound::Hit(_) => "text".to_owned(),
-                Outbound::PlateImage { .. } => "picture".to_owned(),
-                Outbound::Disposition(_) => "disposition".to_owned(),
-                other => panic!("{other:?} in the outbox"),
-            });
-        }
-    }
+    let name = |what| match what {
+        Outbound::Hit(_) => "text".to_owned(),
+        Outbound::PlateImage { .. } => "picture".to_owned(),
+        Outbound::Disposition(_) => "disposition".to_owned(),
+        other => panic!("{other:?} in the outbox"),
+    };
+    testing_deliver(outbox).into_iter().map(name).collect()
 }
 
 #[test]
@@ -104,22 +94,14 @@ fn picture_of_the_vehicle_is_kept_and_is_in_no_message() {
     let plate = outbox.plate_jpeg(hit(1).id()).unwrap().unwrap();
     assert_ne!(context, plate);
     let digest = data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(&context));
-    let mut sent = 0;
-    loop {
-        let due = outbox.due(9, false, &|_| false).unwrap();
-        if due.is_empty() {
-            break;
-        }
-        for item in due {
-            outbox.progress(&[(item.seq, News::Acknowledged)]).unwrap();
-            let message = Message::new(&vehicle(), item.what);
-            let payload = message.payload();
-            let holds = |part: &[u8]| payload.windows(part.len()).any(|bytes| bytes == part);
-            assert!(!holds(&context) && !holds(digest.as_bytes()), "{}", message.topic());
-            sent += 1;
-        }
+    let sent = testing_deliver(&outbox);
+    assert_eq!(sent.len(), 2, "the text and the plate's picture");
+    for what in sent {
+        let message = Message::new(&vehicle(), what);
+        let payload = message.payload();
+        let holds = |part: &[u8]| payload.windows(part.len()).any(|bytes| bytes == part);
+        assert!(!holds(&context) && !holds(digest.as_bytes()), "{}", message.topic());
     }
-    assert_eq!(sent, 2, "the text and the plate's picture");
 }
 
 #[test]
