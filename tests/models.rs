@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,7 @@ use outrider::onboard::frame::{Frame, Pixels};
 use outrider::onboard::vision::{Reader, still};
 use outrider::trust::{HeldTrust, Root};
 use serde_json::Value;
+use tempfile::TempDir;
 
 #[test]
 fn child_that_runs() {
@@ -45,6 +46,15 @@ fn runtime() -> Option<PathBuf> {
 fn sign_in(car: &Car) {
     let output = car.login(MAINTAINER, people::PIN);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A car whose daemon runs and whose maintainer has signed in.
+fn signed_in(runtime: &Path) -> (TempDir, Car) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut car = car(dir.path(), runtime);
+    car.start(&[]);
+    sign_in(&car);
+    (dir, car)
 }
 
 /// `outrider models install` as this person; its outcome, and whether it succeeded.
@@ -104,10 +114,7 @@ fn folders(car: &Car) -> Vec<String> {
 #[test]
 fn package_is_tried_comes_into_force_and_is_given_up_again_on_record() {
     let Some(runtime) = runtime() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let mut car = car(dir.path(), &runtime);
-    car.start(&[]);
-    sign_in(&car);
+    let (_dir, mut car) = signed_in(&runtime);
     assert!(car.does(&["status"]).contains("as shipped"));
     let outcome = installs(&car, &good(2));
     let (before, after) = (&outcome["trial"]["before"], &outcome["trial"]["after"]);
@@ -155,10 +162,7 @@ fn package_is_tried_comes_into_force_and_is_given_up_again_on_record() {
 #[test]
 fn model_that_reads_worse_is_refused_with_the_figures() {
     let Some(runtime) = runtime() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let mut car = car(dir.path(), &runtime);
-    car.start(&[]);
-    sign_in(&car);
+    let (_dir, car) = signed_in(&runtime);
     let key = signing_key(SIGNER);
     let swapped = variant("plate-ocr-small", "0.9.0", |toml, _| {
         *toml = toml.replace("0123456789ABCDEF", "0123456798ABDCEF");
@@ -233,10 +237,7 @@ fn nobody_installs_who_may_not_and_nothing_that_may_not_be_installed() {
 #[test]
 fn withdrawn_signers_package_is_given_up_and_its_versions_do_not_count() {
     let Some(runtime) = runtime() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let mut car = car(dir.path(), &runtime);
-    car.start(&[]);
-    sign_in(&car);
+    let (_dir, mut car) = signed_in(&runtime);
     installs(&car, &good(7));
     car.stop();
     std::fs::write(car.path("people/trust.json"), trust(2, &[SECOND])).unwrap();
@@ -255,10 +256,7 @@ fn withdrawn_signers_package_is_given_up_and_its_versions_do_not_count() {
 #[test]
 fn package_whose_program_ends_twice_in_its_first_minute_is_given_up() {
     let Some(runtime) = runtime() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let mut car = car(dir.path(), &runtime);
-    car.start(&[]);
-    sign_in(&car);
+    let (_dir, mut car) = signed_in(&runtime);
     installs(&car, &good(2));
     car.crash();
     car.start(&[]);
@@ -284,10 +282,7 @@ fn package_whose_program_ends_twice_in_its_first_minute_is_given_up() {
 #[test]
 fn crashes_take_every_package_out_of_force_that_has_not_survived_a_minute() {
     let Some(runtime) = runtime() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let mut car = car(dir.path(), &runtime);
-    car.start(&[]);
-    sign_in(&car);
+    let (_dir, mut car) = signed_in(&runtime);
     // One after the other, as a maintainer does where several wait. Each cuts the minute of the one before short, and any of
     // them may be the one that ends the program.
     let detector =
@@ -315,10 +310,7 @@ fn crashes_take_every_package_out_of_force_that_has_not_survived_a_minute() {
 #[test]
 fn second_daemon_in_a_state_folder_ends_before_it_touches_anything() {
     let Some(runtime) = runtime() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let mut car = car(dir.path(), &runtime);
-    car.start(&[]);
-    sign_in(&car);
+    let (_dir, mut car) = signed_in(&runtime);
     installs(&car, &good(2));
     // More than the starts that a new package may have.
     for _ in 0..2 {
@@ -335,10 +327,7 @@ fn second_daemon_in_a_state_folder_ends_before_it_touches_anything() {
 #[test]
 fn package_that_was_changed_on_the_disk_or_whose_record_is_gone_is_not_used() {
     let Some(runtime) = runtime() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let mut car = car(dir.path(), &runtime);
-    car.start(&[]);
-    sign_in(&car);
+    let (_dir, mut car) = signed_in(&runtime);
     installs(&car, &good(2));
     car.stop();
     // Somebody sets another threshold: every digest that needs no key can be computed anew, the seal cannot.
