@@ -11,35 +11,27 @@ from outrider_train.place_net import PlaceNet  # noqa: E402
 from outrider_train.warm import load_package  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def trained():
-    """A reader whose batch norms have seen something."""
+def seen(network, shape):
+    """A network whose batch norms have seen something."""
     torch.manual_seed(0)
-    model = Reader().train()
+    model = network().train()
     for _ in range(3):
-        model(torch.rand(8, 1, 64, 160))
+        model(torch.rand(8, *shape))
     return model.eval()
 
 
-def test_a_package_read_back_computes_the_same(trained, tmp_path):
-    to_onnx(trained, "reader", tmp_path / "f32.onnx")
-    x = torch.rand(4, 1, 64, 160)
-    copy = Reader()
-    load_package(copy, str(tmp_path / "f32.onnx"), torch.rand(16, 1, 64, 160))
-    with torch.no_grad():
-        assert torch.allclose(copy.eval()(x), trained(x), atol=2e-3)
+@pytest.fixture(scope="module")
+def trained():
+    return seen(Reader, (1, 64, 160))
 
 
-def test_the_jurisdictions_network_is_read_back_too(tmp_path):
-    torch.manual_seed(0)
-    model = PlaceNet().train()
-    for _ in range(3):
-        model(torch.rand(8, 3, 96, 192))
-    model.eval()
-    to_onnx(model, "jurisdiction", tmp_path / "f32.onnx")
-    x = torch.rand(4, 3, 96, 192)
-    copy = PlaceNet()
-    load_package(copy, str(tmp_path / "f32.onnx"), torch.rand(16, 3, 96, 192))
+@pytest.mark.parametrize("network, kind, shape", [(Reader, "reader", (1, 64, 160)), (PlaceNet, "jurisdiction", (3, 96, 192))])
+def test_a_package_read_back_computes_the_same(network, kind, shape, tmp_path):
+    model = seen(network, shape)
+    to_onnx(model, kind, tmp_path / "f32.onnx")
+    x = torch.rand(4, *shape)
+    copy = network()
+    load_package(copy, str(tmp_path / "f32.onnx"), torch.rand(16, *shape))
     with torch.no_grad():
         assert torch.allclose(copy.eval()(x), model(x), atol=2e-3)
 
