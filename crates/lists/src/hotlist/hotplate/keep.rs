@@ -233,22 +233,34 @@ fn hotplate(id: Ulid, body: &[u8], added: i64, expires: i64) -> Option<Hotplate>
 mod tests {
     use super::*;
 
-    #[test]
-    fn damaged_database_is_set_aside_and_hotplates_can_be_added() {
+    /// When everything here is asked and written.
+    const NOW: FrameTime = FrameTime { monotonic: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
+
+    fn boot() -> BootId {
+        BootId::from_bytes([1; 16])
+    }
+
+    /// A new car's key, and where its hotplates are kept.
+    fn place() -> (tempfile::TempDir, DeviceKey, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         let device = DeviceKey::load(&state).unwrap();
-        let path = state.join("hotplates.db");
+        (dir, device, state.join("hotplates.db"))
+    }
+
+    #[test]
+    fn damaged_database_is_set_aside_and_hotplates_can_be_added() {
+        let (_dir, device, path) = place();
         drop(Keep::open(&path, &device).unwrap());
         let good = std::fs::read(&path).unwrap();
         for bad in [vec![0x5a; good.len()], good[..good.len() / 2].to_vec()] {
             std::fs::write(&path, bad).unwrap();
             let mut keep = Keep::open(&path, &device).unwrap();
-            let now = FrameTime { monotonic: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
-            assert!(keep.read(now, BootId::from_bytes([1; 16])).unwrap().is_empty());
-            keep.begin_anew(&[], now).unwrap();
+            assert!(keep.read(NOW, boot()).unwrap().is_empty());
+            keep.begin_anew(&[], NOW).unwrap();
         }
-        assert_eq!(crate::aside::list(&state).len(), 4, "two at the start, two while open");
+        let aside = crate::aside::list(path.parent().unwrap());
+        assert_eq!(aside.len(), 4, "two at the start, two while open");
     }
 
     /// How many hotplates somebody finds who has disk and key, and cuts the journal off wherever it helps.
@@ -263,22 +275,17 @@ mod tests {
             std::fs::copy(path, &copy).unwrap();
             std::fs::write(copy.with_extension("db-wal"), &journal[..cut.min(journal.len())])
                 .unwrap();
-            let now = FrameTime { monotonic: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
             let mut keep = Keep::open(&copy, device).unwrap();
-            keep.read(now, BootId::from_bytes([1; 16])).unwrap().len()
+            keep.read(NOW, boot()).unwrap().len()
         });
         tried.max().unwrap_or(0)
     }
 
     #[test]
     fn of_a_hotplate_that_is_taken_out_nothing_is_left_in_the_journal() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().join("state");
-        let device = DeviceKey::load(&state).unwrap();
-        let path = state.join("hotplates.db");
+        let (_dir, device, path) = place();
         let mut keep = Keep::open(&path, &device).unwrap();
-        let now = FrameTime { monotonic: Duration::ZERO, wall: Timestamp::UNIX_EPOCH };
-        let ends = Ends { boot: BootId::from_bytes([1; 16]), at: Duration::from_secs(3_600) };
+        let ends = Ends { boot: boot(), at: Duration::from_secs(3_600) };
         let hotplate = Hotplate {
             id: Ulid(1),
             plate: ListedPlate::parse("ZKHOT01").unwrap(),
@@ -288,10 +295,10 @@ mod tests {
             case: String::new(),
             by: "1234".into(),
             role: Who::Officer,
-            added: now.wall,
-            expires: now.wall + jiff::SignedDuration::from_hours(1),
+            added: NOW.wall,
+            expires: NOW.wall + jiff::SignedDuration::from_hours(1),
         };
-        keep.write(&hotplate, &ends, now).unwrap();
+        keep.write(&hotplate, &ends, NOW).unwrap();
         assert_eq!(found_by_whoever_cuts_the_journal(&path, &device), 1, "the search finds one");
         keep.forget(hotplate.id).unwrap();
         assert_eq!(found_by_whoever_cuts_the_journal(&path, &device), 0);
