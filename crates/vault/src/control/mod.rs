@@ -228,9 +228,7 @@ impl Control {
         let io = |source| ControlError::Io { path: path.clone(), source };
         files::own_folder(state)
             .map_err(|source| ControlError::Folder { path: path.clone(), source })?;
-        if UnixStream::connect(&path).is_ok() {
-            return Err(ControlError::Taken { path });
-        }
+        refuse_a_second(state)?;
         // A socket that is there was left by a daemon that was killed.
         match fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(e)),
