@@ -357,18 +357,26 @@ fn file_of_any_size_is_refused_and_not_read_to_its_end() {
         let file = std::fs::File::options().create(true).append(true).open(desk.at(name)).unwrap();
         file.set_len(10 << 30).unwrap();
     }
+    let [bundle, log] = ["evidence", "audit"].map(|what| [what, "verify", "--key", &key]);
+    let public = ["provision", "root", "--out", "a.key", "--add", "--public"];
     for (command, file, why) in [
-        (&["evidence", "verify"][..], "huge", "more than 67108864 bytes"),
-        (&["evidence", "verify"][..], "/dev/zero", "more than 67108864 bytes"),
-        (&["audit", "verify"][..], "huge", "record 1: its line is damaged"),
-        (&["audit", "verify"][..], "log.jsonl", "its line is damaged"),
-        (&["audit", "verify"][..], "/dev/zero", "record 1: its line is damaged"),
+        (&bundle[..], "huge", "more than 67108864 bytes"),
+        (&bundle, "/dev/zero", "more than 67108864 bytes"),
+        (&log, "huge", "record 1: its line is damaged"),
+        (&log, "log.jsonl", "its line is damaged"),
+        (&log, "/dev/zero", "record 1: its line is damaged"),
+        (&["audit", "verify", "--checkpoint"], "huge", "cannot read huge: has more than 65536"),
+        (&["provision", "send-command"], "huge", "cannot read huge: has more than 1048576 bytes"),
+        (&["provision", "send-command"], "/dev/zero", "has more than 1048576 bytes"),
+        (&["provision", "trust", "show", "--file"], "huge", "has more than 1048576 bytes"),
+        (&public, "/dev/zero", "cannot read /dev/zero: has more than 65536 bytes"),
+        (&["policy", "show"], "huge", "cannot read huge: has more than 4194304 bytes"),
     ] {
         // In two gigabytes of memory: whoever reads it whole does not get them.
         let output = Process::new("sh")
             .args(["-c", "ulimit -v 2000000; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_outrider")])
             .args(command)
-            .args([file, "--key", &key])
+            .arg(file)
             .current_dir(desk.0.path())
             .output()
             .unwrap();

@@ -8,8 +8,9 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::audit::{self, Record};
+use crate::cmd::envelope;
 use crate::config::Config;
-use crate::dsse::{Envelope, PublicKey};
+use crate::dsse::PublicKey;
 use crate::files;
 
 mod findings;
@@ -137,11 +138,7 @@ impl VerifyArgs {
         let heads = self
             .checkpoint
             .iter()
-            .map(|path| {
-                let json = files::read_at_most(path, MOST_HEAD)
-                    .with_context(|| format!("{}", path.display()))?;
-                Envelope::parse_file(&json).with_context(|| format!("{}", path.display()))
-            })
+            .map(|path| envelope::read(path, MOST_HEAD))
             .collect::<Result<Vec<_>, _>>()?;
         let Some(export) = &self.export else {
             let verdict = self.car.log()?.verify(key, &heads)?;

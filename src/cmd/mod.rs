@@ -9,6 +9,7 @@ pub mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod disposition;
+mod envelope;
 pub mod eval;
 pub mod evidence;
 pub mod hold;

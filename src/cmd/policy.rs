@@ -17,12 +17,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use self::describe::Counts;
+use crate::cmd::envelope;
 use crate::cmd::which_car::WhichCar;
 use crate::control;
-use crate::dsse::{self, Envelope, SigningKey};
-use crate::files::read_at_most;
+use crate::dsse::{Envelope, SigningKey};
 use crate::policy::{self, POLICY_TYPE, Policy, PolicyError, Previous, Rules, State};
-use crate::trust::{Root, TRUST_TYPE, Trust, TrustDocument};
+use crate::trust::{Root, Trust, TrustDocument};
 
 /// Write, explain, sign and publish what cars may keep, match and allow.
 #[derive(Debug, Args)]
@@ -294,14 +294,10 @@ fn read(path: &Path) -> anyhow::Result<Found> {
 
 fn read_draft(path: &Path, previous: Option<&Policy>) -> anyhow::Result<Found> {
     // A draft in TOML may be longer than the policy that it makes, by comments.
-    let text = read_at_most(path, 4 * policy::LONGEST)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text = envelope::bytes(path, 4 * policy::LONGEST)?;
     if text.trim_ascii_start().starts_with(b"{") {
-        let envelope =
-            Envelope::parse_file(&text).with_context(|| format!("{}", path.display()))?;
-        if envelope.kind() != POLICY_TYPE {
-            bail!("{} is signed as {:?}, not as a policy", path.display(), envelope.kind());
-        }
+        let envelope = envelope::parse(path, &text)?;
+        envelope::refuse_another_kind(path, &envelope, POLICY_TYPE, "policy")?;
         let policy = Policy::parse(envelope.unverified_payload())
             .with_context(|| format!("{}", path.display()))?;
         return Ok(Found { policy, envelope: Some(envelope) });
@@ -329,18 +325,10 @@ fn key(path: &Path) -> anyhow::Result<SigningKey> {
 
 /// The trust document of a file; proven where the root's public keys are given.
 pub(super) fn trust(path: &Path, root: Option<&Path>) -> anyhow::Result<TrustDocument> {
-    let shown = || format!("{}", path.display());
-    let text = read_at_most(path, policy::LONGEST)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let envelope = Envelope::parse_file(&text).with_context(shown)?;
-    if envelope.kind() != TRUST_TYPE {
-        bail!("{} is signed as {:?}, not as a trust document", path.display(), envelope.kind());
-    }
-    let document: TrustDocument = dsse::document(envelope.unverified_payload())
-        .map_err(|why| anyhow::anyhow!("{} is no trust document: {why}", path.display()))?;
+    let (envelope, document) = envelope::trust(path)?;
     if let Some(root) = root {
         Trust::open(&envelope, &Root::load(root)?, &document.agency, 0, Timestamp::now())
-            .with_context(shown)?;
+            .with_context(|| path.display().to_string())?;
     }
     Ok(document)
 }

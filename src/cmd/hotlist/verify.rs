@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::{ListKeyArgs, StoreArgs, holding, key_of, print_json};
 use crate::authoring::publish::verify;
-use crate::dsse::{Envelope, PublicKey};
-use crate::files::read_at_most;
+use crate::cmd::envelope;
+use crate::dsse::PublicKey;
 use crate::trust::{Role, Root, Trust};
 
 /// Arguments of `outrider hotlist verify`.
@@ -56,8 +56,7 @@ impl VerifyArgs {
             (Some(root), Some(trust)) => {
                 let root = Root::load(root)?;
                 let shown = || trust.display().to_string();
-                let json = read_at_most(trust, 1 << 20).with_context(shown)?;
-                let envelope = Envelope::parse_file(&json).with_context(shown)?;
+                let envelope = envelope::read(trust, envelope::MOST_DOCUMENT)?;
                 let trust =
                     Trust::open(&envelope, &root, &manifest.agency, 0, now).with_context(shown)?;
                 trust.keys_for(&Role::ListAuthor(manifest.list.clone()))

@@ -10,13 +10,14 @@ use jiff::Timestamp;
 use crate::audit::{Actor, Audit, AuditEvent, Change};
 use crate::authoring::publish::{Broker as _, topics};
 use crate::clock::SystemClock;
+use crate::cmd::envelope;
 use crate::cmd::hotlist::{BrokerArgs, signing_key};
 use crate::cmd::owners_files::OwnersFiles;
 use crate::command::{COMMAND_TYPE, Command, Order};
 use crate::config::{Config, KeySource, Vehicle};
 use crate::control;
 use crate::daemon::asked::WIPE;
-use crate::dsse::{self, Envelope, PublicKey};
+use crate::dsse::PublicKey;
 use crate::health::Health;
 use crate::keys::credential::{self, Sealed};
 use crate::keys::rotation::{self, Rotation};
@@ -382,14 +383,9 @@ impl WipeCommandArgs {
 impl SendCommandArgs {
     /// Hands it to the broker.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let shown = self.file.display();
-        let json = std::fs::read(&self.file).with_context(|| format!("cannot read {shown}"))?;
-        let envelope = Envelope::parse_file(&json).with_context(|| format!("{shown}"))?;
-        if envelope.kind() != COMMAND_TYPE {
-            bail!("{shown} is signed as {:?}, not as a command", envelope.kind());
-        }
-        let Command { agency, vehicle, .. } = dsse::document(envelope.unverified_payload())
-            .map_err(|why| anyhow::anyhow!("{shown} is no command: {why}"))?;
+        let envelope = envelope::read(&self.file, envelope::MOST_DOCUMENT)?;
+        let Command { agency, vehicle, .. } =
+            envelope::document(&self.file, &envelope, COMMAND_TYPE, "command")?;
         if !self.broker.is_given() {
             bail!("no broker is given: add --broker mqtts://host");
         }

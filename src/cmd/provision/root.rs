@@ -6,9 +6,13 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::signing_key_file;
+use crate::cmd::envelope;
 use crate::dsse::SigningKey;
 use crate::secret_file;
 use crate::trust::Root;
+
+/// Most bytes of a root's public halves: each takes some seventy.
+const MOST_PUBLIC: usize = 64 << 10;
 
 /// Arguments of `outrider provision root`.
 #[derive(Debug, Args)]
@@ -36,7 +40,7 @@ pub(super) struct RootArgs {
 impl RootArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let mut root = match self.add {
-            true => serde_json::from_slice(&std::fs::read(&self.public)?)
+            true => serde_json::from_slice(&envelope::bytes(&self.public, MOST_PUBLIC)?)
                 .with_context(|| self.public.display().to_string())?,
             false => Root { keys: Vec::new(), needed: self.needed },
         };

@@ -8,17 +8,15 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use crate::authoring::publish::{Broker as _, topics};
+use crate::cmd::envelope;
 use crate::cmd::hotlist::{BrokerArgs, signing_key};
 use crate::config::HumanDuration;
 use crate::dated::{Dated, Kind};
-use crate::dsse::{self, Envelope, KeyId, PublicKey, SigningKey};
-use crate::files::{Aside, read_at_most};
+use crate::dsse::{Envelope, KeyId, PublicKey, SigningKey};
+use crate::files::Aside;
 use crate::hotlist::format::valid_list_name;
 use crate::text::ForeignText;
 use crate::trust::{Person, Role, Root, TRUST_TYPE, Trust, TrustDocument, TrustedKey};
-
-/// Most bytes of a trust document in its envelope: each key takes about a hundred and fifty.
-const MOST_DOCUMENT: usize = 1 << 20;
 
 /// Arguments of `outrider provision trust`.
 #[derive(Debug, Args)]
@@ -190,7 +188,7 @@ impl TrustArgs {
                 next(document, &signing)
             }
             Command::Retire { signing, key_name } => {
-                let mut document = read(&signing.file)?.1;
+                let mut document = envelope::trust(&signing.file)?.1;
                 retire(&mut document, &key_name)?;
                 next(document, &signing)
             }
@@ -204,7 +202,7 @@ impl TrustArgs {
                 Ok(())
             }
             Command::Sign { file, root } => {
-                let (mut envelope, document) = read(&file)?;
+                let (mut envelope, document) = envelope::trust(&file)?;
                 envelope.add(&signing_key(&root)?);
                 write(&file, &envelope)?;
                 println!(
@@ -217,7 +215,7 @@ impl TrustArgs {
             }
             Command::Show { file, root } => show(&file, root.as_deref()),
             Command::Publish { file, broker } => {
-                let (envelope, document) = read(&file)?;
+                let (envelope, document) = envelope::trust(&file)?;
                 some_car_takes(&envelope, &document)?;
                 let mut connection = broker.connect()?;
                 connection.send(&topics::trust(&document.agency), envelope.to_json())?;
@@ -335,21 +333,10 @@ fn write(path: &Path, envelope: &Envelope) -> anyhow::Result<()> {
     Ok(aside.put_in_place()?)
 }
 
-fn read(path: &Path) -> anyhow::Result<(Envelope, TrustDocument)> {
-    let bytes = read_at_most(path, MOST_DOCUMENT).with_context(|| path.display().to_string())?;
-    let envelope = Envelope::parse_file(&bytes).with_context(|| path.display().to_string())?;
-    if envelope.kind() != TRUST_TYPE {
-        bail!("{} is signed as {:?}, not as a trust document", path.display(), envelope.kind());
-    }
-    let document = dsse::document(envelope.unverified_payload())
-        .map_err(|why| anyhow::anyhow!("{} is no trust document: {why}", path.display()))?;
-    Ok((envelope, document))
-}
-
 /// The document that is to be changed, if one of the given roots has signed it as it stands. Otherwise what somebody
 /// else wrote into the file would be signed along with the change.
 fn read_own(signing: &Signing) -> anyhow::Result<TrustDocument> {
-    let (envelope, document) = read(&signing.file)?;
+    let (envelope, document) = envelope::trust(&signing.file)?;
     let roots: Vec<PublicKey> = signing
         .root
         .iter()
@@ -365,7 +352,7 @@ fn read_own(signing: &Signing) -> anyhow::Result<TrustDocument> {
 }
 
 fn show(file: &Path, root: Option<&Path>) -> anyhow::Result<()> {
-    let (envelope, document) = read(file)?;
+    let (envelope, document) = envelope::trust(file)?;
     // Checked before it is shown, because an invalid document must not look like a valid one.
     if let Some(root) = root {
         Trust::open(&envelope, &Root::load(root)?, &document.agency, 0, Timestamp::now())
