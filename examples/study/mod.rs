@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use outrider::clock::FrameTime;
+use outrider::cmd::eval::wilson;
 use outrider::demo::scenario::{DriveScenario, Side, Visit};
 use outrider::onboard::frame::{Frame, Pixels};
 use outrider::onboard::testing::VotedRead;
@@ -52,9 +53,10 @@ pub(super) fn bar(len: usize, of: &str) -> ProgressBar {
 
 /// `93.0 (86.3-96.6)`: percent and its 95 % interval by Wilson's score.
 pub(super) fn percent(hits: usize, n: usize) -> String {
-    let (n, p, z) = (n.max(1) as f64, hits as f64 / n.max(1) as f64, 1.959_964);
-    let middle = p + z * z / (2.0 * n);
-    let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    let of = |v: f64| 100.0 * (v / (1.0 + z * z / n)).clamp(0.0, 1.0);
-    format!("{:.1} ({:.1}-{:.1})", 100.0 * p, of(middle - half), of(middle + half))
+    let n = n.max(1);
+    let [share, low, high] = {
+        let [low, high] = wilson(hits, n);
+        [hits as f64 / n as f64, low, high].map(|share| 100.0 * share)
+    };
+    format!("{share:.1} ({low:.1}-{high:.1})")
 }

@@ -27,6 +27,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+pub use self::selective::wilson;
+
 use self::beside::Beside;
 use self::labels::{KnownError, Labelled};
 use self::looked_at::Place;

@@ -78,7 +78,7 @@ pub(super) fn selective(reads: &[(f32, bool)], target: f64) -> Selective {
 }
 
 /// 95 % confidence interval of a rate by Wilson's score: sound for small n and rates near 1.
-pub(super) fn wilson(hits: usize, n: usize) -> [f64; 2] {
+pub fn wilson(hits: usize, n: usize) -> [f64; 2] {
     if n == 0 {
         return [0.0, 1.0];
     }
