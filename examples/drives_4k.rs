@@ -39,8 +39,10 @@ use outrider::render::scene::plates_in_view;
 use outrider::render::{ONCOMING_LANE_M, RIGHT_LANE_M};
 
 mod study;
+#[path = "drives_4k/tables.rs"]
+mod tables;
 
-use study::{Outcome, percent};
+use study::Outcome;
 
 /// Closing speeds in km/h; the first is of vehicles that keep their distance.
 const SPEEDS: [f32; 5] = [0.0, 50.0, 100.0, 150.0, 225.0];
@@ -82,6 +84,17 @@ struct Seen {
     outcome: Outcome,
     /// How far away the vehicle was when its plate was first read.
     first_read_m: Option<f32>,
+}
+
+/// The first frames at one rate in which the 4K camera shows a plate wide enough, whole and uncovered.
+#[derive(Default, Clone, Copy)]
+struct First {
+    /// How many such frames there were, the later ones too.
+    frames: usize,
+    /// Whether it was found in one of the first.
+    found: bool,
+    /// Whether it was found in the crop of one of the first.
+    in_crop: bool,
 }
 
 /// What looking cost.
@@ -135,10 +148,7 @@ fn main() {
     let rows: Vec<_> = SPEEDS.iter().map(|speed| study.row(*speed, passes)).collect();
     study.bar.finish_and_clear();
     println!("{detector}, {ocr}; by day, shutter {SHUTTER_US} µs, seed {seed}; % (95 % Wilson).\n");
-    by_speed(&rows);
-    by_lane(&rows);
-    found_soon(&rows);
-    costs(&rows);
+    tables::print(&rows);
 }
 
 fn load() -> Reader {
@@ -250,42 +260,21 @@ impl Study {
         for eye in eyes.iter_mut().flatten() {
             (eye.vote, eye.reads) = (JoinAndVote::default(), Vec::new());
         }
-        // Of each visit and rate: in how many frames it was wide enough, and in which of the first it was found.
-        let mut first = vec![[(0_usize, false, false); 2]; visits.len()];
+        let mut first = vec![[First::default(); 2]; visits.len()];
         for n in 0..large.frames() {
             let frames = [0, 1].map(|size| {
                 let jpeg = self.jpeg(&mut painters[size], n, &format!("{name}-{}", SIZES[size].0));
                 study::frame(large, SIDE, n, jpeg)
             });
-            let wide = self.wide_enough(large, n);
-            let mut crops: Vec<(usize, bool)> = Vec::new();
+            let mut looks = Vec::new();
             for rate in (0..RATES.len()).filter(|rate| n % RATES[*rate].1 == 0) {
-                for (size, frame) in frames.iter().enumerate() {
-                    let sighted = eyes[rate][size].look(frame, n);
-                    if size != LARGE {
-                        continue;
-                    }
-                    for (v, visit) in visits.iter().enumerate() {
-                        let Some((_, bbox)) = wide.iter().find(|(i, _)| *i == visit.vehicle) else {
-                            continue;
-                        };
-                        let (frames, found, in_crop) = &mut first[v][rate];
-                        *frames += 1;
-                        if *frames > SOON {
-                            continue;
-                        }
-                        *found |= is_there(&sighted, bbox);
-                        let there = match crops.iter().find(|(i, _)| *i == v) {
-                            Some((_, there)) => *there,
-                            None => {
-                                let there =
-                                    self.found_in_crop(eyes[rate][size].reader.picture(), bbox);
-                                crops.push((v, there));
-                                there
-                            }
-                        };
-                        *in_crop |= there;
-                    }
+                let [_, in_large] = [0, 1].map(|size| eyes[rate][size].look(&frames[size], n));
+                looks.push((rate, in_large));
+            }
+            let wide = self.wide_enough(large, n);
+            for (visit, first) in visits.iter().zip(&mut first) {
+                if let Some((_, bbox)) = wide.iter().find(|(i, _)| *i == visit.vehicle) {
+                    self.note_found_soon(bbox, &looks, eyes, first);
                 }
             }
             self.bar.inc(1);
@@ -294,13 +283,35 @@ impl Study {
             let late = eye.vote.finish().into_iter().map(|read| (read, large.frames()));
             eye.reads.extend(late);
         }
-        let pass = |(visit, first): (&Visit, [(usize, bool, bool); 2])| Pass {
+        let pass = |(visit, first): (&Visit, [First; 2])| Pass {
             lane: lane_of(&large.encounters[visit.vehicle]),
             seen: [0, 1].map(|rate| [0, 1].map(|size| eyes[rate][size].seen(large, visit))),
-            soon: first
-                .map(|(frames, found, in_crop)| (frames >= SOON).then_some((found, in_crop))),
+            soon: first.map(|f| (f.frames >= SOON).then_some((f.found, f.in_crop))),
         };
         visits.iter().zip(first).map(pass).collect()
+    }
+
+    /// Notes of a plate that a frame shows wide enough whether those who looked at it found it, and whether it is found
+    /// in its crop, as long as the frame is one of its first.
+    fn note_found_soon(
+        &mut self,
+        bbox: &Rect,
+        looks: &[(usize, Sighted)],
+        eyes: &[[Eye; 2]; 2],
+        first: &mut [First; 2],
+    ) {
+        // One search serves both frame rates, which see the same picture.
+        let mut in_crop = None;
+        for (rate, sighted) in looks {
+            let first = &mut first[*rate];
+            first.frames += 1;
+            if first.frames > SOON {
+                continue;
+            }
+            first.found |= is_there(sighted, bbox);
+            let picture = eyes[*rate][LARGE].reader.picture();
+            first.in_crop |= *in_crop.get_or_insert_with(|| self.found_in_crop(picture, bbox));
+        }
     }
 
     /// Draws a frame, or takes the one that was kept.
@@ -381,131 +392,4 @@ fn lane_of(encounter: &Encounter) -> usize {
 
 fn is_there(sighted: &Sighted, bbox: &Rect) -> bool {
     sighted.candidates.iter().any(|c| c.detection.bbox.iou(bbox) > OVERLAP)
-}
-
-fn by_speed(rows: &[Row]) {
-    println!("## By closing speed\n");
-    heading("closing, km/h");
-    for (speed, row) in SPEEDS.iter().zip(rows) {
-        let passes: Vec<_> = row.passes.iter().collect();
-        read_rows(&speed.to_string(), &passes);
-    }
-    read_rows("all", &rows.iter().flat_map(|row| &row.passes).collect::<Vec<_>>());
-}
-
-fn by_lane(rows: &[Row]) {
-    println!("\n## By lane\n");
-    heading("lane");
-    for (lane, name) in LANES.into_iter().enumerate() {
-        let passes = rows.iter().flat_map(|row| &row.passes).filter(|p| p.lane == lane);
-        read_rows(name, &passes.collect::<Vec<_>>());
-    }
-}
-
-fn heading(first: &str) {
-    println!(
-        "| {first} | frames a second | passes | read, 1920x1080 | read, 3840x2160 | first read, 1920x1080, m | first read, 3840x2160, m | misread, 1920x1080 | misread, 3840x2160 |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|");
-}
-
-fn read_rows(first: &str, passes: &[&Pass]) {
-    for (rate, (fps, _)) in RATES.into_iter().enumerate() {
-        let share = |size: usize, hit: fn(&Seen) -> bool| {
-            percent(passes.iter().filter(|p| hit(&p.seen[rate][size])).count(), passes.len())
-        };
-        let first_read = |size: usize| {
-            quartiles(passes.iter().filter_map(|p| p.seen[rate][size].first_read_m).collect())
-        };
-        println!(
-            "| {first} | {fps} | {} | {} | {} | {} | {} | {} | {} |",
-            passes.len(),
-            share(0, |s| s.outcome.read),
-            share(1, |s| s.outcome.read),
-            first_read(0),
-            first_read(1),
-            share(0, |s| s.outcome.misread),
-            share(1, |s| s.outcome.misread),
-        );
-    }
-}
-
-/// `31 (28-35) n=12`: the middle one, and where the middle half lies.
-fn quartiles(mut of: Vec<f32>) -> String {
-    if of.is_empty() {
-        return "none".to_owned();
-    }
-    of.sort_by(f32::total_cmp);
-    let at = |share: f32| of[((of.len() - 1) as f32 * share).round() as usize];
-    format!("{:.0} ({:.0}-{:.0}) n={}", at(0.5), at(0.25), at(0.75), of.len())
-}
-
-fn found_soon(rows: &[Row]) {
-    println!("\n## Found within three frames of being wide enough\n");
-    println!(
-        "| closing, km/h | frames a second | passes | 3840x2160, as a camera's frames | crops of 1920x1080 around each plate |"
-    );
-    println!("|---|---|---|---|---|");
-    for (speed, row) in SPEEDS.iter().zip(rows) {
-        found_rows(&speed.to_string(), row.passes.iter());
-    }
-    let moving = SPEEDS.iter().zip(rows).filter(|(speed, _)| **speed > 0.0);
-    found_rows("all that move", moving.flat_map(|(_, row)| &row.passes));
-}
-
-fn found_rows<'a>(first: &str, passes: impl Iterator<Item = &'a Pass> + Clone) {
-    for (rate, (fps, _)) in RATES.into_iter().enumerate() {
-        let soon: Vec<_> = passes.clone().filter_map(|p| p.soon[rate]).collect();
-        let found = soon.iter().filter(|s| s.0).count();
-        let in_crops = soon.iter().filter(|s| s.1).count();
-        println!(
-            "| {first} | {fps} | {} | {} | {} |",
-            soon.len(),
-            percent(found, soon.len()),
-            percent(in_crops, soon.len())
-        );
-    }
-}
-
-fn costs(rows: &[Row]) {
-    println!(
-        "\n## CPU\n\nMilliseconds of one thread for each frame, at 1920x1080 and at 3840x2160.\n"
-    );
-    println!(
-        "| closing, km/h | frames a second | finding and reading | ratio | of these finding | ratio | decoding, apart |"
-    );
-    println!("|---|---|---|---|---|---|---|");
-    let mut all = [[Cost::default(); 2]; 2];
-    for (speed, row) in SPEEDS.iter().zip(rows) {
-        for (rate, (sum, costs)) in all.iter_mut().zip(row.costs).enumerate() {
-            cost_row(&speed.to_string(), rate, costs);
-            sum.iter_mut().zip(costs).for_each(|(sum, cost)| sum.add(cost));
-        }
-    }
-    for (rate, costs) in all.into_iter().enumerate() {
-        cost_row("all", rate, costs);
-    }
-}
-
-fn cost_row(first: &str, rate: usize, costs: [Cost; 2]) {
-    let of = |what: fn(&Cost) -> Duration| {
-        costs.map(|cost| what(&cost).as_secs_f64() * 1e3 / f64::from(cost.frames.max(1)))
-    };
-    let ([a, b], [find, find_large], [decode, decode_large]) =
-        (of(|c| c.find + c.read), of(|c| c.find), of(|c| c.decode));
-    println!(
-        "| {first} | {} | {a:.1}, {b:.1} | {:.2} | {find:.1}, {find_large:.1} | {:.2} | {decode:.1}, {decode_large:.1} |",
-        RATES[rate].0,
-        b / a,
-        find_large / find,
-    );
-}
-
-impl Cost {
-    fn add(&mut self, other: Self) {
-        self.frames += other.frames;
-        self.decode += other.decode;
-        self.find += other.find;
-        self.read += other.read;
-    }
 }
