@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from outrider_train import checkpoint, detector_data  # noqa: E402
 from outrider_train.detector_data import Scenes  # noqa: E402
-from outrider_train.detector_loss import like_teacher, targets  # noqa: E402
+from outrider_train.detector_loss import like_teacher, loss_of, targets  # noqa: E402
 from outrider_train.detector_net import STRIDE, Detector, decode, iou, letterbox  # noqa: E402
 
 
@@ -42,6 +42,23 @@ def test_what_targets_say_decode_reads():
     assert len(found) == 1
     assert iou(found[0], plate["box"]) > 0.97
     assert np.abs(found[0][5] - corners).max() < 0.5
+
+
+def test_corners_that_miss_the_slope_cost_as_much_as_a_box_that_is_a_tenth_too_wide():
+    """With less, real plates' corners stayed level while the loss fell."""
+    middle, fall = np.array([160.0, 128.0]), 100 * np.tan(np.radians(5))
+    corners = middle + [[-50, -20 - fall / 2], [50, -20 + fall / 2], [50, 20 + fall / 2], [-50, 20 - fall / 2]]
+    t = targets([{"box": [*corners.min(0), *corners.max(0)], "corners": corners, "ignore": False}], 320, 256)
+    batch = {k: torch.from_numpy(v[None]) for k, v in t.items()}
+
+    def loss(maps):
+        return loss_of(torch.from_numpy(maps[None]), batch)[0].item()
+
+    exact = maps_from(t)
+    level, wide = exact.copy(), exact.copy()
+    level[6:13:2] -= np.array([-1, 1, 1, -1])[:, None, None] * fall / 2 / 16
+    wide[[1, 3]] += np.log(1.1)
+    assert loss(level) - loss(exact) > loss(wide) - loss(exact) > 0.05
 
 
 def test_cut_plates_are_neither_right_nor_wrong():
