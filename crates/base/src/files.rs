@@ -32,8 +32,9 @@ const STICKY: u32 = 0o1000;
 /// How much of a file is overwritten before it is removed, in bytes: more than any key has.
 const SHREDDED: usize = 1 << 16;
 
-/// How often a file beside `place` is tried while other writers use the same name.
-const TRIES: u32 = 100;
+/// How often a file beside `place` is tried while other writers use the same name. Each try is lost to one that was
+/// faster, and on a busy machine one writer can be the slower one a hundred times in a row.
+const TRIES: u32 = 10_000;
 
 /// Who may read a file that we rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
