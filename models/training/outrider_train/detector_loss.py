@@ -19,8 +19,9 @@ by 5.7 degrees (standard deviation) the corners that were said sloped by 0.03 of
 
 
 CORNERS = 6.0
-"""Weight of the corners beside the box. A slope of five degrees is a fiftieth of a typical loss at weight 1, and 1,217 steps learnt
-0.04 of it.
+"""Weight of the corners beside the box.
+
+At weight 1 a slope of five degrees is a fiftieth of a typical loss, and 1,217 steps learnt 0.04 of it.
 """
 
 
