@@ -227,7 +227,7 @@ impl OnnxDetector {
         Ok((seen, scale))
     }
 
-    /// The plates of the road's band and of the next piece, large ones of the whole picture, and those
+    /// The plates of the road's band and of the next pieces, large ones of the whole picture, and those
     /// of the previous picture that are elsewhere, at their present places.
     fn detect_in_turn(&mut self, picture: &Picture) -> Result<(Vec<Detection>, f32), VisionError> {
         let Some(turn) = self.pieces.turn() else { return self.detect_in_whole(picture) };
@@ -237,7 +237,7 @@ impl OnnxDetector {
             scale = of_band;
             seen.extend(there.into_iter().filter(|p| !self.pieces.is_cut(&p.bbox, &band, scale)));
         }
-        if let Some(piece) = turn.piece {
+        for piece in turn.pieces {
             let (mut there, of_piece) = self.detect_in_part(picture, piece)?;
             scale = of_piece;
             there.retain(|plate| !self.pieces.is_cut(&plate.bbox, &piece, scale));

@@ -5,6 +5,7 @@
 //! pixel, as in 1920x1080, it finds plates of all widths that can be read; a picture of 3840x2160
 //! has six, and half of its plates are lost. Such a picture is searched in pieces that overlap by
 //! the width of a large plate; even larger plates are found in the whole picture at reduced size.
+//! A camera's first three pictures show all of them, so that what is there at the start is found at once.
 //! Once the road's band is known (`band.rs`), it is searched in each picture and a piece in every
 //! third, so that nothing is left out for good. In: sizes, and where plates were found. Out: parts,
 //! in pixels of the picture. Costs: nothing; each part costs the caller a run of the detector.
@@ -46,12 +47,12 @@ pub(super) struct Pieces {
 }
 
 /// What is searched of a camera's next picture.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Turn {
     /// The road's band, if it is known.
     pub(super) band: Option<Rect>,
-    /// One of the pieces.
-    pub(super) piece: Option<Rect>,
+    /// The pieces whose turn it is: one or none, several in the first pictures.
+    pub(super) pieces: Vec<Rect>,
     /// Whether the whole picture is searched too, at reduced size: a plate larger than the overlap
     /// is near, and stays for longer.
     pub(super) whole: bool,
@@ -80,6 +81,9 @@ const WHOLE_EVERY: u64 = 3;
 /// Where the band is known, one of this many pictures is also searched in a piece: with the band's
 /// cost, which is that of a piece, it makes a third more.
 const PIECE_EVERY: u64 = 3;
+
+/// Number of pictures in which all pieces are searched for the first time.
+const FIRST_ROUND: usize = 3;
 
 impl Pieces {
     /// Divides pictures of this size for a network's input of that size, unless it was done before.
@@ -123,9 +127,18 @@ impl Pieces {
         }
         self.pictures += 1;
         let band = self.band.place();
-        let is_due = band.is_none() || self.pictures % PIECE_EVERY == 2;
-        let piece = if is_due { self.next() } else { None };
-        Some(Turn { band, piece, whole: self.pictures % WHOLE_EVERY == 1 })
+        let pieces = self.number_due(band.is_some());
+        let pieces = (0..pieces).filter_map(|_| self.next()).collect();
+        Some(Turn { band, pieces, whole: self.pictures % WHOLE_EVERY == 1 })
+    }
+
+    /// Number of pieces that are searched in this picture.
+    fn number_due(&self, has_band: bool) -> usize {
+        let unseen = self.pieces.iter().filter(|piece| piece.seen == 0).count();
+        if unseen > 0 {
+            return unseen.min(self.pieces.len().div_ceil(FIRST_ROUND));
+        }
+        usize::from(!has_band || self.pictures % PIECE_EVERY == 2)
     }
 
     /// The size of the network's input that shows the band at a piece's sharpness.
@@ -256,6 +269,22 @@ mod tests {
         assert!(turns[3] > 45 && longest <= 6, "{turns:?}, {longest} looks between two");
     }
 
+    #[rstest]
+    #[case::three_megapixels(2048, 1536)]
+    #[case::four_k(3840, 2160)]
+    #[case::eight_k(7680, 4320)]
+    fn first_three_pictures_show_every_piece_and_later_ones_one_each(
+        #[case] w: u32,
+        #[case] h: u32,
+    ) {
+        let mut pieces = cut(w, h);
+        let turns: Vec<_> = (0..33).map(|_| pieces.turn().unwrap().pieces).collect();
+        let (first, later) = turns.split_at(3);
+        assert!(pieces.all().all(|piece| first.concat().contains(&piece)), "{first:?}");
+        assert!(first.iter().all(|turn| turn.len() <= pieces.all().count().div_ceil(3)));
+        assert!(later.iter().all(|turn| turn.len() == 1));
+    }
+
     #[test]
     fn box_at_an_edge_within_the_picture_is_cut_and_one_at_the_pictures_edge_is_not() {
         let pieces = cut(3840, 2160);
@@ -280,7 +309,7 @@ mod tests {
         for n in 0..120 {
             let turn = pieces.turn().unwrap();
             bands += usize::from(turn.band.is_some());
-            if let Some(place) = turn.piece {
+            for place in turn.pieces {
                 let at = pieces.all().position(|p| p == place).unwrap();
                 let found: Vec<_> = (0..3).map(|k| road(i + 9 * k)).collect();
                 i += 1;
@@ -314,7 +343,7 @@ mod tests {
             for (pieces, plate) in [(&mut anywhere, plate), (&mut fixed, road(n))] {
                 let turn = pieces.turn().unwrap();
                 assert_eq!(turn.band, None);
-                pieces.count(&turn.piece.unwrap(), &[plate]);
+                pieces.count(&turn.pieces[0], &[plate]);
             }
         }
     }
