@@ -3,6 +3,9 @@
 # Usage: scripts/test.sh                everything: unit, integration and documentation tests of every crate
 #        scripts/test.sh ARGUMENTS...   `cargo test` with these, such as -p outrider-base --lib plate::
 #
+# In the whole run two programs run at a time, one of each lane: some tests compute, others wait for a broker, a clock or
+# a cable, and beside those a processor has nothing to do (docs/decisions/0147).
+#
 # Every test that cannot run here writes a line to target/skipped.txt. With ALLOWED_SKIPS=FILE, a file of
 # extended regular expressions, a skip that matches none of them makes this fail.
 #
@@ -28,13 +31,42 @@ failed_tests() {
     END { exit !(listed > 0 && listed == programs) }' "$1"
 }
 
+# Integration tests that spend most of their time waiting.
+waiting=(appliance broker commissioner full_disk going_on gps hotlist hotlist_sync ignition models_broker network_camera records rules
+  shift soak uplink wipe)
+
+# The targets of every test of the workspace, a line each, that do not wait.
+computing() {
+  printf '%s\n' --lib --bins
+  comm -23 <(find tests -maxdepth 2 \( -path 'tests/*.rs' -not -path 'tests/*/*' -printf '%f\n' \) -o -path 'tests/*/main.rs' -printf '%h\n' |
+    sed 's|^tests/||; s|\.rs$||' | sort) <(printf '%s\n' "${waiting[@]}" | sort) | sed 's/^/--test=/'
+}
+
+# Runs both lanes at once, after one build for both; what the lane that waits has printed comes last.
+both_lanes() {
+  local log=$1 other=$1.waiting targets status=0
+  shift
+  "$@" --tests --no-run 2>&1 | tee "$log" || return
+  # A shell without job control lets Ctrl-C pass by what runs in the background.
+  trap 'trap - INT; kill 0' INT
+  mapfile -t targets < <(computing)
+  "$@" "${waiting[@]/#/--test=}" >"$other" 2>&1 &
+  "$@" "${targets[@]}" 2>&1 | tee "$log" || status=$?
+  wait $! || status=$?
+  trap - INT
+  cat "$other"
+  cat "$other" >>"$log"
+  return "$status"
+}
+
 unreliable=
 whole_run() {
   local log=target/tests.log names
   # One build for everything: root's integration tests open the inside of the crates with `testing`, so all
   # of the workspace is built with it.
-  local tests=(cargo test --locked --workspace --features testing --tests --no-fail-fast)
-  "${tests[@]}" 2>&1 | tee "$log" && return
+  local tests=(cargo test --locked --workspace --features testing --no-fail-fast)
+  both_lanes "$log" "${tests[@]}" && return
+  tests+=(--tests)
   names=$(failed_tests "$log") || die "more failed than single tests; the whole of it is in $log"
   [ "$(wc -l <<<"$names")" -le 3 ] || die "these tests failed:
 $names"
