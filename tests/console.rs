@@ -246,6 +246,22 @@ impl Drop for Car {
     }
 }
 
+/// A browser with a page of this size, and the car whose page it has opened.
+fn opened(width: u32, height: u32) -> Option<(Browser, Car)> {
+    let browser = Browser::start()?;
+    let car = Car::start();
+    browser.size(width, height);
+    browser.go(&car.url());
+    Some((browser, car))
+}
+
+/// As [`opened`], once the page says that the car is watching.
+fn watching(width: u32, height: u32) -> Option<(Browser, Car)> {
+    let (browser, car) = opened(width, height)?;
+    browser.until("document.getElementById('watch-word').textContent === 'WATCHING'");
+    Some((browser, car))
+}
+
 const PIN: &str = "480213";
 
 /// What an officer looks at before the shift; counts the tones.

@@ -239,11 +239,7 @@ fn every_text_is_large_and_clear_enough_on_every_screen_in_every_look() {
 
 #[test]
 fn priorities_differ_in_shape_bars_lightness_and_colour_for_every_eye() {
-    let Some(browser) = Browser::start() else { return };
-    let car = Car::start();
-    browser.size(1024, 600);
-    browser.go(&car.url());
-    browser.until("document.getElementById('watch-word').textContent === 'WATCHING'");
+    let Some((browser, car)) = watching(1024, 600) else { return };
     let mut marks = Vec::new();
     let mut tints = vec![Vec::new(); LOOKS.len()];
     for priority in [Priority::Low, Priority::Medium, Priority::High] {

@@ -5,10 +5,7 @@ use super::*;
 
 #[test]
 fn plate_of_another_jurisdiction_is_said_with_how_sure_and_as_what_it_was_told() {
-    let Some(browser) = Browser::start() else { return };
-    let car = Car::start();
-    browser.size(1280, 800);
-    browser.go(&car.url());
+    let Some((browser, car)) = opened(1280, 800) else { return };
     let mut twin = card("01A", "CKSV841", "CKSV841", Priority::Low);
     twin.listed_priority = Priority::High;
     (twin.jurisdiction_read, twin.jurisdiction_confidence) = (Some("US-MI".into()), Some(0.97));
@@ -31,11 +28,7 @@ fn plate_of_another_jurisdiction_is_said_with_how_sure_and_as_what_it_was_told()
 
 #[test]
 fn tone_is_silenced_by_one_key_and_the_hit_stays_to_be_judged() {
-    let Some(browser) = Browser::start() else { return };
-    let car = Car::start();
-    browser.size(1024, 600);
-    browser.go(&car.url());
-    browser.until("document.getElementById('watch-word').textContent === 'WATCHING'");
+    let Some((browser, car)) = watching(1024, 600) else { return };
     assert_eq!(browser.ask("return document.getElementById('quiet').hidden"), true);
     *car.sounding.lock().unwrap() = vec!["01A".into()];
     car.board.show(&card("01A", "CKSV841", "CKSV841", Priority::High), jpeg());
@@ -66,11 +59,7 @@ fn tone_is_silenced_by_one_key_and_the_hit_stays_to_be_judged() {
 /// A shift of ten thousand hits: what the page holds and draws is the same at the last as at the three hundredth.
 #[test]
 fn ten_thousand_hits_cost_the_page_no_more_each_than_the_first() {
-    let Some(browser) = Browser::start() else { return };
-    let car = Car::start();
-    browser.size(1024, 600);
-    browser.go(&car.url());
-    browser.until("document.getElementById('watch-word').textContent === 'WATCHING'");
+    let Some((browser, car)) = watching(1024, 600) else { return };
     car.board.show(&card("01A", "CKSV841", "CKSV841", Priority::High), jpeg());
     browser.until("document.getElementById('card').dataset.hit === '01A'");
     // Pictures are asked of the network: that is not what is counted here.

@@ -42,11 +42,7 @@ fn certificate_is_as_bad_in_the_row_as_its_part_says() {
 
 #[test]
 fn camera_that_stops_is_on_the_screen_within_two_seconds() {
-    let Some(browser) = Browser::start() else { return };
-    let car = Car::start();
-    browser.size(1280, 800);
-    browser.go(&car.url());
-    browser.until("document.getElementById('watch-word').textContent === 'WATCHING'");
+    let Some((browser, car)) = watching(1280, 800) else { return };
     // A longer watch than the limit, so that what is measured is the stop and not the start.
     let running = Instant::now();
     while running.elapsed() < Duration::from_millis(2_500) {

@@ -60,11 +60,7 @@ fn seen_ago(id: &str, priority: Priority, seconds: i64) -> Card {
 
 #[test]
 fn hits_of_one_priority_come_by_turns_and_none_waits_for_ever() {
-    let Some(browser) = Browser::start() else { return };
-    let car = Car::start();
-    browser.size(1280, 800);
-    browser.go(&car.url());
-    browser.until("document.getElementById('watch-word').textContent === 'WATCHING'");
+    let Some((browser, car)) = watching(1280, 800) else { return };
     // One in front, and behind it three that wait since minutes, two whose vehicle may be in sight, and a lesser one.
     for (id, priority, ago) in [
         ("Front", Priority::High, 200),
