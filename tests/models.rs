@@ -23,7 +23,7 @@ use outrider::clock::{Clock, SimulatedClock, SystemClock};
 use outrider::config::Config;
 use outrider::health::{Health, PartState};
 use outrider::keys::DeviceKey;
-use outrider::models::{Kind, Models, Parts};
+use outrider::models::{Kind, Models, Outcome, Parts};
 use outrider::onboard::FrameReader;
 use outrider::onboard::frame::{Frame, Pixels};
 use outrider::onboard::vision::{Reader, still};
@@ -574,4 +574,83 @@ fn signer_who_is_withdrawn_while_the_car_runs_ends_the_model_at_once() {
     });
     assert_eq!(next(&mut reader), shipped);
     drop(watching);
+}
+
+/// What is appended to an ONNX file so that it never comes to an end: a graph that joins the file's own, with a loop of
+/// 2^63 - 1 rounds, and an output that waits for it.
+fn endless() -> Vec<u8> {
+    let holds = |field: u8, inner: &[u8]| {
+        let length = u8::try_from(inner.len()).unwrap();
+        // A length from 128 on takes two bytes.
+        let length = if length < 128 { vec![length] } else { vec![length, 1] };
+        [vec![(field << 3) | 2], length, inner.to_vec()].concat()
+    };
+    let number = |field: u8, n: u8| vec![field << 3, n];
+    let named = |name: &str, kind: u8| {
+        let tensor = [number(1, kind), holds(2, b"")].concat();
+        [holds(1, name.as_bytes()), holds(2, &holds(1, &tensor))].concat()
+    };
+    let node = |takes: &[&str], gives: &str, operator: &str| {
+        let takes: Vec<u8> = takes.iter().flat_map(|name| holds(1, name.as_bytes())).collect();
+        [takes, holds(2, gives.as_bytes()), holds(4, operator.as_bytes())].concat()
+    };
+    let value = |name: &str, kind: u8, bytes: &[u8]| {
+        [number(2, kind), holds(8, name.as_bytes()), holds(9, bytes)].concat()
+    };
+    let (float, integer, truth) = (1, 7, 9);
+    let body = [
+        holds(1, &node(&["on"], "on_", "Identity")),
+        holds(1, &node(&["x", "x"], "x_", "Add")),
+        holds(2, b"b"),
+        holds(11, &named("round", integer)),
+        holds(11, &named("on", truth)),
+        holds(11, &named("x", float)),
+        holds(12, &named("on_", truth)),
+        holds(12, &named("x_", float)),
+    ]
+    .concat();
+    let body = [holds(1, b"body"), holds(6, &body), vec![0xa0, 1, 5]].concat();
+    let rounds = [node(&["most", "go", "begin"], "never", "Loop"), holds(5, &body)].concat();
+    let graph = [
+        holds(1, &rounds),
+        holds(5, &value("most", integer, &i64::MAX.to_le_bytes())),
+        holds(5, &value("go", truth, &[1])),
+        holds(5, &value("begin", float, &1_f32.to_le_bytes())),
+        holds(12, &named("never", float)),
+    ]
+    .concat();
+    holds(7, &graph)
+}
+
+#[test]
+fn weights_that_compute_for_ever_hold_a_trial_no_longer_than_others() {
+    let Some(runtime) = runtime() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let car = car(dir.path(), &runtime);
+    let config = Config::load(&car.path("outrider.toml")).unwrap();
+    let clock = Arc::new(SimulatedClock::starting_at(Timestamp::now()));
+    let Bare { models, .. } = bare(&config, clock.clone());
+    let weights = variant("plate-ocr-small", "0.9.0", |_, onnx| onnx.extend(endless()));
+    let package = packed(&weights, 2, &signing_key(SIGNER));
+    let installs = || {
+        let (models, package) = (models.clone(), package.clone());
+        let thread = std::thread::spawn(move || models.install(Actor::System, &package));
+        common::until("its files are written", || !folders(&car).is_empty());
+        // A trial of weights that end takes no longer in a test build.
+        std::thread::sleep(Duration::from_secs(8));
+        assert!(!thread.is_finished(), "{:?}", thread.join());
+        thread
+    };
+    let why = |thread: std::thread::JoinHandle<Outcome>| {
+        common::until("the trial ends", || thread.is_finished());
+        thread.join().unwrap().refused.unwrap()
+    };
+    let thread = installs();
+    clock.advance(Duration::from_secs(46));
+    assert!(why(thread).starts_with("the trial was given up after 45 s"));
+    assert_eq!(folders(&car), Vec::<String>::new());
+    // A daemon that stops waits for it no longer.
+    let thread = installs();
+    models.end_trials();
+    assert!(why(thread).contains("stop"));
 }

@@ -19,7 +19,7 @@ use super::trial::{self, Comparison, TrialError};
 use crate::audit::{Actor, AuditError, AuditEvent};
 use crate::dated::DatedError;
 use crate::onboard::FrameReader;
-use crate::onboard::vision::{Reader, VisionError};
+use crate::onboard::vision::{Reader, Runtime, VisionError};
 use crate::trust::{Role, Trust};
 
 /// Why a package is not installed. Everything stays as it was.
@@ -276,20 +276,30 @@ impl Models {
         let before = self.settings(record);
         let mut after = before.clone();
         with_model(&mut after, kind, &self.kept.write_new(package)?);
-        let mut in_force = Reader::load(&before).map_err(InstallError::NothingInForce)?;
-        let mut new = Reader::load(&after).map_err(InstallError::Loading)?;
+        let runtime = Runtime::find(before.onnxruntime.as_deref());
+        let runtime = runtime.map_err(InstallError::NothingInForce)?;
         let began = self.clock.awake();
         // A daemon that stops waits for no trial.
         let elapsed = || match self.is_ending() {
             true => Duration::MAX,
             false => self.clock.awake().since(began),
         };
-        let by = (&self.cameras[..], &self.reading);
-        let compared = trial::compare(&mut in_force, &mut new, by, elapsed);
+        let compared: Result<_, InstallError> =
+            trial::ending_in_time(&elapsed, &runtime.interrupt(), || {
+                let load = |settings| Reader::load_with(settings, &runtime);
+                let mut in_force = load(&before).map_err(InstallError::NothingInForce)?;
+                let mut new = load(&after).map_err(InstallError::Loading)?;
+                let by = (&self.cameras[..], &self.reading);
+                Ok(trial::compare(&mut in_force, &mut new, by, elapsed)?)
+            });
         if self.is_ending() {
             return Err(InstallError::Stopping);
         }
-        let comparison = compared?;
+        let comparison = match compared {
+            // Whatever the models say of it: they were ended.
+            Err(_) if elapsed() > trial::LONGEST => return Err(TrialError::TooLong.into()),
+            other => other?,
+        };
         so_far.trial = Some(comparison.clone());
         if let Some(why) = comparison.objection(kind) {
             return Err(InstallError::Worse(why));

@@ -6,6 +6,7 @@
 //! some seconds of one core. Leaves to others: whose the package is (`package.rs`).
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use super::package::Kind;
 use crate::config::{CameraConfig, ReadingConfig};
 use crate::onboard::frame::{Frame, Pixels};
 use crate::onboard::vision::candidate::Candidate;
-use crate::onboard::vision::{Reader, Spent, VisionError, jpeg, still};
+use crate::onboard::vision::{Interrupt, Reader, Spent, VisionError, jpeg, still};
 use crate::plate::{Jurisdiction, fold};
 
 /// Confidence in the weakest character from which a text counts as read with certainty: so sure, and wrong, is a misread.
@@ -37,6 +38,9 @@ const USUAL_RATE: f64 = 30.0;
 
 /// Longest trial, within the time that the control socket waits for an answer.
 pub(super) const LONGEST: Duration = Duration::from_secs(45);
+
+/// How often it is looked whether a trial's time is over, or the daemon stops.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Why a trial gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -268,6 +272,29 @@ pub(super) fn compare<C: Contestant>(
         both.after.speed.insert(camera.name.to_string(), speed(times.1));
     }
     Ok(both)
+}
+
+/// Runs a trial, and ends its models when its time is over: between two pictures [`compare`] looks itself, and weights
+/// that compute for ever come to no next picture, nor to the end of their loading. What the trial returns then is an
+/// error of theirs.
+pub(super) fn ending_in_time<T>(
+    elapsed: &(impl Fn() -> Duration + Sync),
+    interrupt: &Interrupt,
+    trial: impl FnOnce() -> T,
+) -> T {
+    std::thread::scope(|scope| {
+        let (done, ended) = channel::<()>();
+        scope.spawn(move || {
+            while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                if elapsed() > LONGEST {
+                    interrupt.interrupt();
+                }
+            }
+        });
+        let result = trial();
+        drop(done);
+        result
+    })
 }
 
 /// The median time of a frame of this size, in milliseconds, of both.

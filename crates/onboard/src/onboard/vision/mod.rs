@@ -47,7 +47,7 @@ pub use detector::Detector;
 pub use jurisdiction::JurisdictionRead;
 pub use models::Weights;
 pub use ocr::{Ocr, Region};
-pub use onnx::Runtime;
+pub use onnx::{Interrupt, Runtime};
 pub use picture::Picture;
 pub use reader::{Reader, Spent, still};
 

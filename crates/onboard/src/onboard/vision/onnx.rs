@@ -7,11 +7,11 @@
 use std::env;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ort::environment::Environment;
-use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{NoSelectedOutputs, RunOptions, Session};
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
 use super::letterbox::Values;
@@ -29,13 +29,40 @@ const FOLDERS: [&str; 2] = ["/usr/lib/outrider", "/usr/local/lib"];
 
 /// The loaded library. There is one per process; it is never unloaded, because sessions point into
 /// it.
-static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
+static LOADED: Mutex<Option<Library>> = Mutex::new(None);
 
-/// ONNX Runtime, ready to load models.
+/// The loaded library.
 #[derive(Clone)]
-pub struct Runtime {
+struct Library {
     environment: Environment,
     path: PathBuf,
+}
+
+/// ONNX Runtime, ready to load models that one [`Interrupt`] ends.
+pub struct Runtime {
+    library: Library,
+    interrupt: Interrupt,
+}
+
+/// Ends what models compute, from another thread: they fail at the next node of their graph, and at each picture after
+/// it. It holds for the models that were loaded with one [`Runtime`].
+#[derive(Clone)]
+pub struct Interrupt(Arc<RunOptions<NoSelectedOutputs>>);
+
+impl Interrupt {
+    fn new() -> Result<Self, VisionError> {
+        let options =
+            RunOptions::new().map_err(|e| VisionError::Runtime(e.message().to_owned()))?;
+        Ok(Self(Arc::new(options)))
+    }
+
+    /// Ends it, for good.
+    pub fn interrupt(&self) {
+        // ONNX Runtime sets a flag, which cannot fail for options that exist.
+        if let Err(e) = self.0.terminate() {
+            tracing::error!(error = e.message(), "models cannot be interrupted");
+        }
+    }
 }
 
 impl Runtime {
@@ -46,24 +73,33 @@ impl Runtime {
     pub fn find(configured: Option<&Path>) -> Result<Self, VisionError> {
         // Guards the loading; locked while the library's own constructors run.
         let mut loaded = LOADED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(runtime) = &*loaded {
-            return Ok(runtime.clone());
+        if let Some(library) = &*loaded {
+            return Self::of(library.clone());
         }
         let named = configured
             .map(Path::to_owned)
             .or_else(|| env::var_os("ORT_DYLIB_PATH").filter(|p| !p.is_empty()).map(PathBuf::from));
-        let runtime = match named {
-            Some(path) => Self::load(&path)?,
-            None => Self::search()?,
+        let library = match named {
+            Some(path) => Library::load(&path)?,
+            None => Library::search()?,
         };
-        tracing::debug!(path = %runtime.path.display(), "onnx runtime loaded");
-        Ok(loaded.insert(runtime).clone())
+        tracing::debug!(path = %library.path.display(), "onnx runtime loaded");
+        Self::of(loaded.insert(library).clone())
+    }
+
+    fn of(library: Library) -> Result<Self, VisionError> {
+        Ok(Self { library, interrupt: Interrupt::new()? })
+    }
+
+    /// What ends the models that are loaded with this runtime.
+    pub fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
     }
 
     /// Version of the library, such as `1.26.0`, or the commit from which it was built where the
     /// file has no version. It reads the file: for reports, not for each frame.
     pub fn version(&self) -> String {
-        let named = std::fs::read(&self.path).ok().and_then(|file| symbol_version(&file));
+        let named = std::fs::read(self.path()).ok().and_then(|file| symbol_version(&file));
         let info = ort::info();
         let commit = info.split_once("git-commit-id=").and_then(|(_, r)| r.split(',').next());
         named.unwrap_or_else(|| format!("of commit {}", commit.unwrap_or("unknown")))
@@ -71,9 +107,11 @@ impl Runtime {
 
     /// Where it was loaded from.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.library.path
     }
+}
 
+impl Library {
     fn search() -> Result<Self, VisionError> {
         let beside = env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
         let mut folders: Vec<PathBuf> = Vec::new();
@@ -191,6 +229,7 @@ pub(super) struct Port {
 /// A loaded model.
 pub(super) struct Model {
     session: Session,
+    interrupt: Interrupt,
     name: String,
     pub(super) inputs: Vec<Port>,
     pub(super) outputs: Vec<Port>,
@@ -210,7 +249,7 @@ impl Model {
         };
         // What was measured, signed and is named in hits is this file: it must not read another.
         one_file::check(onnx).map_err(|e| refuse(e.to_string()))?;
-        let session = Session::builder(&runtime.environment)
+        let session = Session::builder(&runtime.library.environment)
             .and_then(|b| Ok(b.with_intra_threads(1)?))
             .and_then(|b| Ok(b.with_inter_threads(1)?))
             .and_then(|b| Ok(b.with_intra_op_spinning(false)?))
@@ -228,7 +267,8 @@ impl Model {
                 "it has {i} inputs and {o} outputs, needs 1 and at least 1"
             )));
         }
-        Ok(Self { session, name: name.to_owned(), inputs, outputs })
+        let interrupt = runtime.interrupt();
+        Ok(Self { session, interrupt, name: name.to_owned(), inputs, outputs })
     }
 
     /// Runs the model on `values` and calls `take` with the first output.
@@ -243,12 +283,13 @@ impl Model {
             message: one_line(e.message()),
         };
         let n = shape.iter().product();
-        let name = self.name.as_str();
+        let Self { session, interrupt, name, .. } = self;
+        let (name, options) = (name.as_str(), &*interrupt.0);
         let outputs = match values {
             Values::F32(v) => TensorRef::from_array_view((shape, &v[..n]))
-                .and_then(|t| self.session.run(ort::inputs![t])),
+                .and_then(|t| session.run_with_options(ort::inputs![t], options)),
             Values::U8(v) => TensorRef::from_array_view((shape, &v[..n]))
-                .and_then(|t| self.session.run(ort::inputs![t])),
+                .and_then(|t| session.run_with_options(ort::inputs![t], options)),
         }
         .map_err(|e| fail(&e, name))?;
         let (dims, data) = outputs[0].try_extract_tensor::<f32>().map_err(|e| fail(&e, name))?;

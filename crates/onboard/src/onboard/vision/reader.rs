@@ -57,12 +57,17 @@ pub struct Reader {
 impl Reader {
     /// Loads the models; refuses weights with other digests than their packages state.
     pub fn load(config: &ModelsConfig) -> Result<Self, VisionError> {
-        let runtime = Runtime::find(config.onnxruntime.as_deref())?;
-        let detector = OnnxDetector::load(config, &runtime)?;
-        let ocr = OnnxOcr::load(config, &runtime)?;
+        Self::load_with(config, &Runtime::find(config.onnxruntime.as_deref())?)
+    }
+
+    /// As [`Reader::load`], with models that the runtime's [`super::Interrupt`] ends, at their first run on an empty
+    /// picture already, which is part of loading.
+    pub fn load_with(config: &ModelsConfig, runtime: &Runtime) -> Result<Self, VisionError> {
+        let detector = OnnxDetector::load(config, runtime)?;
+        let ocr = OnnxOcr::load(config, runtime)?;
         let head = config
             .jurisdiction()
-            .map(|name| IssuerHead::load(name, config.folder.as_deref(), &runtime));
+            .map(|name| IssuerHead::load(name, config.folder.as_deref(), runtime));
         let head = head.transpose()?;
         let mut reader = Self::with(Box::new(detector), Box::new(ocr), config);
         reader.stamp = Arc::new(onboard::ModelStamp {
