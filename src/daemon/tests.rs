@@ -89,6 +89,7 @@ fn plate(text: &str, step: u64) -> Candidate {
         },
         slots,
         issuer: None,
+        legibility: None,
         crop: Crop { width: 32, height: 16, rgb: vec![127; 32 * 16 * 3] },
     }
 }

@@ -82,6 +82,7 @@ impl FrameReader for Knows {
             detection: Detection { bbox: PLATE, corners: None, score: Confidence::new(0.9) },
             slots: b"CKSV841".iter().map(|c| slot(*c)).collect(),
             issuer: None,
+            legibility: None,
             crop: self.0.clone(),
         };
         Ok(Sighted {

@@ -133,6 +133,7 @@ impl FrameReader for Scripted {
                 },
                 slots: plate.bytes().map(slot).collect(),
                 issuer: None,
+                legibility: None,
                 crop: crop(vehicle),
             }
         });

@@ -57,6 +57,7 @@ pub(super) fn of_slots(slots: Slots, (x, y): (f32, f32), width: f32) -> Candidat
         },
         slots,
         issuer: None,
+        legibility: None,
         crop: Crop { width: 1, height: 1, rgb: vec![0, 0, 0] },
     }
 }

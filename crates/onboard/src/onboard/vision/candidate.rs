@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::jurisdiction::{Impression, JurisdictionRead};
+use super::legibility::Legibility;
 use crate::camera_id::CameraId;
 use crate::clock::FrameTime;
 use crate::geometry::{Quad, Rect};
@@ -85,6 +86,8 @@ pub struct Candidate {
     pub slots: Slots,
     /// The jurisdiction model's output for this frame; `None` without such a model.
     pub issuer: Option<Impression>,
+    /// Whether this frame's picture of it can be read, by the first look; `None` where the OCR does not say.
+    pub legibility: Option<Legibility>,
     /// The plate's own pixels, for the officer's eye.
     pub crop: Crop,
 }

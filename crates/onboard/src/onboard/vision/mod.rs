@@ -21,6 +21,7 @@ mod issuer;
 pub mod jpeg;
 mod jpeg_segments;
 pub mod jurisdiction;
+pub mod legibility;
 mod letterbox;
 pub mod models;
 mod ocr;

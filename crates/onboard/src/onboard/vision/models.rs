@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::VisionError;
 use super::jurisdiction::Issuers;
+use super::legibility;
 use super::letterbox::{Colour, Fit, InputSpec, Layout};
 use super::open_models;
 use super::scale::{AREA, LINEAR};
@@ -82,6 +83,8 @@ pub(super) struct OcrPackage {
     /// Number of networks in the file; their outputs follow one another.
     pub(super) readers: usize,
     pub(super) crop_margin: f32,
+    /// A further output that says whether a plate is legible; none in most packages.
+    pub(super) legibility: Option<legibility::Head>,
 }
 
 /// A package with a jurisdiction model.
@@ -129,6 +132,7 @@ struct File {
     output: Option<Output>,
     detector: Option<DetectorFile>,
     ocr: Option<OcrFile>,
+    legibility: Option<legibility::HeadFile>,
     jurisdiction: Option<JurisdictionFile>,
     #[serde(default, rename = "provenance")]
     _provenance: toml::Table,
@@ -346,6 +350,8 @@ pub(super) fn ocr(name: &str, folder: Option<&Path>) -> Result<(OcrPackage, Vec<
         }
         _ => return Err(malformed(&dir, "decoder must be ctc or fixed-slot".into())),
     };
+    let legibility = file.legibility.as_ref().map(legibility::HeadFile::head).transpose();
+    let legibility = legibility.map_err(|message| malformed(&dir, message))?;
     let input = input_spec(&dir, &file.input, LINEAR)?;
     let (path, onnx) = checked(&dir, &file)?;
     let package = OcrPackage {
@@ -357,6 +363,7 @@ pub(super) fn ocr(name: &str, folder: Option<&Path>) -> Result<(OcrPackage, Vec<
         slots: ocr.slots,
         readers: ocr.readers,
         crop_margin: ocr.crop_margin,
+        legibility,
     };
     Ok((package, onnx))
 }

@@ -3,6 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::candidate::{Slot, Slots};
+use super::legibility::{self, Legibility};
 use super::letterbox::Feeder;
 use super::models::{self, OcrDecoder, OcrPackage, Weights};
 use super::onnx::{Model, Runtime};
@@ -29,6 +30,11 @@ pub trait Ocr: Send {
         read: &mut Vec<Slots>,
     ) -> Result<(), VisionError>;
 
+    /// Of each region of the last [`Ocr::read`], in order, whether it can be read; empty where the model does not say.
+    fn legibility(&self) -> &[Option<Legibility>] {
+        &[]
+    }
+
     /// Fraction of its own size by which a box is grown on each side before it is read.
     fn crop_margin(&self) -> f32;
 
@@ -54,6 +60,11 @@ pub(super) struct OnnxOcr {
     /// The network's last output, and its output in the last [`Ocr::read`].
     output: Vec<f32>,
     first: Vec<f32>,
+    /// The number of the output that says whether a plate is legible, what it says in the last run, and what it made of
+    /// the last [`Ocr::read`].
+    head: Option<usize>,
+    said: Vec<f32>,
+    legibility: Vec<Option<Legibility>>,
 }
 
 impl OnnxOcr {
@@ -65,7 +76,11 @@ impl OnnxOcr {
         let model = Model::load(runtime, &package.stamp.name, &package.path, &onnx)?;
         let feeder = Feeder::new(package.input.clone());
         let path = package.path.clone();
-        let mut ocr = Self { model, package, feeder, output: Vec::new(), first: Vec::new() };
+        let head = package.legibility.as_ref().map(|head| of_head(&model, head)).transpose();
+        let head =
+            head.map_err(|message| VisionError::ModelRefused { path: path.clone(), message })?;
+        let (output, first, said, legibility) = Default::default();
+        let mut ocr = Self { model, package, feeder, output, first, head, said, legibility };
         // The model is run once on a blank picture, so that wrong shapes are found at the start and
         // not with the first car.
         let blank = Picture::blank(64, 64);
@@ -91,12 +106,16 @@ impl OnnxOcr {
         for (i, region) in regions.enumerate() {
             self.feeder.put(i, picture, region);
         }
-        let (package, output) = (&self.package, &mut self.output);
+        let (package, output, said) = (&self.package, &mut self.output, &mut self.said);
         let shape = self.feeder.shape(n);
-        let known = self.model.run(self.feeder.values(), shape, |dims, data| {
+        let known = self.model.run_with(self.feeder.values(), shape, self.head, |text, head| {
             output.clear();
-            output.extend_from_slice(data);
-            fits(package, n, dims, data)
+            output.extend_from_slice(text.1);
+            said.clear();
+            said.extend_from_slice(head.map_or(&[], |head| head.1));
+            fits(package, n, text.0, text.1)?;
+            head.zip(package.legibility.as_ref())
+                .map_or(Ok(()), |((dims, _), head)| head_fits(head, n, dims))
         })?;
         known.map_err(|message| VisionError::Inference {
             model: package.stamp.name.clone(),
@@ -117,10 +136,15 @@ impl Ocr for OnnxOcr {
         regions: &[Region],
         read: &mut Vec<Slots>,
     ) -> Result<(), VisionError> {
+        self.legibility.clear();
         if regions.is_empty() {
             return Ok(());
         }
         self.run(picture, regions.iter())?;
+        if let Some(head) = &self.package.legibility {
+            let each = self.said.chunks_exact(legibility::CLASSES.len());
+            self.legibility.extend(each.map(|logits| Legibility::of(logits, head)));
+        }
         std::mem::swap(&mut self.first, &mut self.output);
         read.extend(self.first.chunks_exact(self.each()).map(|one| decode(&self.package, &[one])));
         Ok(())
@@ -148,6 +172,10 @@ impl Ocr for OnnxOcr {
         Ok(())
     }
 
+    fn legibility(&self) -> &[Option<Legibility>] {
+        &self.legibility
+    }
+
     fn crop_margin(&self) -> f32 {
         self.package.crop_margin
     }
@@ -170,6 +198,33 @@ fn fits(package: &OcrPackage, n: usize, dims: &[i64], data: &[f32]) -> Result<()
     };
     Err(format!(
         "output of shape {dims:?} is not {decoder} of {n} plates, {readers}{slots} slots, {classes} classes"
+    ))
+}
+
+/// The number of the output that a package's head has, or why there is none.
+fn of_head(model: &Model, head: &legibility::Head) -> Result<usize, String> {
+    let key = format!("legibility.output = {:?}", head.output);
+    match model.outputs.iter().position(|port| port.name == head.output) {
+        None => {
+            let names: Vec<_> = model.outputs.iter().map(|port| port.name.as_str()).collect();
+            Err(format!("{key}: the model has no such output, it has {}", names.join(", ")))
+        }
+        Some(0) => Err(format!("{key}: this is the model's first output, that of the text")),
+        Some(i) if model.outputs[i].bytes => Err(format!("{key}: it holds bytes, needs float32")),
+        Some(i) => Ok(i),
+    }
+}
+
+/// Checks that a head says one value of each class of each plate.
+fn head_fits(head: &legibility::Head, n: usize, dims: &[i64]) -> Result<(), String> {
+    let classes = legibility::CLASSES.len();
+    let wanted = [n, classes].map(|v| i64::try_from(v).expect("a batch is small"));
+    if dims == wanted {
+        return Ok(());
+    }
+    let output = &head.output;
+    Err(format!(
+        "legibility.output = {output:?}: output of shape {dims:?} is not {n} plates of {classes} classes"
     ))
 }
 
@@ -272,6 +327,7 @@ mod tests {
             slots: 2,
             readers,
             crop_margin: 0.0,
+            legibility: None,
         }
     }
 

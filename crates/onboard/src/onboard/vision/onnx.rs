@@ -226,6 +226,9 @@ pub(super) struct Port {
     pub(super) dims: Vec<i64>,
 }
 
+/// An output's dimensions and its values.
+pub(super) type Shaped<'a> = (&'a [i64], &'a [f32]);
+
 /// A loaded model.
 pub(super) struct Model {
     session: Session,
@@ -278,6 +281,17 @@ impl Model {
         shape: [usize; 4],
         take: impl FnOnce(&[i64], &[f32]) -> T,
     ) -> Result<T, VisionError> {
+        self.run_with(values, shape, None, |first, _| take(first.0, first.1))
+    }
+
+    /// As [`Model::run`], with another output, by its number, if one is asked for.
+    pub(super) fn run_with<T>(
+        &mut self,
+        values: &Values,
+        shape: [usize; 4],
+        other: Option<usize>,
+        take: impl FnOnce(Shaped<'_>, Option<Shaped<'_>>) -> T,
+    ) -> Result<T, VisionError> {
         let fail = |e: &ort::Error, name: &str| VisionError::Inference {
             model: name.to_owned(),
             message: one_line(e.message()),
@@ -292,8 +306,12 @@ impl Model {
                 .and_then(|t| session.run_with_options(ort::inputs![t], options)),
         }
         .map_err(|e| fail(&e, name))?;
-        let (dims, data) = outputs[0].try_extract_tensor::<f32>().map_err(|e| fail(&e, name))?;
-        Ok(take(dims, data))
+        let shaped = |i: usize| {
+            let (dims, data) =
+                outputs[i].try_extract_tensor::<f32>().map_err(|e| fail(&e, name))?;
+            Ok((&dims[..], data))
+        };
+        Ok(take(shaped(0)?, other.map(shaped).transpose()?))
     }
 }
 

@@ -145,6 +145,7 @@ pub(super) fn ocr(path: &Path, sha256: String) -> Result<OcrPackage, VisionError
         classes,
         slots: config.max_plate_slots,
         readers: 1,
+        legibility: None,
         crop_margin: 0.0,
     })
 }

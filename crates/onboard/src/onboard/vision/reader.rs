@@ -180,11 +180,13 @@ impl Reader {
         let read = cpu_time();
         let issuers = self.issuers(plates)?;
         let judged = cpu_time();
-        let candidates =
-            plates.iter().zip(slots).zip(issuers).map(|((detection, slots), issuer)| {
-                let crop = crop(&mut self.scaler, &self.picture, &detection.bbox);
-                Candidate { detection: detection.clone(), slots, issuer, crop }
-            });
+        let legible = self.ocr.legibility();
+        let each = plates.iter().zip(slots).zip(issuers).enumerate();
+        let candidates = each.map(|(i, ((detection, slots), issuer))| {
+            let crop = crop(&mut self.scaler, &self.picture, &detection.bbox);
+            let legibility = legible.get(i).copied().flatten();
+            Candidate { detection: detection.clone(), slots, issuer, legibility, crop }
+        });
         let candidates = candidates.collect();
         (self.spent.ocr, self.spent.issuer) = (read - start, judged - read);
         self.spent.crops = cpu_time() - judged;
