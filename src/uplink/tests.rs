@@ -349,7 +349,12 @@ fn every_field_of_health() {
     health.set("ring", PartState::Impaired("disk nearly full".into()));
     health.set("camera/front", PartState::Down("unplugged".into()));
     health.set("hotlist/cpic", PartState::Impaired("old".into()));
-    health.camera(&CameraId::new("front")).frames.many(9_000);
+    let front = health.camera(&CameraId::new("front"));
+    front.frames.many(9_000);
+    front.unread_blurred.many(11);
+    front.unread_dark.many(12);
+    front.unread_covered.many(13);
+    front.unread_glare.many(14);
     health.hits.one();
     health.set_page_certificate_days(Some(23));
     let report = health_report(&health.snapshot());

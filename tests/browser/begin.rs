@@ -395,7 +395,17 @@ fn nobody_but_an_officer_is_asked_to_begin_and_cameras_are_one_key_away() {
     let Some(browser) = Browser::start() else { return };
     let car = Car::start();
     let _seen = see(&car);
-    car.health.camera(&CameraId::new("front")).unread_small.many(12);
+    let front = car.health.camera(&CameraId::new("front"));
+    front.unread_small.many(12);
+    for (n, cause) in (1..).zip([
+        &front.unread_illegible,
+        &front.unread_glare,
+        &front.unread_covered,
+        &front.unread_dark,
+        &front.unread_blurred,
+    ]) {
+        cause.many(n);
+    }
     browser.size(1024, 600);
     open(&browser, &car);
     // Nobody is signed in: the key asks for that first.
@@ -410,7 +420,7 @@ fn nobody_but_an_officer_is_asked_to_begin_and_cameras_are_one_key_away() {
     let shown = browser.text("looks");
     for part in [
         "Plates that were found are covered. Nothing of this is kept.",
-        "Seen, not read: 12 too small",
+        "Seen, not read: 12 too small, 5 blurred, 4 too dark, 3 covered, 2 glare, 1 illegible",
         "Plates 118 px now, 118 usual, 80 needed",
         "0.06 needed",
         "of 255, 60 needed",

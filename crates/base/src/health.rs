@@ -111,12 +111,20 @@ pub struct CameraHealth {
     pub reads_rejoined: Counter,
     /// Passes without a read: the plate was too small.
     pub unread_small: Counter,
-    /// Passes without a read: blurred or low in contrast, so that no character could be read.
+    /// Passes without a read: no character could be read, and nobody knows why.
     pub unread_illegible: Counter,
+    /// Passes without a read: out of focus or smeared by motion, as the OCR says.
+    pub unread_blurred: Counter,
+    /// Passes without a read: too dark, as the OCR says.
+    pub unread_dark: Counter,
+    /// Passes without a read: covered or dirty, as the OCR says.
+    pub unread_covered: Counter,
+    /// Passes without a read: drowned in light, as the OCR says.
+    pub unread_glare: Counter,
     /// Passes without a read: what was found is hardly a plate, such as the lettering of a sign, a
     /// badge or a van.
     pub unread_implausible: Counter,
-    /// Passes without a read: the vote was not sure of every character.
+    /// Passes without a read: the vote was not sure of every character, and nobody knows why.
     pub unread_unsure: Counter,
     /// Passes without a read: too few frames agreed.
     pub unread_brief: Counter,
@@ -400,6 +408,14 @@ pub struct CameraSnapshot {
     pub reads_rejoined: u64,
     pub unread_small: u64,
     pub unread_illegible: u64,
+    #[serde(default)]
+    pub unread_blurred: u64,
+    #[serde(default)]
+    pub unread_dark: u64,
+    #[serde(default)]
+    pub unread_covered: u64,
+    #[serde(default)]
+    pub unread_glare: u64,
     pub unread_implausible: u64,
     pub unread_unsure: u64,
     pub unread_brief: u64,
@@ -425,6 +441,10 @@ impl CameraSnapshot {
             reads_rejoined: c.reads_rejoined.get(),
             unread_small: c.unread_small.get(),
             unread_illegible: c.unread_illegible.get(),
+            unread_blurred: c.unread_blurred.get(),
+            unread_dark: c.unread_dark.get(),
+            unread_covered: c.unread_covered.get(),
+            unread_glare: c.unread_glare.get(),
             unread_implausible: c.unread_implausible.get(),
             unread_unsure: c.unread_unsure.get(),
             unread_brief: c.unread_brief.get(),

@@ -6,7 +6,10 @@ const CALM = { working: "ok", starting: "warn", impaired: "warn", down: "bad", o
 const URGENCY = { bad: 0, warn: 1, ok: 2, "": 3 };
 const GIB = 1024 ** 3;
 // Why a vehicle that was seen gave no plate.
-const UNREAD = { small: "too small", illegible: "blurred", implausible: "no plate", unsure: "unsure", brief: "too brief" };
+const UNREAD = {
+  small: "too small", blurred: "blurred", dark: "too dark", covered: "covered", glare: "glare", illegible: "illegible",
+  implausible: "no plate", unsure: "unsure", brief: "too brief",
+};
 
 function chip(kind, name, value) {
   return { kind, name, value };

@@ -97,8 +97,20 @@ pub struct CarStatus {
 pub struct Unread {
     /// Too few pixels.
     pub small: u64,
-    /// Blurred or low in contrast.
+    /// No characters, and nobody knows why.
     pub illegible: u64,
+    /// Out of focus or smeared.
+    #[serde(default)]
+    pub blurred: u64,
+    /// Too little light.
+    #[serde(default)]
+    pub dark: u64,
+    /// Covered or dirty.
+    #[serde(default)]
+    pub covered: u64,
+    /// Drowned in light.
+    #[serde(default)]
+    pub glare: u64,
     /// Hardly a plate.
     pub implausible: u64,
     /// Not sure of every character.
@@ -112,6 +124,10 @@ impl Unread {
         Self {
             small: counts.unread_small,
             illegible: counts.unread_illegible,
+            blurred: counts.unread_blurred,
+            dark: counts.unread_dark,
+            covered: counts.unread_covered,
+            glare: counts.unread_glare,
             implausible: counts.unread_implausible,
             unsure: counts.unread_unsure,
             brief: counts.unread_brief,
@@ -351,6 +367,43 @@ mod tests {
             past: Vec::new(),
             car: CarStatus::default(),
         }
+    }
+
+    #[test]
+    fn every_reason_of_a_pass_without_a_read_is_shown_and_older_counts_have_no_causes() {
+        let health = Health::default();
+        let front = health.camera(&CameraId::new("front"));
+        for (n, counter) in (1..).zip([
+            &front.unread_small,
+            &front.unread_illegible,
+            &front.unread_blurred,
+            &front.unread_dark,
+            &front.unread_covered,
+            &front.unread_glare,
+            &front.unread_implausible,
+            &front.unread_unsure,
+            &front.unread_brief,
+        ]) {
+            counter.many(n);
+        }
+        let counts = &health.snapshot().cameras[&CameraId::new("front")];
+        let (small, illegible, blurred, dark, covered) = (1, 2, 3, 4, 5);
+        let (glare, implausible, unsure, brief) = (6, 7, 8, 9);
+        let seen =
+            Unread { small, illegible, blurred, dark, covered, glare, implausible, unsure, brief };
+        assert_eq!(Unread::of(counts), seen);
+
+        let without = |mut json: serde_json::Value, prefix: &str| {
+            for cause in ["blurred", "dark", "covered", "glare"] {
+                json.as_object_mut().unwrap().remove(&format!("{prefix}{cause}")).unwrap();
+            }
+            json
+        };
+        let older = without(serde_json::to_value(counts).unwrap(), "unread_");
+        let older = Unread::of(&serde_json::from_value(older).unwrap());
+        assert_eq!(older, Unread { blurred: 0, dark: 0, covered: 0, glare: 0, ..seen });
+        let older_page = without(serde_json::to_value(seen).unwrap(), "");
+        assert_eq!(serde_json::from_value::<Unread>(older_page).unwrap(), older);
     }
 
     /// Runs ticks; `frames(tick)` are looked at before each.

@@ -160,6 +160,10 @@ impl Reading {
                 Some(Outcome::Unread(why)) => match why {
                     Unread::Small => self.counts.unread_small.one(),
                     Unread::Illegible => self.counts.unread_illegible.one(),
+                    Unread::Blurred => self.counts.unread_blurred.one(),
+                    Unread::Dark => self.counts.unread_dark.one(),
+                    Unread::Covered => self.counts.unread_covered.one(),
+                    Unread::Glare => self.counts.unread_glare.one(),
                     Unread::Implausible => self.counts.unread_implausible.one(),
                     Unread::Unsure => self.counts.unread_unsure.one(),
                     Unread::Brief => self.counts.unread_brief.one(),

@@ -21,6 +21,7 @@ use super::track::{Event, TrackId};
 use super::vision::JurisdictionRead;
 use super::vision::candidate::{Candidate, Confidence, Crop, Slot, Slots};
 use super::vision::jurisdiction::Impressions;
+use super::vision::legibility::{Cause, Mean};
 use super::vision::plausible::{LEAST_CHARACTERS, plausibility};
 use crate::clock::FrameTime;
 use crate::config::ReadingConfig;
@@ -81,14 +82,33 @@ pub(super) struct Voted {
 pub(super) enum Unread {
     /// The plate was never wide enough.
     Small,
-    /// No frame showed characters, or too few to be a plate.
+    /// No frame showed characters, or too few to be a plate, and nobody knows why.
     Illegible,
+    /// Such a plate, or one that stayed uncertain, of which the OCR says that it is out of focus or smeared.
+    Blurred,
+    /// The same, for want of light.
+    Dark,
+    /// The same, because something is in front of it.
+    Covered,
+    /// The same, because light drowns it.
+    Glare,
     /// What was found is hardly a plate.
     Implausible,
-    /// The least certain character stayed too uncertain.
+    /// The least certain character stayed too uncertain, and nobody knows why.
     Unsure,
     /// Too few frames agreed.
     Brief,
+}
+
+impl From<Cause> for Unread {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Soft => Self::Blurred,
+            Cause::Dark => Self::Dark,
+            Cause::Covered => Self::Covered,
+            Cause::Glare => Self::Glare,
+        }
+    }
 }
 
 /// What the voter found out.
@@ -118,6 +138,8 @@ struct Poll {
     ballot: Ballot,
     /// What the same frames show of whose plate it is.
     issuers: Impressions,
+    /// What the frames that could have voted show of whether it can be read.
+    legibility: Mean,
     /// The widest plate of any frame, in pixels.
     widest: f32,
     /// Whether any frame was wide enough.
@@ -242,7 +264,7 @@ impl Voter {
             let last = count.and_then(|c| c.plate()).map(|p| p.key());
             return (last != Some(out.key)).then_some(Outcome::Contradicted);
         }
-        Some(Outcome::Unread(match count {
+        let why = match count {
             None if !poll.wide_enough => Unread::Small,
             None => Unread::Illegible,
             Some(count) => match count.passes(&self.config) {
@@ -250,6 +272,12 @@ impl Voter {
                 // A vote that passed was let out when it did, unless it spells no plate.
                 Ok(()) => Unread::Illegible,
             },
+        };
+        Some(Outcome::Unread(match why {
+            // What the characters do not explain, the picture may. What was seen too briefly is explained, and lettering
+            // that is no plate is none in any light.
+            Unread::Illegible | Unread::Unsure => poll.legibility.cause().map_or(why, Unread::from),
+            why => why,
         }))
     }
 }
@@ -260,6 +288,7 @@ impl Poll {
             weighing,
             ballot: Ballot::sharing(weighing.shared),
             issuers: Impressions::default(),
+            legibility: Mean::default(),
             widest: 0.0,
             wide_enough: false,
             scores: 0.0,
@@ -275,8 +304,15 @@ impl Poll {
         let bbox = candidate.detection.bbox;
         self.widest = self.widest.max(bbox.w);
         self.wide_enough |= bbox.w >= min_width;
-        // A plate that reaches over the edge may be missing characters and read well all the same.
-        if cut || bbox.w < min_width || candidate.slots.is_empty() {
+        // A plate that reaches over the edge may be missing characters and read well all the same; and a small one is
+        // soft, whatever else is wrong with it.
+        if cut || bbox.w < min_width {
+            return false;
+        }
+        if let Some(legibility) = candidate.legibility {
+            self.legibility.add(legibility);
+        }
+        if candidate.slots.is_empty() {
             return false;
         }
         let change = self.last.map_or(Change::default(), |(last, then)| {

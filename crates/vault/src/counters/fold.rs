@@ -20,6 +20,10 @@ pub(super) fn of_health(health: &Snapshot) -> Vec<(String, &'static str, u64)> {
         push("reads_contradicted", c.reads_contradicted);
         push("unread_small", c.unread_small);
         push("unread_illegible", c.unread_illegible);
+        push("unread_blurred", c.unread_blurred);
+        push("unread_dark", c.unread_dark);
+        push("unread_covered", c.unread_covered);
+        push("unread_glare", c.unread_glare);
         push("unread_implausible", c.unread_implausible);
         push("unread_unsure", c.unread_unsure);
         push("unread_brief", c.unread_brief);

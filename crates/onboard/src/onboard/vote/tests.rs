@@ -6,6 +6,7 @@ use crate::onboard::script::{at_ms, doubtful, frame, of_slots, plate, slots};
 use crate::onboard::track::Tracker;
 use crate::onboard::vision::candidate::{Candidate, Sighted};
 use crate::onboard::vision::jurisdiction::impression_for_tests;
+use crate::onboard::vision::legibility::Legibility;
 
 /// What came of some frames: the reads (text, weakest, frames), then the other outcomes.
 #[derive(Default)]
@@ -157,6 +158,66 @@ fn pass_without_a_read_says_why(#[case] seen: Vec<Candidate>, #[case] why: Unrea
     let log = drive((0..).zip(seen).map(|(n, candidate)| frame(n, vec![candidate])));
     assert!(log.reads.is_empty());
     assert_eq!(log.unread, [why]);
+}
+
+/// Ten frames of a plate 90 pixels wide, of which the OCR says this, the last time for the rest of them.
+fn said(text: &str, p: f32, said: &[(Option<Cause>, f32)]) -> Vec<Candidate> {
+    let mut frames = vec![plate(text, p, (900.0, 600.0), 90.0); 10];
+    for (n, frame) in frames.iter_mut().enumerate() {
+        let (cause, p) = said[n.min(said.len() - 1)];
+        frame.legibility = Some(Legibility::for_tests(cause, p));
+    }
+    frames
+}
+
+fn with(mut frames: Vec<Candidate>, change: impl Fn(usize, &mut Candidate)) -> Vec<Candidate> {
+    frames.iter_mut().enumerate().for_each(|(n, frame)| change(n, frame));
+    frames
+}
+
+const DARK: (Option<Cause>, f32) = (Some(Cause::Dark), 0.8);
+const SOFT: (Option<Cause>, f32) = (Some(Cause::Soft), 0.8);
+const LEGIBLE: (Option<Cause>, f32) = (None, 0.8);
+
+#[rstest]
+#[case::smeared(said("", 0.0, &[SOFT]), Unread::Blurred)]
+#[case::dark(said("", 0.0, &[DARK]), Unread::Dark)]
+#[case::covered(said("", 0.0, &[(Some(Cause::Covered), 0.8)]), Unread::Covered)]
+#[case::glare(said("", 0.0, &[(Some(Cause::Glare), 0.8)]), Unread::Glare)]
+#[case::two_characters_in_the_dark(said("11", 0.9, &[DARK]), Unread::Dark)]
+#[case::uncertain_in_the_dark(said("CKSV841", 0.4, &[DARK]), Unread::Dark)]
+#[case::uncertain_and_legible(said("CKSV841", 0.4, &[LEGIBLE]), Unread::Unsure)]
+#[case::empty_and_legible(said("", 0.0, &[LEGIBLE]), Unread::Illegible)]
+#[case::mean_of_all_frames(said("", 0.0, &[SOFT, SOFT, DARK]), Unread::Dark)]
+#[case::frames_that_are_sure_outweigh_others(
+    said("", 0.0, &[(Some(Cause::Soft), 0.5), (Some(Cause::Dark), 0.9)].repeat(5)),
+    Unread::Dark
+)]
+#[case::small_wins(with(said("", 0.0, &[DARK]), |_, one| one.detection.bbox.w = 30.0), Unread::Small)]
+#[case::small_frames_say_nothing(
+    with(said("", 0.0, &[SOFT, SOFT, SOFT, SOFT, SOFT, SOFT, DARK]), |n, one| one.detection.bbox.w = if n < 6 { 39.0 } else { 42.0 }),
+    Unread::Dark
+)]
+#[case::at_the_edge_nobody_knows(
+    with(said("SV841", 0.9, &[(Some(Cause::Covered), 0.8)]), |_, one| one.detection.bbox.x = 0.0),
+    Unread::Illegible
+)]
+#[case::lettering_in_the_dark(with(said("CARBRAXX", 0.99, &[DARK]), |_, one| one.detection.score = Confidence::new(0.6)), Unread::Implausible)]
+#[case::seen_in_two_dark_frames(said("CKSV841", 0.95, &[DARK])[..2].to_vec(), Unread::Brief)]
+fn pass_without_a_read_says_what_the_pictures_show(
+    #[case] seen: Vec<Candidate>,
+    #[case] why: Unread,
+) {
+    let log = drive((0..).zip(seen).map(|(n, candidate)| frame(n, vec![candidate])));
+    assert!(log.reads.is_empty());
+    assert_eq!(log.unread, [why]);
+}
+
+#[test]
+fn plate_that_is_read_is_read_whatever_the_head_says() {
+    let seen = said("CKSV841", 0.97, &[DARK]);
+    let log = drive((0..).zip(seen).map(|(n, candidate)| frame(n, vec![candidate])));
+    assert_eq!((log.texts(), log.unread.len()), (vec!["CKSV841"], 0));
 }
 
 #[test]
