@@ -18,6 +18,7 @@ use super::pictures;
 use crate::geometry::{Point, Quad, Rect};
 use crate::onboard::frame::{Frame, Pixels};
 use crate::onboard::vision::candidate::{Candidate, Sighted};
+use crate::onboard::vision::legibility::Legibility;
 use crate::onboard::vision::{Reader, VisionError, jpeg, picture_file};
 use crate::render::text;
 
@@ -78,6 +79,9 @@ struct SeenPlate {
     jurisdiction: Option<String>,
     /// How sure the jurisdiction is; null where it is unknown.
     jurisdiction_confidence: Option<f32>,
+    /// Whether its picture can be read at all, and what is in the way, by class; absent where the OCR does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    legibility: Option<Legibility>,
 }
 
 impl ReadArgs {
@@ -191,6 +195,7 @@ fn plate(c: &Candidate) -> SeenPlate {
         characters,
         jurisdiction: issuer.map(|read| read.jurisdiction().to_string()),
         jurisdiction_confidence: issuer.map(|read| read.probability().get()),
+        legibility: c.legibility,
     }
 }
 
@@ -214,7 +219,11 @@ fn table(seen: &[Seen]) -> Table {
             let [x, y, w, h] = p.bbox;
             table.add_row([
                 one.file.clone(),
-                if p.text.is_empty() { "not readable".into() } else { p.text.clone() },
+                match p.legibility.and_then(Legibility::cause) {
+                    Some(cause) if p.text.is_empty() => format!("not readable: {}", cause.says()),
+                    None if p.text.is_empty() => "not readable".into(),
+                    _ => p.text.clone(),
+                },
                 match (&p.jurisdiction, p.jurisdiction_confidence) {
                     (Some(code), Some(sure)) => format!("{code} {sure:.2}"),
                     _ => "unknown".into(),

@@ -9,6 +9,7 @@
 //! `--looked-at` takes what somebody saw.
 
 mod beside;
+mod causes;
 mod curve;
 mod drawing;
 mod labels;

@@ -7,6 +7,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::beside::{Beside, LookedAt};
+use super::causes::{self, Causes};
 use super::reliability::Bin;
 use super::score::{Case, edits, folded};
 use super::selective::{Selective, selective, wilson};
@@ -64,6 +65,8 @@ pub(super) struct Figures {
     pub(super) colour_crop_ms_per_frame: Option<f64>,
     /// Whose plates they are.
     pub(super) jurisdiction: Issuers,
+    /// Why plates were not read, as the OCR says; absent where it says nothing.
+    pub(super) legibility: Option<Causes>,
     /// 95 % intervals by Wilson's score.
     pub(super) intervals: BTreeMap<&'static str, [f64; 2]>,
     /// At which confidence nearly all accepted reads are right, and how many are accepted.
@@ -206,6 +209,7 @@ impl Figures {
             ocr_ms_per_frame: ms(ocr),
             colour_crop_ms_per_frame: ms(tally.colour_crops),
             jurisdiction: issuers,
+            legibility: causes::of(&cases),
             intervals,
             selective: selective(&tally.reads(), SELECTIVE_TARGET),
             by_width: by_width(&cases),
@@ -264,11 +268,15 @@ impl Report {
         HEAD.iter().chain(issuers).map(|name| (*name).to_owned()).collect()
     }
 
-    fn rows(&self) -> Vec<Vec<String>> {
+    /// The figures of each source, and of all together where there are several.
+    fn lines(&self) -> impl Iterator<Item = (&str, &Figures)> {
         let sources = self.sources.iter().map(|(name, f)| (name.as_str(), f));
         let all = std::iter::once(("all", &self.pooled)).filter(|_| self.sources.len() != 1);
-        sources
-            .chain(all)
+        sources.chain(all)
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        self.lines()
             .map(|(name, f)| {
                 let recall = f.intervals.get("detection_recall");
                 let ms = f.cpu_ms_per_frame.map_or("-".into(), |v| format!("{v:.1}"));
@@ -330,6 +338,15 @@ impl Report {
         }
         let mut text = format!("{table}\n{}\n", self.models());
         text += &format!("{}\n", self.remarks());
+        if self.pooled.legibility.is_some() {
+            let mut table = Table::new();
+            table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+            table.set_header(causes::head());
+            for (name, f) in self.lines() {
+                f.legibility.as_ref().map(|said| table.add_row(causes::row(name, said)));
+            }
+            text += &format!("{table}\n");
+        }
         if slices {
             let mut table = Table::new();
             table.load_style(presets::UTF8_HORIZONTAL_ONLY);
@@ -425,6 +442,7 @@ impl Report {
 mod tests {
     use super::super::reliability;
     use super::*;
+    use crate::onboard::vision::legibility::Cause;
     use crate::plate::Jurisdiction;
 
     fn case(label: Option<&str>, read: &str, weakest: f32, detected: Option<bool>) -> Case {
@@ -463,6 +481,11 @@ mod tests {
         case
     }
 
+    fn said(mut case: Case, legible: f32, cause: Option<Cause>) -> Case {
+        (case.legible, case.cause) = (Some(legible), cause);
+        case
+    }
+
     fn tally() -> Tally {
         let mut wrong_label = case(Some("WRONG1"), "RIGHT1", 0.99, Some(true));
         wrong_label.aside = Some("shows RIGHT1".into());
@@ -474,8 +497,8 @@ mod tests {
                 of(case(Some("ABC123"), "ABC123", 0.99, Some(true)), "US-CA", Some("US-CA")),
                 of(case(Some("OIQ"), "010", 0.9, Some(true)), "US-CA", Some("US-NV")),
                 of(case(Some("XYZ987"), "", 0.0, Some(false)), "US", None),
-                case(None, "QQ", 0.5, Some(true)),
-                case(Some("CROP1"), "CR0P", 0.4, None),
+                said(case(None, "QQ", 0.5, Some(true)), 0.2, Some(Cause::Covered)),
+                said(case(Some("CROP1"), "CR0P", 0.4, None), 0.3, Some(Cause::Soft)),
                 wrong_label,
             ],
             detections: 6,
@@ -555,6 +578,11 @@ mod tests {
                 assert!(json["sources"]["us"][key].is_number(), "sources.us.{key}");
             }
         }
+        let table = report.table(false);
+        let row = table.lines().find(|line| line.contains(" us ") && line.contains("0 of 0"));
+        let cells: Vec<_> = row.expect(&table).split_whitespace().collect();
+        let counts = ["us", "1", "1", "0", "0", "0", "0", "0", "of", "0", "1", "of", "1"];
+        assert_eq!(cells, counts, "{table}");
         insta::assert_json_snapshot!("eval_json", json);
         insta::assert_snapshot!("eval_markdown", report.markdown(true));
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::labels::{Labelled, LabelledPlate};
 use crate::geometry::Rect;
 use crate::onboard::vision::candidate::Candidate;
+use crate::onboard::vision::legibility::Cause;
 use crate::plate::{Jurisdiction, fold};
 
 /// Overlap from which a detection counts as the labelled plate.
@@ -37,6 +38,10 @@ pub(super) struct Case {
     pub(super) light: Option<f32>,
     pub(super) sharpness: Option<f32>,
     pub(super) tilt: Option<f32>,
+    /// The probability that its picture is legible, and the cause where it is not; none where the OCR does not say or
+    /// nothing was found.
+    pub(super) legible: Option<f32>,
+    pub(super) cause: Option<Cause>,
     /// Whose it is as labelled; none where nobody says.
     pub(super) jurisdiction: Option<Jurisdiction>,
     /// Whose it was read as, and how surely; none where that is unknown.
@@ -125,6 +130,8 @@ pub(super) fn judge(
         let Some(c) = candidate else { return case };
         let text = c.text().to_string();
         let issuer = c.jurisdiction();
+        case.legible = c.legibility.map(|said| said.legible());
+        case.cause = c.legibility.and_then(|said| said.cause());
         case.jurisdiction_read = issuer.map(|read| read.jurisdiction());
         case.jurisdiction_confidence = issuer.map(|read| read.probability().get());
         if is_read(c, least) {
