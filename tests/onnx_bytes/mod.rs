@@ -74,10 +74,15 @@ fn ints(name: &str, v: &[i64]) -> Message {
     v.iter().fold(Message::default().text(1, name), |m, v| m.number(8, *v)).number(20, 7)
 }
 
-fn model(nodes: Vec<Message>, constants: Vec<Message>, input: Message, output: Message) -> Vec<u8> {
+fn model(
+    nodes: Vec<Message>,
+    constants: Vec<Message>,
+    input: Message,
+    outputs: Vec<Message>,
+) -> Vec<u8> {
     let graph = nodes.into_iter().fold(Message::default(), |m, n| m.message(1, n));
     let graph = constants.into_iter().fold(graph.text(2, "test"), |m, c| m.message(5, c));
-    let graph = graph.message(11, input).message(12, output);
+    let graph = outputs.into_iter().fold(graph.message(11, input), |m, o| m.message(12, o));
     let opset = Message::default().text(1, "").number(2, 13);
     Message::default().number(1, 7).message(7, graph).message(8, opset).0
 }
@@ -88,14 +93,24 @@ pub(crate) fn constant(input: &[i64], dims: &[i64], data: &[f32]) -> Vec<u8> {
         vec![node("Identity", &["c"], "y", vec![])],
         vec![floats("c", dims, data)],
         port("x", FLOAT, input),
-        port("y", FLOAT, dims),
+        vec![port("y", FLOAT, dims)],
     )
 }
 
 /// A model of bytes that says the same of each picture of a batch: `[n, dims]`.
-pub(crate) fn per_picture([h, w, c]: [i64; 3], dims: &[i64; 2], data: &[f32]) -> Vec<u8> {
-    let shape: Vec<u8> = [-1_i64, 1, 1].iter().flat_map(|v| v.to_le_bytes()).collect();
-    model(
+pub(crate) fn per_picture(input: [i64; 3], dims: &[i64; 2], data: &[f32]) -> Vec<u8> {
+    per_picture_and(input, dims, data, None)
+}
+
+/// The same with a second output of this name, `[n, values]`.
+pub(crate) fn per_picture_and(
+    [h, w, c]: [i64; 3],
+    dims: &[i64; 2],
+    data: &[f32],
+    second: Option<(&str, &[f32])>,
+) -> Vec<u8> {
+    let shape = |dims: &[i64]| dims.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let (mut nodes, mut constants, mut outputs) = (
         vec![
             node("Cast", &["x"], "f", vec![int("to", FLOAT)]),
             node("ReduceMean", &["f"], "m", vec![ints("axes", &[1, 2, 3]), int("keepdims", 1)]),
@@ -105,10 +120,18 @@ pub(crate) fn per_picture([h, w, c]: [i64; 3], dims: &[i64; 2], data: &[f32]) ->
         ],
         vec![
             floats("zero", &[1], &[0.0]),
-            tensor("shape", INT64, &[3], &shape),
+            tensor("shape", INT64, &[3], &shape(&[-1, 1, 1])),
             floats("c", &[1, dims[0], dims[1]], data),
         ],
-        port("x", UINT8, &[-1, h, w, c]),
-        port("y", FLOAT, &[-1, dims[0], dims[1]]),
-    )
+        vec![port("y", FLOAT, &[-1, dims[0], dims[1]])],
+    );
+    if let Some((name, values)) = second {
+        let n = i64::try_from(values.len()).expect("few values");
+        nodes.push(node("Reshape", &["z", "flat"], "s", vec![]));
+        nodes.push(node("Add", &["s", "second"], name, vec![]));
+        constants.push(tensor("flat", INT64, &[2], &shape(&[-1, 1])));
+        constants.push(floats("second", &[1, n], values));
+        outputs.push(port(name, FLOAT, &[-1, n]));
+    }
+    model(nodes, constants, port("x", UINT8, &[-1, h, w, c]), outputs)
 }
