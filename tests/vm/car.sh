@@ -253,8 +253,8 @@ mkdir -p /run/chip
 for line in 0 1 2 3 4 5 6 7; do echo 0 >/run/chip/$line; done
 line_is() { [ "$(cat "/run/chip/$1")" = "$2" ]; }
 ignition() { echo "$1" >/run/chip/turned && mv /run/chip/turned /run/chip/1; }
-bridge() { /mnt/usb_gpio "$1" /run/chip >/run/bridge.log 2>&1 & bridge=$!; within 30 test -e /dev/gpiochip0 && udevadm settle; }
-driver() { basename "$(readlink -f /sys/bus/gpio/devices/gpiochip0/../driver)"; }
+bridge() { /mnt/usb_gpio "$1" /run/chip >/run/bridge.log 2>&1 & bridge=$!; }
+driver() { basename "$(readlink -f "/sys/bus/gpio/devices/$(readlink /dev/outrider-gpio)/../driver")"; }
 # What status says of a part; nothing where all is well with it.
 part() { outrider status 2>/dev/null | grep "^[a-zA-Z]* *$1 "; }
 part_says() { says "$2" "$(part "$1")"; }
@@ -262,27 +262,34 @@ has_both_lines() { outrider status >/dev/null 2>&1 && [ -z "$(part beacon)$(part
 cat >>/etc/outrider/outrider.toml <<'TOML'
 
 [power]
-chip = "/dev/gpiochip0"
+chip = "/dev/outrider-gpio"
 line = 1
 active = "low"
 grace = "30s"
 
 [alert]
-beacon = { chip = "/dev/gpiochip0", line = 3, active = "high" }
+beacon = { chip = "/dev/outrider-gpio", line = 3, active = "high" }
 TOML
+# The kernel gives a chip the lowest number that is free, so that one which is pulled and put back has another while somebody
+# still holds the first: it has a name of its own.
+rule='SUBSYSTEM=="gpio", KERNEL=="gpiochip*", DRIVERS=="cp2112", SYMLINK+="outrider-gpio"'
+echo "$rule" >/etc/udev/rules.d/61-outrider-gpio.rules
+udevadm control --reload
 bridge cp2112
-holds "a real driver makes a chip of the bridge: $(driver), $(stat -c '%a %U:%G' /dev/gpiochip0)" [ "$(driver)" = cp2112 ]
+within 30 test -e /dev/outrider-gpio
+udevadm settle
+holds "a real driver makes a chip of the bridge: $(driver), $(stat -L -c '%a %U:%G' /dev/outrider-gpio)" [ "$(driver)" = cp2112 ]
 systemctl reset-failed outrider
 systemctl start outrider
 holds "it is not the daemon's, which runs without its lines and says so: $(within 60 part_says beacon 'cannot open line 3'; part beacon)" part_says ignition 'cannot open line 1'
 # As docs/operations.md has it.
-printf '[Service]\nDeviceAllow=/dev/gpiochip0 r\n' >/etc/systemd/system/outrider.service.d/gpio.conf
-echo 'SUBSYSTEM=="gpio", KERNEL=="gpiochip0", GROUP="outrider", MODE="0640"' >/etc/udev/rules.d/61-outrider-ignition.rules
+printf '[Service]\nDeviceAllow=char-gpiochip r\n' >/etc/systemd/system/outrider.service.d/gpio.conf
+echo "$rule, GROUP=\"outrider\", MODE=\"0640\"" >/etc/udev/rules.d/61-outrider-gpio.rules
 systemctl daemon-reload
 udevadm control --reload && udevadm trigger --subsystem-match=gpio --action=change && udevadm settle
 plug "${with_a_car[@]}"
 systemctl restart outrider
-holds "with drop-in and rule it has both, and the ignition is on: $(stat -c '%a %U:%G' /dev/gpiochip0)" within 60 has_both_lines
+holds "with drop-in and rule it has both, and the ignition is on: $(stat -L -c '%a %U:%G' /dev/outrider-gpio)" within 60 has_both_lines
 began=$SECONDS
 holds "a hit switches the beacon on: $(within 600 line_is 3 1; cat /run/chip/3), $((SECONDS - began)) s" line_is 3 1
 enter
@@ -292,6 +299,13 @@ answer=$(on_page -o /dev/null -w '%{http_code}' -H "Origin: $(origin)" -H "X-Out
   -d "{\"hit\":\"$hit\"}" "$(origin)/hits/answer")
 holds "acknowledged on the page ($answer), it is off: $(within 30 line_is 3 0; cat /run/chip/3)" line_is 3 0
 unplug
+first=$(readlink /dev/outrider-gpio)
+began=$SECONDS
+kill "$bridge"
+bridge cp2112
+lost_both() { [ "$(journalctl -u outrider -o cat | grep -c 'lost line [13] of')" -ge 2 ]; }
+holds "pulled and put back at once, both lines are lost: $(within 60 lost_both; journalctl -u outrider -o cat | grep -o 'lost line [13] of [^ ]*' | tr '\n' ' ')" lost_both
+holds "and had again, the chip was $first and is $(readlink /dev/outrider-gpio): $(within 90 has_both_lines; outrider status | grep -E '^[a-zA-Z]* *(beacon|ignition) '), $((SECONDS - began)) s" has_both_lines
 ignition 1
 holds "an ignition that is off is told: $(within 30 status_says 'the car powers off in'; unit StatusText)" status_says 'the car powers off in'
 ignition 0
