@@ -39,13 +39,18 @@ soak: ## Drive for 72 hours of a fast clock in half an hour (HOURS=2 FACTOR=1 fo
 	@. scripts/lib.sh; use_rust; OUTRIDER_SOAK_HOURS=$(or $(HOURS),72) OUTRIDER_SOAK_FACTOR=$(or $(FACTOR),144) \
 	  cargo test --locked --workspace --features testing --test soak -- --nocapture
 
-vm-test: deb ## A car's life in a virtual machine: package, systemd, USB camera, broker, wipe, TPM, GPIO, as root
+vm-test: deb ## A car's life in a virtual machine with systemd: package, USB camera, broker, wipe, TPM, GPIO, as root (ARCH=arm64 for the car's computer)
 	@scripts/setup.sh test
-	@. scripts/lib.sh; use_rust; mkdir -p build/vm/car/pictures; \
-	  cargo run --quiet --locked -p outrider-render --features drives --example standing_car -- CKSV841 build/vm/car/pictures && \
-	  for device in usb_camera usb_gpio; do rustc --edition 2024 -O -o build/vm/car/$$device examples/$$device.rs || exit 1; done && \
-	  tests/vm/machine.sh build/vm/car && \
-	  tests/vm/appliance.sh build/vm/car build/deb/outrider-amd64 build/onnxruntime/x86_64/libonnxruntime.so
+	@. scripts/lib.sh; use_rust; car=build/vm/car$(if $(filter arm64,$(DEB_ARCH)),-arm64); mkdir -p $$car/pictures; \
+	  cargo run --quiet --locked -p outrider-render --features drives --example standing_car -- CKSV841 $$car/pictures && \
+	  if [ "$(DEB_ARCH)" = arm64 ]; then \
+	    cross/arm64.sh devices $$car && tests/vm/machine.sh $$car arm64 && \
+	    HERE=target/release/outrider tests/vm/appliance.sh $$car arm64 build/arm64/outrider build/arm64/libonnxruntime.so; \
+	  else \
+	    for device in usb_camera usb_gpio; do rustc --edition 2024 -O -o $$car/$$device examples/$$device.rs || exit 1; done && \
+	    tests/vm/machine.sh $$car amd64 && \
+	    tests/vm/appliance.sh $$car amd64 build/deb/outrider-amd64 build/onnxruntime/x86_64/libonnxruntime.so; \
+	  fi
 
 lint: ## Format, clippy, documentation and dependencies without a warning
 	@scripts/setup.sh build

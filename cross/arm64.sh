@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Cross-builds for the car's computer (aarch64 Linux) with Debian's own toolchain.
 # Usage: cross/arm64.sh build   release daemon into build/arm64/, beside its ONNX Runtime
+#        cross/arm64.sh devices FOLDER   the camera and the GPIO bridge in software of examples/ into FOLDER, for the virtual car
 #        cross/arm64.sh test    unit tests of every crate under qemu-user, then one read that must equal x86-64's
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -45,6 +46,12 @@ case ${1:-} in
     cp "$CARGO_TARGET_DIR/$target/release/outrider" build/onnxruntime/aarch64/libonnxruntime.so build/arm64/
     say "built build/arm64/outrider ($(file -b build/arm64/outrider 2>/dev/null | cut -d, -f1-2))"
     ;;
+  devices)
+    [ $# -eq 2 ] || die "usage: cross/arm64.sh devices FOLDER"
+    for device in usb_camera usb_gpio; do
+      PATH=/usr/bin:/bin:$PATH /usr/bin/rustc --edition 2024 -O --target "$target" -C linker=aarch64-linux-gnu-gcc -o "$2/$device" "examples/$device.rs"
+    done
+    ;;
   test)
     # Emulation is some thirty times slower than the machine: few cases per property, and tests that run
     # against the clock stay with the host. So do those that qemu-user answers otherwise than a kernel:
@@ -56,5 +63,5 @@ case ${1:-} in
     cross build --locked --workspace --no-default-features --features testing --bin outrider
     same_read_as_here
     ;;
-  *) die "usage: cross/arm64.sh build|test" ;;
+  *) die "usage: cross/arm64.sh build|devices FOLDER|test" ;;
 esac

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # A virtual car's computer: Debian 12 with systemd as PID 1, Debian's kernel, a camera's driver and nothing of ours.
 #
-# usage: tests/vm/machine.sh FOLDER
+# usage: tests/vm/machine.sh FOLDER amd64|arm64
 #   FOLDER   takes vmlinuz, initrd.gz and root.img; does nothing where all three are there and are newer than this script
+#   amd64    or arm64: the processor of the car's computer
 #
 # No KVM: emulation is slow and is there on every machine. Needs root, as whoever makes a root file system does.
 set -euo pipefail
@@ -10,8 +11,14 @@ cd "$(dirname "$0")/../.."
 . scripts/lib.sh
 . tests/vm/kernel.sh
 
-[ $# -eq 1 ] || die "usage: tests/vm/machine.sh FOLDER"
-[ "$(uname -m)" = x86_64 ] || die "the virtual car is x86-64 only"
+[ $# -eq 2 ] || die "usage: tests/vm/machine.sh FOLDER amd64|arm64"
+arch=$2
+case $arch in
+  amd64) emulator=qemu-system-x86 console=ttyS0 ;;
+  arm64) emulator=qemu-system-arm console=ttyAMA0 ;;
+  *) die "no virtual car has the architecture $arch: amd64 and arm64 are" ;;
+esac
+[ "$(uname -m)" = x86_64 ] || die "virtual cars of either architecture are made on x86-64 only"
 [ "$(id -u)" -eq 0 ] || die "this makes a root file system with its owners: run it as root"
 mkdir -p "$1"
 vm=$(cd "$1" && pwd)
@@ -20,9 +27,27 @@ for made in vmlinuz initrd.gz root.img; do
 done
 [ -n "${stale:-}" ] || exit 0
 
+# Lets this machine's kernel run programs for arm64, which packages of that root do when they are installed. Where
+# somebody has seen to that before, nothing is changed; else what is said to the kernel here is taken back at the end.
+run_arm64_programs() {
+  local misc=/proc/sys/fs/binfmt_misc name=outrider-vm-arm64
+  ! arch-test arm64 >/dev/null 2>&1 || return 0
+  [ -e $misc/register ] || mount -t binfmt_misc binfmt_misc $misc ||
+    die "this kernel has no binfmt_misc to mount, and the packages of an arm64 root run programs for arm64"
+  # The magic is Debian's (/usr/lib/binfmt.d/qemu-aarch64.conf). F: the emulator is opened now, not below the new root.
+  sed -n "s/^:qemu-aarch64:\(M::.*:.*\):[^:]*:[A-Z]*$/:$name:\1:\/usr\/bin\/qemu-aarch64-static:OCF/p" /usr/lib/binfmt.d/qemu-aarch64.conf >$misc/register ||
+    die "the kernel does not take qemu-aarch64-static as what runs programs for arm64"
+  trap 'echo -1 >/proc/sys/fs/binfmt_misc/outrider-vm-arm64' EXIT
+  arch-test arm64 >/dev/null || die "programs for arm64 do not run here, although qemu-aarch64-static is registered for them"
+}
+
 # mmdebstrap makes the root; swtpm is a TPM in software.
-install_packages <(printf '%s\n' qemu-system-x86 busybox-static cpio e2fsprogs kmod mmdebstrap swtpm)
-unpack_kernel "$vm"
+install_packages <(printf '%s\n' "$emulator" busybox-static cpio e2fsprogs kmod mmdebstrap swtpm)
+if [ "$arch" = arm64 ]; then
+  install_packages <(printf '%s\n' arch-test qemu-user-static)
+  run_arm64_programs
+fi
+unpack_kernel "$vm" "$arch"
 version=$(basename "$vm"/kernel/lib/modules/*)
 depmod -b "$vm/kernel" "$version"
 
@@ -38,7 +63,11 @@ say "initramfs"
 early=$vm/early
 rm -rf "$early"
 mkdir -p "$early"/{bin,proc,sys,dev,newroot,modules}
-cp "$(command -v busybox)" "$early/bin/"
+if [ "$arch" = "$(dpkg --print-architecture)" ]; then
+  cp "$(command -v busybox)" "$early/bin/"
+else
+  (cd "$early" && apt-get download -qq "busybox-static:$arch" && dpkg-deb -x busybox-static_*.deb package && mv package/bin/busybox bin/ && rm -r package busybox-static_*.deb)
+fi
 for file in $(modules virtio_pci virtio_blk virtio_rng ext4 9p 9pnet_virtio); do
   cp "$file" "$early/modules/"
   basename "$file" >>"$early/modules/list"
@@ -72,12 +101,15 @@ mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-B
 # tools; and what the steps themselves use.
 packages=systemd,systemd-sysv,udev,dbus,kmod,procps,iproute2,curl,mosquitto,libasound2,libstdc++6,libgcc-s1
 packages+=,tpm2-tools,libtss2-esys-3.0.2-0,libtss2-rc0,libtss2-mu0,libtss2-tcti-device0
-mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" --aptopt='Apt::Install-Recommends "false"' \
+# Debian 12's kernel for arm64 has no driver for the TPM that QEMU would give (CONFIG_TCG_TIS is not set), but one for a
+# TPM that is a program on the same machine: the car runs it itself (tests/vm/car.sh).
+if [ "$arch" = arm64 ]; then packages+=,swtpm tpm=tpm_vtpm_proxy; else tpm=tpm_tis; fi
+mmdebstrap --quiet --mode=root --variant=minbase --architectures="$arch" --include="$packages" --aptopt='Apt::Install-Recommends "false"' \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   --dpkgopt='path-exclude=/usr/share/man/*' bookworm "$root" "$mirror"
 place=$root/lib/modules/$version
 mkdir -p "$place"
-for file in $(modules uvcvideo vhci_hcd 9p 9pnet_virtio virtio_pci virtio_blk virtio_rng ext4 snd_hda_intel snd_hda_codec_generic tpm_tis \
+for file in $(modules uvcvideo vhci_hcd 9p 9pnet_virtio virtio_pci virtio_blk virtio_rng ext4 snd_hda_intel snd_hda_codec_generic $tpm \
   uhid hid-cp2112 hid-mcp2221); do
   install -D -m 644 "$file" "$place/${file#*/modules/"$version"/}"
 done
@@ -87,7 +119,7 @@ echo car >"$root/etc/hostname"
 : >"$root/etc/fstab"
 : >"$root/etc/machine-id"
 # What the host has put there is run once the machine is up, and the machine goes off after it.
-cat >"$root/etc/systemd/system/steps.service" <<'UNIT'
+cat >"$root/etc/systemd/system/steps.service" <<UNIT
 [Unit]
 Description=The steps of tests/vm
 After=multi-user.target dbus.service
@@ -96,14 +128,14 @@ Type=oneshot
 ExecStart=/bin/bash /mnt/guest.sh
 StandardOutput=tty
 StandardError=tty
-TTYPath=/dev/ttyS0
+TTYPath=/dev/$console
 ExecStopPost=/bin/systemctl poweroff --no-block
 UNIT
 mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
 ln -s ../steps.service "$root/etc/systemd/system/multi-user.target.wants/"
 # The car's broker is started by the steps; the console is the report.
 rm -f "$root"/etc/systemd/system/multi-user.target.wants/mosquitto.service
-ln -s /dev/null "$root/etc/systemd/system/serial-getty@ttyS0.service"
+ln -s /dev/null "$root/etc/systemd/system/serial-getty@$console.service"
 rm -f "$vm/root.img"
 truncate -s 1G "$vm/root.img"
 /sbin/mke2fs -q -F -t ext4 -d "$root" "$vm/root.img"

@@ -23,7 +23,7 @@ modules='virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_p
 
 if [ ! -e "$vm/vmlinuz" ] || [ -d "$vm/kernel" ]; then
   install_packages <(printf 'qemu-system-x86\nbusybox-static\ncpio\ne2fsprogs\n')
-  unpack_kernel "$vm"
+  unpack_kernel "$vm" amd64
   mkdir -p "$vm/modules"
   for module in $modules; do
     file=$(find "$vm/kernel/lib/modules" -name "$module.ko*" -print -quit)

@@ -35,5 +35,7 @@ try mount mount -t tmpfs none /tmp
 try set-user-id sh -c ': >/tmp/probe; chmod u+s /tmp/probe'
 try real-time chrt -f 1 true
 try clock date -s 2001-01-01
-try writable-code perl -e 'exit(syscall(9, 0, 4096, 7, 0x22, -1, 0) == -1 ? 1 : 0)'
+# mmap has a number of its own on each architecture.
+case $(uname -m) in x86_64) mmap=9 ;; aarch64) mmap=222 ;; esac
+try writable-code perl -e 'exit(syscall($ARGV[0], 0, 4096, 7, 0x22, -1, 0) == -1 ? 1 : 0)' "$mmap"
 for address in "$@"; do try "tcp-$address" connect "${address%:*}" "${address#*:}"; done
