@@ -17,34 +17,40 @@ pub(crate) struct Browser {
     profile: tempfile::TempDir,
 }
 
+/// A driver and its port; `None` if it ends without naming one.
+fn driver() -> std::io::Result<Option<(Child, u16)>> {
+    let mut driver = Command::new("chromedriver")
+        .args(["--port=0", "--log-level=SEVERE"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let port = lines.by_ref().map(|line| line.unwrap()).find_map(|line| {
+        let digits = line.split("successfully on port ").nth(1)?.trim_end_matches('.').to_owned();
+        digits.parse().ok()
+    });
+    let Some(port) = port else {
+        driver.wait()?;
+        return Ok(None);
+    };
+    // Its pipe must stay open: it writes to it later.
+    std::thread::spawn(move || lines.count());
+    Ok(Some((driver, port)))
+}
+
 impl Browser {
     /// Starts one, or says loudly why not.
     pub(crate) fn start() -> Option<Self> {
-        let driver = Command::new("chromedriver")
-            .args(["--port=0", "--log-level=SEVERE"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let mut driver = match driver {
-            Ok(driver) => driver,
-            Err(e) => {
+        // It takes the number of a free port of IPv4 for IPv6 too, and ends where another program has that one.
+        let (driver, port) = match (0..5).find_map(|_| driver().transpose()) {
+            Some(Ok(started)) => started,
+            Some(Err(e)) => {
                 let why = format!("chromedriver does not start: {e}");
                 crate::skips::skipped("the console in Chromium", &why);
                 return None;
             }
+            None => panic!("chromedriver ended five times without naming its port"),
         };
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines
-            .by_ref()
-            .map(|line| line.unwrap())
-            .find_map(|line| {
-                let digits =
-                    line.split("successfully on port ").nth(1)?.trim_end_matches('.').to_owned();
-                digits.parse().ok()
-            })
-            .expect("chromedriver names its port");
-        // Its pipe must stay open: it writes to it later.
-        std::thread::spawn(move || lines.count());
         let profile = tempfile::tempdir().unwrap();
         let args = [
             "--headless",

@@ -245,6 +245,9 @@ systemctl daemon-reload
 holds "the machine has a TPM: $(systemd-creds has-tpm2 | tr '\n' ' ')" test -e /dev/tpmrm0
 said=$(outrider provision device --with-key tpm2 2>&1)
 holds "the device key is sealed to it: $said" test -s /etc/credstore.encrypted/outrider-device-key
+if says -firmware "$(systemd-creds has-tpm2)"; then
+  holds "and it is said that this firmware measures nothing" says 'PCR policy effectively unenforced' "$said"
+fi
 systemctl restart outrider
 holds "the unit unseals it, and runs: $(within 60 status_says 'cameras reading'; unit StatusText)" state_is active
 holds "no key is on the disk" test ! -e /var/lib/outrider/device.key

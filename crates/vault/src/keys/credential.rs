@@ -154,10 +154,14 @@ impl Sealed {
         let stdout = child.stdout.take().expect("it is piped");
         let read = stdout.take(LONGEST).read_to_end(&mut output);
         let done = child.wait_with_output().map_err(CredentialError::Program)?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
         if !done.status.success() {
-            let said = String::from_utf8_lossy(&done.stderr);
-            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
             return Err(CredentialError::Refused { what, path: self.path.clone(), said });
+        }
+        if !said.is_empty() {
+            // Such as that the firmware measures nothing, so that the TPM gives the key to another system as well.
+            tracing::warn!(credential = %self.path.display(), said, "{PROGRAM} warns");
         }
         fed.and(read).map_err(|e| self.io(e))?;
         Ok(output)
