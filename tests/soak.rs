@@ -32,7 +32,10 @@ const LISTED_EVERY: u64 = 10;
 /// Measurements of the whole time.
 const LOOKS: u32 = 40;
 
-/// Growth of memory from the second quarter of the time to the last that is taken for noise of the allocator, in KiB.
+/// What the car keeps of vehicles on no list: until so much time has passed, its folder fills.
+const KEPT: Duration = Duration::from_secs(3_600);
+
+/// Growth of memory from the first third of the settled time to the last that is taken for noise of the allocator, in KiB.
 const MEMORY_NOISE: u64 = 8 * 1024;
 
 /// The same of descriptors and threads: one connection may be between two states.
@@ -182,6 +185,24 @@ fn files_below(folder: &Path) -> u64 {
         .sum()
 }
 
+/// The number of the first look at which a drive of so many hours is settled: a quarter of it is over, and what is kept
+/// of other vehicles is complete, with a tenth of that time for a bucket that was begun before.
+fn settled(hours: u64) -> usize {
+    let looks = u64::from(LOOKS);
+    let full = (KEPT.as_secs() * 11 / 10 * looks).div_ceil(hours * 3_600);
+    let begin = full.max(looks / 4);
+    assert!(
+        begin + 6 <= looks,
+        "{hours} hours are too short to see whether anything grows: 2 at least"
+    );
+    usize::try_from(begin).unwrap()
+}
+
+#[test]
+fn growth_is_looked_for_once_the_folder_is_full() {
+    assert_eq!([2, 3, 72].map(settled), [22, 15, 10]);
+}
+
 /// The middle one of some numbers.
 fn median(mut numbers: Vec<u64>) -> u64 {
     numbers.sort_unstable();
@@ -202,7 +223,8 @@ fn days_of_driving_cost_no_memory_no_descriptor_and_no_hit() {
         "[trust]\n[console]\nlisten = \"127.0.0.1:0\"\n[uplink]\nbroker = \"mqtt://127.0.0.1:{}\"\n",
         broker.port()
     );
-    let mut car = Car::new(&dir.path().join("car"), "non_hit = \"1h\"", &further, &listed);
+    let keeping = format!("non_hit = \"{}s\"", KEPT.as_secs());
+    let mut car = Car::new(&dir.path().join("car"), &keeping, &further, &listed);
     car.start(&[]);
     let pid = car.told("pid ").unwrap();
     let heard = page::Heard::default();
@@ -219,13 +241,14 @@ fn days_of_driving_cost_no_memory_no_descriptor_and_no_hit() {
         heard.lock().unwrap().clear();
     }
     within(Duration::from_secs(240), "the drive ends", || car.told("soaked").is_some());
-    let quarter = looks.len() / 4;
+    let begin = settled(hours());
+    let third = (looks.len() - begin) / 3;
     let middle = |range: std::ops::Range<usize>, of: fn(&Look) -> u64| {
         median(looks[range].iter().map(of).collect())
     };
     let grown = |of: fn(&Look) -> u64| {
-        let before = middle(quarter..2 * quarter, of);
-        middle(3 * quarter..looks.len(), of).saturating_sub(before)
+        let before = middle(begin..begin + third, of);
+        middle(looks.len() - third..looks.len(), of).saturating_sub(before)
     };
     assert!(grown(|look| look.memory_kib) <= MEMORY_NOISE, "memory grows: {looks:#?}");
     assert!(grown(|look| look.descriptors) <= COUNT_NOISE, "descriptors grow: {looks:#?}");
