@@ -245,7 +245,8 @@ systemctl daemon-reload
 holds "the machine has a TPM: $(systemd-creds has-tpm2 | tr '\n' ' ')" test -e /dev/tpmrm0
 said=$(outrider provision device --with-key tpm2 2>&1)
 holds "the device key is sealed to it: $said" test -s /etc/credstore.encrypted/outrider-device-key
-if says -firmware "$(systemd-creds has-tpm2)"; then
+# SeaBIOS measures, and the firmware of the arm64 machine does not.
+if says "0x$(printf '0%.0s' {1..64})" "$(tpm2_pcrread sha256:7)"; then
   holds "and it is said that this firmware measures nothing" says 'PCR policy effectively unenforced' "$said"
 fi
 systemctl restart outrider
